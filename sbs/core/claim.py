@@ -1,0 +1,77 @@
+"""What a node says of itself when two nodes decide who is primary."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+from attrs.validators import ge, instance_of, le, matches_re, max_len
+
+from sbs.core.epoch import Epoch
+from sbs.core.history import History
+
+MAX_PRIORITY = 1000
+"""Priorities run from 0 to this; only their order counts."""
+
+
+class Mode(enum.Enum):
+    """Which roles a node is meant for (R3 to R6)."""
+
+    SYMMETRIC = "symmetric"
+    PRIMARY_ONLY = "primary-only"
+    BACKUP_ONLY = "backup-only"
+
+    @property
+    def rank(self) -> int:
+        """Greater is meant more to be primary."""
+        return {"primary-only": 2, "symmetric": 1, "backup-only": 0}[self.value]
+
+
+class Role(enum.Enum):
+    """What a node is to the outside: the words of ``sbs status``."""
+
+    STOPPED = "stopped"
+    PROBING = "probing"
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+    WAITING = "waiting"
+    FENCED = "fenced"
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """One node's side of the question who is primary.
+
+    Args:
+        node_id: 32 hexadecimal digits, made once for a node and never shared.
+        name: for people, 1 to 64 printable characters.
+        mode: which roles the node is meant for.
+        priority: 0 to :data:`MAX_PRIORITY`, greater wins.
+        slot: 0 or 1, see :class:`~sbs.core.epoch.Epoch`.
+        role: at this moment.
+        epoch: the newest the node has heard of.
+        history: the generations it holds.
+        on_silence: its present primacy began because the other node was silent.
+        services_die: its services cannot outlive its SBS (B31).
+    """
+
+    node_id: str = attrs.field(validator=[instance_of(str), matches_re(r"[0-9a-f]{32}")])
+    name: str = attrs.field(validator=[instance_of(str), max_len(64), matches_re(r"[^\W_].*")])
+    mode: Mode = attrs.field(validator=instance_of(Mode))
+    priority: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_PRIORITY)])
+    slot: int = attrs.field(validator=[instance_of(int), ge(0), le(1)])
+    role: Role = attrs.field(validator=instance_of(Role))
+    epoch: Epoch = attrs.field(validator=instance_of(Epoch))
+    history: History = attrs.field(validator=instance_of(History))
+    on_silence: bool = attrs.field(default=False, validator=instance_of(bool))
+    services_die: bool = attrs.field(default=False, validator=instance_of(bool))
+
+    @name.validator
+    def _check_name(self, _attribute: attrs.Attribute[str], value: str) -> None:
+        if not value.isprintable():
+            raise ValueError(f"node name {value!r} has characters that cannot be printed")
+
+    @property
+    def primary(self) -> bool:
+        """Whether the node holds a primacy now."""
+        return self.role is Role.PRIMARY

@@ -1,0 +1,189 @@
+"""What stands in a folder: entries, and which paths may name them.
+
+A path is relative to its folder, uses ``/``, and holds undecodable bytes as surrogate escapes
+(:pep:`383`), so that every POSIX name survives the way to the other node.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import attrs
+from attrs.validators import ge, instance_of, le, max_len, optional
+
+from sbs.core.history import DIGEST_BYTES
+
+MAX_PATH_BYTES = 4096
+"""Longest path: Linux's ``PATH_MAX``."""
+
+MAX_NAME_BYTES = 255
+"""Longest component of a path: ``NAME_MAX`` of every common file system."""
+
+MAX_FOLDERS = 256
+"""Folders of a pair: more is a mistake in a generated configuration."""
+
+MAX_FILE_BYTES = 2**62
+"""Largest file: its size stays a signed 64-bit integer on the wire."""
+
+STAGING_NAME = ".sbs.staging"
+"""Directory that SBS makes in a folder's root while an update is applied; never replicated."""
+
+
+class Kind(enum.IntEnum):
+    """What an entry is."""
+
+    FILE = 0
+    DIRECTORY = 1
+    SYMLINK = 2
+
+
+def check_path(path: str) -> str:
+    """Return ``path`` if it may name an entry below a folder.
+
+    Raises:
+        ValueError: it is empty, absolute, too long, not normalised, climbs with ``..``, holds a
+            NUL byte, or names SBS's own staging directory. The text quotes it.
+    """
+    # Surrogate escapes are what os.fsdecode makes of bytes that are not UTF-8.
+    try:
+        raw = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ValueError(f"path {path!r} cannot name a file") from None
+    if len(raw) > MAX_PATH_BYTES:
+        raise ValueError(f"path of {len(raw)} bytes; at most {MAX_PATH_BYTES} are allowed")
+    if b"\0" in raw:
+        raise ValueError(f"path {path!r} holds a NUL byte")
+    components = raw.split(b"/")
+    if not all(components):
+        raise ValueError(f"path {path!r} is absolute, empty or has an empty component")
+    if b"." in components or b".." in components:
+        raise ValueError(f"path {path!r} has a component '.' or '..'")
+    if max(map(len, components)) > MAX_NAME_BYTES:
+        raise ValueError(f"path {path!r} has a component over {MAX_NAME_BYTES} bytes")
+    if components[0] == STAGING_NAME.encode():
+        raise ValueError(f"path {path!r} lies in SBS's own staging directory")
+    return path
+
+
+def _path_validator(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
+    check_path(value)
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One file, directory or symbolic link of a folder.
+
+    Args:
+        path: relative to the folder, as :func:`check_path` allows.
+        kind: what it is.
+        mode: permission bits, 0 to 0o7777; 0 for a link.
+        size_bytes: of a file; 0 otherwise.
+        mtime_ns: of a file, nanoseconds since 1970; 0 otherwise.
+        digest: BLAKE3 of a file's content where it is known without reading; else ``None``.
+        target: what a link points at, as stored in it; empty otherwise.
+    """
+
+    path: str = attrs.field(validator=[instance_of(str), _path_validator])
+    kind: Kind = attrs.field(validator=instance_of(Kind))
+    mode: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(0o7777)])
+    size_bytes: int = attrs.field(
+        default=0, validator=[instance_of(int), ge(0), le(MAX_FILE_BYTES)]
+    )
+    mtime_ns: int = attrs.field(
+        default=0, validator=[instance_of(int), ge(-(2**63)), le(2**63 - 1)]
+    )
+    digest: bytes | None = attrs.field(default=None, repr=False)
+    target: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_PATH_BYTES)])
+
+    @digest.validator
+    def _check_digest(
+        self, _attribute: attrs.Attribute[bytes | None], value: bytes | None
+    ) -> None:
+        if value is not None and len(value) != DIGEST_BYTES:
+            raise ValueError(f"digest must be {DIGEST_BYTES} bytes, not {value!r}")
+
+
+Manifest: TypeAlias = Mapping[str, Entry]
+"""The entries of one folder by path; a directory's entry stands with those below it."""
+
+
+@attrs.frozen(kw_only=True)
+class FolderSpec:
+    """A replicated folder, as the primary tells it to the secondary (R24).
+
+    Args:
+        name: what the two nodes share; 1 to 64 characters without ``/`` or control characters.
+        path: where it lies on the primary; the secondary may have its own place for it.
+        filters: ordered rules, see :mod:`sbs.core.filters`.
+        strict_delete: delete on the secondary what the primary does not have (R22).
+        preserve_mtime: copies bear the source's time stamp (R23).
+    """
+
+    name: str = attrs.field(validator=[instance_of(str), max_len(64)])
+    path: str = attrs.field(validator=[instance_of(str), max_len(MAX_PATH_BYTES)])
+    filters: tuple[str, ...] = attrs.field(default=(), validator=max_len(1000))
+    strict_delete: bool = attrs.field(default=False, validator=instance_of(bool))
+    preserve_mtime: bool = attrs.field(default=False, validator=instance_of(bool))
+
+    @name.validator
+    def _check_name(self, _attribute: attrs.Attribute[str], value: str) -> None:
+        if not value or "/" in value or not value.isprintable():
+            raise ValueError(
+                f"folder name {value!r}: 1 to 64 printable characters without '/' are allowed"
+            )
+
+
+class Action(enum.IntEnum):
+    """What an operation does to the secondary's folder."""
+
+    PUT = 0
+    """Create or replace a file."""
+    MKDIR = 1
+    """Create a directory, or set the mode of one that exists."""
+    LINK = 2
+    """Create or replace a symbolic link."""
+    TOUCH = 3
+    """Set the mode and time stamp of a file whose content is right already."""
+    DELETE = 4
+    """Remove a file, a link or an empty directory."""
+
+
+@attrs.frozen(kw_only=True)
+class Operation:
+    """One change of a generation, as it travels and as the journal keeps it.
+
+    Args:
+        folder: position in the list of folders of the session, from 0.
+        action: what to do.
+        path: as :func:`check_path` allows.
+        mode: permission bits to set (PUT, MKDIR, TOUCH).
+        mtime_ns: time stamp to set (PUT, TOUCH), or ``None`` to leave the time of the copy.
+        size_bytes: of the content (PUT).
+        digest: BLAKE3 of the content (PUT).
+        target: of the link (LINK).
+        stream: number of the :class:`~sbs.core.messages.Chunk` stream that carried the content
+            of a large file (PUT); ``None``: the content follows in the same frame.
+    """
+
+    folder: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
+    action: Action = attrs.field(validator=instance_of(Action))
+    path: str = attrs.field(validator=[instance_of(str), _path_validator])
+    mode: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(0o7777)])
+    mtime_ns: int | None = attrs.field(
+        default=None, validator=optional([instance_of(int), ge(-(2**63)), le(2**63 - 1)])
+    )
+    size_bytes: int = attrs.field(
+        default=0, validator=[instance_of(int), ge(0), le(MAX_FILE_BYTES)]
+    )
+    digest: bytes = attrs.field(default=b"", repr=False)
+    target: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_PATH_BYTES)])
+    stream: int | None = attrs.field(
+        default=None, validator=optional([instance_of(int), ge(0), le(2**31 - 1)])
+    )
+
+    @digest.validator
+    def _check_digest(self, _attribute: attrs.Attribute[bytes], value: bytes) -> None:
+        if len(value) != (DIGEST_BYTES if self.action is Action.PUT else 0):
+            raise ValueError(f"{self.action.name} {self.path!r} with a digest of {len(value)}")

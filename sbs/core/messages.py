@@ -1,0 +1,215 @@
+"""What two nodes say to each other; the bytes are in ``docs/protocol.md``.
+
+One connection is one conversation. Both sides begin with :class:`Hello`. The side that dialled
+may then :class:`Follow`; if it is answered by :class:`Welcome` the connection is a session, in
+which the *leader* (the primary, which accepted) sends updates and the *follower* (the secondary,
+which dialled) takes them.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+import attrs
+from attrs.validators import deep_iterable, ge, instance_of, le, max_len
+
+from sbs.core.claim import Claim
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation
+from sbs.core.manifest import MAX_FOLDERS, Entry, FolderSpec, Operation
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Raw content in one frame: a heartbeat never waits behind more than this."""
+
+MAX_ITEMS = 8192
+"""Entries or operations in one message: its head stays below a megabyte in practice."""
+
+MAX_TEXT = 2000
+"""Characters of an explanation for people."""
+
+MAX_SERVICES = 4096
+"""Names in a list of services."""
+
+
+class Code(enum.Enum):
+    """Why a node refuses; the text beside it is for people."""
+
+    VERSION = "version"
+    """No protocol version in common."""
+    PROTOCOL = "protocol"
+    """The peer broke the protocol."""
+    IDENTITY = "identity"
+    """Both nodes have the same identity: one is a copy of the other, or they are one."""
+    MODE = "mode"
+    """Both nodes have the same "only" mode (R6)."""
+    NOT_PRIMARY = "not-primary"
+    """The node does not lead; the peer must decide anew."""
+    STALE = "stale"
+    """The peer acts for an epoch that is over (B2)."""
+    FOLDER = "folder"
+    """The secondary's configuration does not allow a folder (R24)."""
+    BUSY = "busy"
+    """Too many connections, or still busy with the last one."""
+
+
+@attrs.frozen(kw_only=True)
+class Hello:
+    """The first message of either side.
+
+    Args:
+        versions: lowest and highest protocol version this side speaks.
+        software: name and version, for people.
+        claim: who the node is; ``None`` from a visitor that only looks, such as ``sbs probe``.
+    """
+
+    versions: tuple[int, int]
+    software: str = attrs.field(default="", validator=[instance_of(str), max_len(100)])
+    claim: Claim | None = None
+
+
+@attrs.frozen
+class Refused:
+    """The last message before the sender closes."""
+
+    code: Code = attrs.field(validator=instance_of(Code))
+    text: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_TEXT)])
+
+
+@attrs.frozen
+class Follow:
+    """The dialler asks to be the secondary; ``epoch`` is the newest it has heard of."""
+
+    epoch: Epoch
+
+
+@attrs.frozen
+class Welcome:
+    """The acceptor is primary in ``epoch``, and the connection is a session now."""
+
+    epoch: Epoch
+
+
+@attrs.frozen
+class Heartbeat:
+    """Sign of life; ``echo`` is the ``sequence`` of the last one received, 0 for none."""
+
+    sequence: int = attrs.field(validator=[instance_of(int), ge(0), le(2**62)])
+    echo: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(2**62)])
+
+
+@attrs.frozen
+class Folders:
+    """The leader's folder settings (R24); the follower answers with listings."""
+
+    epoch: Epoch
+    folders: tuple[FolderSpec, ...] = attrs.field(
+        validator=[deep_iterable(instance_of(FolderSpec)), max_len(MAX_FOLDERS)]
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Listing:
+    """A part of what stands in the follower's folder; ``last`` ends the last folder's list."""
+
+    folder: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
+    entries: tuple[Entry, ...] = attrs.field(default=(), validator=max_len(MAX_ITEMS))
+    last: bool = False
+
+
+@attrs.frozen
+class Begin:
+    """A generation begins: it follows ``previous`` and is made in ``epoch``."""
+
+    epoch: Epoch
+    number: int = attrs.field(validator=[instance_of(int), ge(1), le(2**62)])
+    files: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(2**62)])
+    size_bytes: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(2**62)])
+
+
+@attrs.frozen
+class Pack:
+    """Operations, and in their order the contents of those that are carried here."""
+
+    operations: tuple[Operation, ...] = attrs.field(validator=max_len(MAX_ITEMS))
+    body: bytes = attrs.field(default=b"", repr=False, validator=max_len(MAX_BODY_BYTES))
+
+
+@attrs.frozen
+class Chunk:
+    """The next piece of a large file; ``stream`` numbers the file within the generation."""
+
+    stream: int = attrs.field(validator=[instance_of(int), ge(0), le(2**31 - 1)])
+    body: bytes = attrs.field(default=b"", repr=False, validator=max_len(MAX_BODY_BYTES))
+
+
+@attrs.frozen(kw_only=True)
+class Commit:
+    """The generation is complete.
+
+    Args:
+        generation: its name; the digest covers every operation, the active services and the
+            predecessor's digest.
+        operations: how many there were.
+        active: the services that start on takeover (R32).
+    """
+
+    generation: Generation
+    operations: int = attrs.field(validator=[instance_of(int), ge(0), le(2**62)])
+    active: tuple[str, ...] = attrs.field(default=(), validator=max_len(MAX_SERVICES))
+
+
+@attrs.frozen
+class Abandon:
+    """The leader gives the begun generation up; the follower forgets what it staged."""
+
+    text: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_TEXT)])
+
+
+@attrs.frozen
+class Committed:
+    """The follower holds ``generation`` durably: it survives a power cut (B20)."""
+
+    generation: Generation
+
+
+@attrs.frozen
+class Failed:
+    """The follower could not take the begun generation; it still holds the last one."""
+
+    text: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_TEXT)])
+
+
+@attrs.frozen
+class Released:
+    """The leader has stopped its services and given up its epoch after ``generation``."""
+
+    epoch: Epoch
+    generation: Generation | None
+
+
+@attrs.frozen
+class Taken:
+    """The follower has taken the role over; ``epoch`` is its own, and durable."""
+
+    epoch: Epoch
+
+
+Message: TypeAlias = (
+    Hello
+    | Refused
+    | Follow
+    | Welcome
+    | Heartbeat
+    | Folders
+    | Listing
+    | Begin
+    | Pack
+    | Chunk
+    | Commit
+    | Abandon
+    | Committed
+    | Failed
+    | Released
+    | Taken
+)

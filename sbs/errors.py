@@ -1,0 +1,69 @@
+"""Every exception SBS raises on purpose: one tree, so that one ``except`` catches it all.
+
+An error's text says what, where, and what is allowed or what to do. ``exit_code`` is what the
+command line ends with when the error reaches it (``docs/cli.md``).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SbsError(Exception):
+    """Base of all errors raised by SBS."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(SbsError):
+    """The configuration is wrong; the text names file, key, value and what is allowed."""
+
+    exit_code = 78
+
+
+class NotRunningError(SbsError):
+    """No node is running here, or it cannot be reached."""
+
+    exit_code = 3
+
+
+class RefusedError(SbsError):
+    """A rule, a guard or a policy does not allow it."""
+
+    exit_code = 4
+
+
+class ProtocolError(SbsError):
+    """The rules of ``docs/protocol.md`` were broken."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side tried to send something the protocol does not allow now: a bug in the caller."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something the protocol does not allow; nothing of it was acted upon."""
+
+
+class VersionError(RemoteProtocolError):
+    """Both sides speak SBS, but no version of its protocol in common."""
+
+
+class StateError(SbsError):
+    """The durable state of this node cannot be read, trusted or written."""
+
+
+class ReplicationError(SbsError):
+    """A folder cannot be read, staged or applied; the text names the path and the cause."""
+
+
+class ServiceError(SbsError):
+    """A service cannot be started, stopped or watched; the text names it and the cause."""
+
+
+class TransportError(SbsError):
+    """The peer cannot be reached, or the connection broke."""
+
+
+class DialRefusedError(TransportError):
+    """The peer's host answers, but nothing listens on the port."""

@@ -16,7 +16,7 @@ from attrs.validators import deep_iterable, ge, instance_of, le, max_len
 
 from sbs.core.claim import Claim
 from sbs.core.epoch import Epoch
-from sbs.core.history import Generation
+from sbs.core.history import Generation, History
 from sbs.core.manifest import MAX_FOLDERS, Entry, FolderSpec, Operation
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -85,9 +85,10 @@ class Follow:
 
 @attrs.frozen
 class Welcome:
-    """The acceptor is primary in ``epoch``, and the connection is a session now."""
+    """The acceptor is primary in ``epoch`` with ``history``; the connection is a session now."""
 
     epoch: Epoch
+    history: History
 
 
 @attrs.frozen

@@ -1,0 +1,186 @@
+"""What the role machine is told. Connections are named by numbers that the shell gives out."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from sbs.core.claim import Claim
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation, History
+from sbs.core.messages import Code
+
+
+@attrs.frozen
+class Started:
+    """The node serves its port; it may now look for its peer."""
+
+
+@attrs.frozen
+class TimePassed:
+    """The machine's deadline is due."""
+
+
+@attrs.frozen
+class Heard:
+    """Bytes of the session's peer arrived; the event's time is when they did."""
+
+
+@attrs.frozen(kw_only=True)
+class PeerMet:
+    """Hellos were exchanged on a connection that this node ``dialled``, or accepted."""
+
+    connection: int
+    claim: Claim
+    dialled: bool
+
+
+@attrs.frozen
+class DialFailed:
+    """No connection came about; ``refused``: the host answers, but its port is closed."""
+
+    refused: bool
+
+
+@attrs.frozen(kw_only=True)
+class FollowAsked:
+    """The peer asks to be this node's secondary; ``epoch`` is the newest it knows."""
+
+    connection: int
+    claim: Claim
+    epoch: Epoch
+
+
+@attrs.frozen(kw_only=True)
+class Welcomed:
+    """The peer took this node as its secondary."""
+
+    connection: int
+    epoch: Epoch
+    history: History
+
+
+@attrs.frozen
+class TurnedAway:
+    """The peer refused, and closes the connection."""
+
+    connection: int
+    code: Code
+    text: str
+
+
+@attrs.frozen
+class ConnectionLost:
+    """A connection has ended, by whomever and however."""
+
+    connection: int
+
+
+@attrs.frozen
+class RoleReleased:
+    """The leader gave its role up after ``generation``."""
+
+    connection: int
+    epoch: Epoch
+    generation: Generation | None
+
+
+@attrs.frozen
+class RoleTaken:
+    """The follower took the role over."""
+
+    connection: int
+    epoch: Epoch
+
+
+@attrs.frozen
+class Saved:
+    """The durable state with this serial number, and all before it, is on disk."""
+
+    serial: int
+
+
+@attrs.frozen
+class ServicesStarted:
+    """The services were started; those that run, or should, are ``active``."""
+
+    active: tuple[str, ...]
+
+
+@attrs.frozen
+class ServicesStopped:
+    """No service runs any more."""
+
+
+@attrs.frozen
+class ActiveChanged:
+    """An operator started or stopped a service: the list that a takeover starts is another."""
+
+    active: tuple[str, ...]
+
+
+@attrs.frozen
+class FinalUpdateEnded:
+    """The last update of a handover is on the follower (``done``), or cannot be."""
+
+    done: bool
+
+
+@attrs.frozen
+class GenerationProposed:
+    """The leader is about to send the commit of a generation."""
+
+    generation: Generation
+
+
+@attrs.frozen
+class GenerationAcknowledged:
+    """The follower holds the proposed generation."""
+
+    generation: Generation
+
+
+@attrs.frozen
+class GenerationHeld:
+    """The follower's journal holds a generation; ``history`` ends with it."""
+
+    history: History
+    active: tuple[str, ...]
+
+
+@attrs.frozen
+class StopAsked:
+    """The node shall end in order (R8)."""
+
+
+@attrs.frozen
+class SwitchoverAsked:
+    """The roles shall be exchanged (B6); ``ticket`` names the request in the answer."""
+
+    ticket: int
+
+
+Event: TypeAlias = (
+    Started
+    | TimePassed
+    | Heard
+    | PeerMet
+    | DialFailed
+    | FollowAsked
+    | Welcomed
+    | TurnedAway
+    | ConnectionLost
+    | RoleReleased
+    | RoleTaken
+    | Saved
+    | ServicesStarted
+    | ServicesStopped
+    | ActiveChanged
+    | FinalUpdateEnded
+    | GenerationProposed
+    | GenerationAcknowledged
+    | GenerationHeld
+    | StopAsked
+    | SwitchoverAsked
+)

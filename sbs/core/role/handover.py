@@ -1,0 +1,183 @@
+"""Handlers of the ways out of a primacy: DRAINING, RELEASING, RELEASED, RENEWING, DEMOTING."""
+
+from __future__ import annotations
+
+import attrs
+
+from sbs.core.effects import (
+    Alarm,
+    Answer,
+    Close,
+    FinalUpdate,
+    RaiseAlarm,
+    Refuse,
+    SendReleased,
+    Via,
+)
+from sbs.core.events import (
+    ConnectionLost,
+    DialFailed,
+    FinalUpdateEnded,
+    FollowAsked,
+    PeerMet,
+    RoleTaken,
+    Saved,
+    ServicesStopped,
+    StopAsked,
+    SwitchoverAsked,
+    TimePassed,
+    TurnedAway,
+)
+from sbs.core.messages import Code
+from sbs.core.role import steps
+from sbs.core.role.model import Model, State
+from sbs.core.role.steps import Step
+
+
+def drained(model: Model, _event: ServicesStopped, now: float) -> Step:
+    """Nothing writes any more: send the rest."""
+    if model.session is None:
+        return _not_relieved(model, now, "the secondary was lost before the last update")
+    return model, (FinalUpdate(model.session),)
+
+
+def final_update_ended(model: Model, event: FinalUpdateEnded, now: float) -> Step:
+    """The follower has everything: give the role up, durably."""
+    if model.session is None or not event.done:
+        return _not_relieved(model, now, "the last update did not reach the secondary")
+    model, saving = steps.save(model, held=False)
+    return attrs.evolve(model, state=State.RELEASING), saving
+
+
+def release_saved(model: Model, event: Saved, now: float) -> Step:
+    """Tell the follower that the role is free."""
+    if event.serial < model.serial:
+        return model, ()
+    if model.session is None:
+        return _not_relieved(model, now, "the secondary was lost before it could take over")
+    model = attrs.evolve(
+        model, state=State.RELEASED, taken_until=now + model.settings.down_interval_s
+    )
+    released = SendReleased(model.session or 0, model.primacy, model.durable.history.tip)
+    return model, (steps.tell(model, "released; waiting for the secondary to take over"), released)
+
+
+def role_taken(model: Model, event: RoleTaken, now: float) -> Step:
+    """Relieved: end, or follow (R8)."""
+    if event.connection != model.session:
+        return model, ()
+    model, saving = steps.save(model, epoch=max(model.durable.epoch, event.epoch))
+    model, relieved = _relieved(model, now)
+    return model, (*saving, *relieved)
+
+
+def released_peer_met(model: Model, event: PeerMet, now: float) -> Step:
+    """A peer that calls as primary has taken the role, even if its word was lost."""
+    model = steps.met(model, event)
+    closing = steps.close_dialled(event)
+    if not event.claim.primary:
+        return model, closing
+    model, noting = steps.note_peer(model, event.claim)
+    model, relieved = _relieved(model, now)
+    return model, (*noting, *closing, *relieved)
+
+
+def _relieved(model: Model, now: float) -> Step:
+    model, answering = steps.answer(model)
+    model = attrs.evolve(model, taken_until=None)
+    if model.stopping:
+        model, leaving = steps.leave(model)
+        return model, (*answering, *leaving)
+    model, closing = steps.drop_connections(model)
+    # Whoever took the role holds exactly this node's data.
+    model = attrs.evolve(model, state=State.SECONDARY, heard_at=now, in_step=True, via=None)
+    model, dialling = steps.dial(model)
+    return model, (*answering, *closing, steps.tell(model, "handed over"), *dialling)
+
+
+def _not_relieved(model: Model, now: float, why: str) -> Step:
+    """Nobody took the role: end all the same, or decide anew with a new epoch."""
+    model = attrs.evolve(model, taken_until=None)
+    if model.stopping:
+        return steps.leave(model)
+    model, answering = steps.answer(model, f"{why}; the nodes decide anew who is primary")
+    model, saving = steps.save(model, held=True)
+    model, probing = steps.probe(model, now, why)
+    alarm = RaiseAlarm(
+        Alarm.HANDOVER_FAILED, f"{why}; the services start again where it is decided"
+    )
+    return model, (*answering, *saving, alarm, *probing)
+
+
+def released_time(model: Model, _event: TimePassed, now: float) -> Step:
+    """The follower did not take the role in a down interval."""
+    if model.taken_until is None or now < model.taken_until:
+        return model, ()
+    return _not_relieved(model, now, "the secondary did not take over within the down interval")
+
+
+def released_lost(model: Model, event: ConnectionLost | TurnedAway, now: float) -> Step:
+    """The follower is gone: it may have taken the role, or not."""
+    if event.connection != model.session:
+        return model, ()
+    return _not_relieved(
+        attrs.evolve(model, session=None), now, "the secondary was lost while it took over"
+    )
+
+
+def session_lost(model: Model, event: ConnectionLost | TurnedAway, _now: float) -> Step:
+    """Remember it; what is under way ends first."""
+    if event.connection != model.session:
+        return model, ()
+    return attrs.evolve(model, session=None, in_step=False), ()
+
+
+def silent(model: Model, _event: TimePassed, now: float) -> Step:
+    """Drop a silent follower; what is under way ends first."""
+    if model.session is None or now < model.heard_at + model.settings.down_interval_s:
+        return model, ()
+    closing = Close(model.session)
+    return attrs.evolve(model, session=None, in_step=False), (closing,)
+
+
+def busy_peer_met(model: Model, event: PeerMet, _now: float) -> Step:
+    """Not now: the peer calls again."""
+    return steps.met(model, event), steps.close_dialled(event)
+
+
+def busy_follow_asked(model: Model, event: FollowAsked, _now: float) -> Step:
+    """Not now: the peer asks again."""
+    text = f"{model.settings.name} is {model.state.value}; ask again"
+    return model, (Refuse(event.connection, Code.BUSY, text),)
+
+
+def dial_ended(model: Model, _event: DialFailed, _now: float) -> Step:
+    """A dial from before has ended."""
+    return attrs.evolve(model, dialling=False), ()
+
+
+def renewed(model: Model, _event: ServicesStopped, _now: float) -> Step:
+    """Begin the new primacy."""
+    if model.stopping:
+        return steps.leave(model)
+    return steps.claim(model, Via.RENEWED)
+
+
+def demoted(model: Model, _event: ServicesStopped, now: float) -> Step:
+    """Nothing runs here any more: look for the primary."""
+    if model.stopping:
+        return steps.leave(model)
+    model, saving = steps.save(model, held=False)
+    model, probing = steps.probe(model, now, "services stopped; looking for the primary")
+    return model, (*saving, *probing)
+
+
+def stop_later(model: Model, _event: StopAsked, _now: float) -> Step:
+    """End when the way out is complete."""
+    return attrs.evolve(model, stopping=True), ()
+
+
+def refuse_switchover(model: Model, event: SwitchoverAsked, _now: float) -> Step:
+    """Only a primary that serves can hand over."""
+    text = f"{model.settings.name} is {model.state.value}; run this on the primary"
+    return model, (Answer(event.ticket, text),)

@@ -1,0 +1,265 @@
+"""Handlers of the states without a primacy: PROBING, WAITING, SECONDARY."""
+
+from __future__ import annotations
+
+import attrs
+
+from sbs.core.claim import Mode
+from sbs.core.effects import (
+    Alarm,
+    ClearAlarm,
+    Close,
+    RaiseAlarm,
+    Refuse,
+    SendFollow,
+    Via,
+)
+from sbs.core.election import came_first, elect, modes_clash, same_node
+from sbs.core.events import (
+    ConnectionLost,
+    DialFailed,
+    Event,
+    FollowAsked,
+    GenerationHeld,
+    Heard,
+    PeerMet,
+    RoleReleased,
+    Started,
+    StopAsked,
+    TimePassed,
+    TurnedAway,
+    Welcomed,
+)
+from sbs.core.history import Relation
+from sbs.core.messages import Code
+from sbs.core.role import steps
+from sbs.core.role.model import Model, State
+from sbs.core.role.steps import Step
+
+
+def start(model: Model, _event: Started, now: float) -> Step:
+    """Look for the peer (R1)."""
+    return steps.probe(model, now, "started; looking for the peer")
+
+
+def probing_time(model: Model, _event: TimePassed, now: float) -> Step:
+    """Dial again; at the end of the probe time the peer counts as absent (R1)."""
+    if model.probe_until is not None and now >= model.probe_until:
+        return _no_answer(model, now, on_silence=True)
+    return _look_again(model, now)
+
+
+def waiting_time(model: Model, _event: TimePassed, now: float) -> Step:
+    """Dial again."""
+    return _look_again(model, now)
+
+
+def secondary_time(model: Model, _event: TimePassed, now: float) -> Step:
+    """Take over after a down interval of silence (R7); else dial again."""
+    if now >= model.heard_at + model.settings.down_interval_s:
+        return _primary_lost(model, now, Via.SILENCE)
+    return _look_again(model, now)
+
+
+def _look_again(model: Model, now: float) -> Step:
+    if model.asking is not None and model.asked_until is not None and now >= model.asked_until:
+        asked = model.asking
+        model = attrs.evolve(model, asking=None, asked_until=None)
+        model, dialling = steps.dial(model)
+        return model, (Close(asked), *dialling)
+    due = model.dial_at is not None and now >= model.dial_at
+    if due and model.session is None and model.asking is None:
+        return steps.dial(model)
+    return model, ()
+
+
+def _no_answer(model: Model, now: float, *, on_silence: bool) -> Step:
+    if model.durable.held:
+        return steps.claim(model, Via.RESUMED, on_silence=on_silence)
+    if model.settings.mode is Mode.BACKUP_ONLY:
+        return steps.wait(model, now, Alarm.NO_PRIMARY, "backup-only: waiting for a primary")
+    return steps.claim(model, Via.DIRECT, on_silence=on_silence)
+
+
+def _primary_lost(model: Model, now: float, via: Via) -> Step:
+    if model.in_step:
+        return steps.claim(model, via, on_silence=via is Via.SILENCE)
+    return steps.wait(
+        model,
+        now,
+        Alarm.NO_GENERATION,
+        "the primary was lost before this node held a complete generation of its data; "
+        "not taking over: start the primary again, or restart this node to begin without it",
+    )
+
+
+def probing_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
+    """Refused, and no sign of the peer: it does not run, so decide at once (R1)."""
+    model = attrs.evolve(model, dialling=False)
+    if event.refused and model.peer is None:
+        return _no_answer(model, now, on_silence=False)
+    return attrs.evolve(model, dial_at=now + _pause(model)), ()
+
+
+def waiting_dial_failed(model: Model, _event: DialFailed, now: float) -> Step:
+    """Nobody there: try again at the next heartbeat."""
+    pause = model.settings.heartbeat_interval_s
+    return attrs.evolve(model, dialling=False, dial_at=now + pause), ()
+
+
+def secondary_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
+    """Refused by a host whose services die with SBS: the primary is gone, take over at once."""
+    model = attrs.evolve(model, dialling=False)
+    if event.refused and model.peer is not None and model.peer.services_die:
+        return _primary_lost(model, now, Via.REFUSED)
+    return attrs.evolve(model, dial_at=now + _pause(model)), ()
+
+
+def _pause(model: Model) -> float:
+    return min(steps.RETRY_S, model.settings.heartbeat_interval_s)
+
+
+def undecided_met(model: Model, event: PeerMet, now: float) -> Step:
+    """Compare claims: follow the peer, or wait for it to follow (B1)."""
+    model = steps.met(model, event)
+    if model.session is not None:
+        return model, steps.close_dialled(event)
+    mine, theirs = model.claim, event.claim
+    if same_node(mine, theirs):
+        return steps.leave(model, steps.identity_text(mine))
+    if modes_clash(mine, theirs):
+        return _clashing(model, event.connection, event, now)
+    model, noting = steps.note_peer(model, theirs)
+    if model.state is State.SECONDARY and not theirs.primary:
+        # The primary came back and is undecided: so is everything.
+        model, probing = steps.undecide(model, now, f"{theirs.name} runs again, but not as primary")
+        model = attrs.evolve(model, peer=theirs)
+        noting = (*noting, *probing)
+    model, deciding = _decide(model, event, now)
+    return model, (*noting, *deciding)
+
+
+def _decide(model: Model, event: PeerMet, now: float) -> Step:
+    if event.claim.primary:  # it answers: that is no absence, however slowly it welcomes
+        model = attrs.evolve(model, heard_at=now, probe_until=now + model.settings.probe_timeout_s)
+    if elect(model.claim, event.claim).leads:
+        pause = model.settings.heartbeat_interval_s
+        return attrs.evolve(model, dial_at=now + pause), steps.close_dialled(event)
+    if model.asking is not None:  # asked already; the answer is on its way
+        return model, steps.close_dialled(event)
+    if not event.dialled:
+        return steps.dial(model)
+    until = now + model.settings.down_interval_s
+    model = attrs.evolve(model, asking=event.connection, asked_until=until)
+    return model, (SendFollow(event.connection, model.durable.epoch),)
+
+
+def _clashing(model: Model, connection: int, event: PeerMet | FollowAsked, now: float) -> Step:
+    """R6: of two nodes with one "only" mode, the later ends."""
+    if not came_first(model.claim, event.claim):
+        return steps.leave(model, steps.clash_text(model.claim, event.claim))
+    model = attrs.evolve(model, dial_at=now + model.settings.heartbeat_interval_s)
+    return model, steps.refuse_clash(model, connection, event.claim)
+
+
+def undecided_follow_asked(model: Model, event: FollowAsked, now: float) -> Step:
+    """The peer has decided that this node leads: become primary."""
+    mine, theirs = model.claim, event.claim
+    if same_node(mine, theirs):
+        return model, steps.refuse_identity(model, event.connection)
+    if modes_clash(mine, theirs):
+        return _clashing(model, event.connection, event, now)
+    if model.session is not None or not elect(mine, theirs).leads:
+        text = f"{mine.name} is {mine.role.value}; decide anew"
+        return model, (Refuse(event.connection, Code.NOT_PRIMARY, text),)
+    model, noting = steps.note_peer(model, theirs)
+    via = Via.RESUMED if model.durable.held else Via.FOLLOWED
+    model, claiming = steps.claim(model, via, session=event.connection)
+    return attrs.evolve(model, heard_at=now), (*noting, *claiming)
+
+
+def welcomed(model: Model, event: Welcomed, now: float) -> Step:
+    """The peer leads: this node is its secondary (R1, R7)."""
+    if event.connection != model.asking:
+        return model, (Close(event.connection),)
+    model = attrs.evolve(model, asking=None, asked_until=None)
+    if event.epoch < model.durable.epoch:  # B2: its primacy is over, and it was told so
+        model = attrs.evolve(model, dial_at=now + _pause(model))
+        text = f"epoch {event.epoch} is over; {model.durable.epoch} was seen"
+        return model, (Refuse(event.connection, Code.STALE, text),)
+    model, saving = steps.save(model, epoch=event.epoch, held=False)
+    relation = event.history.relation(model.durable.history)
+    model = attrs.evolve(
+        model,
+        state=State.SECONDARY,
+        session=event.connection,
+        heard_at=now,
+        # An older generation of the same history is complete, too; another history is not.
+        in_step=model.durable.history.tip is not None
+        and relation in (Relation.SAME, Relation.AHEAD),
+    )
+    told = steps.tell(model, f"following {_peer_name(model)}")
+    clearing = (ClearAlarm(Alarm.NO_PRIMARY), ClearAlarm(Alarm.NO_GENERATION))
+    return model, (*saving, told, *clearing, ClearAlarm(Alarm.DUAL_PRIMARY))
+
+
+def _peer_name(model: Model) -> str:
+    return "the primary" if model.peer is None else model.peer.name
+
+
+def turned_away(model: Model, event: TurnedAway, now: float) -> Step:
+    """Refused: look again at the next heartbeat."""
+    if event.connection == model.session:
+        return _session_lost(model, now)
+    if event.connection != model.asking:
+        return model, ()
+    pause = model.settings.heartbeat_interval_s
+    return attrs.evolve(model, asking=None, asked_until=None, dial_at=now + pause), ()
+
+
+def connection_lost(model: Model, event: ConnectionLost, now: float) -> Step:
+    """The session is gone: see at once whether its primary is (R7)."""
+    if event.connection == model.session:
+        return _session_lost(model, now)
+    if event.connection != model.asking:
+        return model, ()
+    return attrs.evolve(model, asking=None, asked_until=None, dial_at=now + _pause(model)), ()
+
+
+def _session_lost(model: Model, _now: float) -> Step:
+    return steps.dial(attrs.evolve(model, session=None))
+
+
+def heard(model: Model, _event: Heard, now: float) -> Step:
+    """The peer lives."""
+    return attrs.evolve(model, heard_at=max(model.heard_at, now)), ()
+
+
+def generation_held(model: Model, event: GenerationHeld, _now: float) -> Step:
+    """A complete generation: from here a takeover loses nothing (B20)."""
+    model = attrs.evolve(model, in_step=True)
+    return steps.save(model, history=event.history, active=event.active)
+
+
+def role_released(model: Model, event: RoleReleased, now: float) -> Step:
+    """The primary gave its role up: take it, if all its data is here (R8)."""
+    if event.connection != model.session:
+        return model, ()
+    if event.generation != model.durable.history.tip:
+        text = (
+            f"{_peer_name(model)} released its role after generation {event.generation}, but this "
+            f"node holds {model.durable.history.tip}; not taken"
+        )
+        model = attrs.evolve(model, session=None, dial_at=now + _pause(model))
+        return model, (Close(event.connection), RaiseAlarm(Alarm.HANDOVER_FAILED, text))
+    return steps.claim(model, Via.RELEASED, relieves=event.connection)
+
+
+def stop(model: Model, _event: StopAsked, _now: float) -> Step:
+    """End."""
+    return steps.leave(model)
+
+
+def ignore(model: Model, _event: Event, _now: float) -> Step:
+    """Nothing."""
+    return model, ()

@@ -1,0 +1,1 @@
+"""Adapters: how the ports of SBS are fulfilled on real systems."""

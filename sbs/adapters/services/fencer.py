@@ -1,0 +1,400 @@
+"""The fencer: a small separate process that outlives SBS just long enough to kill its services.
+
+Run as a script, never imported by SBS; standard library only, so that it starts fast. It has no
+threads: the kernel ties PR_SET_PDEATHSIG to the *thread* that forked, and a fork is only safe here.
+
+    SBS --- channel --- fencer --- keeper --- service, and all that descends from it
+                               '-- keeper --- service
+
+Each service has a keeper, a fork of the fencer. The keeper is the child subreaper of its service,
+so daemons that cut themselves loose become its children and stay attributable. It ends when, and
+only when, nothing of its service is left. The rule for the end is the same at each step: when the
+end towards SBS closes, kill everything below, wait until it is gone and reaped, then exit.
+
+All of these processes hold the channel and the descriptors SBS wants held (its listening socket).
+So the peer of a dead SBS meets a refused connection, and SBS reads the end of the channel, only
+when every service is dead, even if the fencer itself was killed (B31).
+
+The channel is a SOCK_SEQPACKET socket; each packet is one JSON object of at most
+MAX_MESSAGE_BYTES. SBS sends::
+
+    {"do": "start", "run": 7, "argv": ["prog", ...], "environment": {"SBS_EPOCH": "2"}}
+    {"do": "stop", "run": 7, "timeout_s": 5.0}
+
+and receives ``started`` with ``pid``, then ``exited`` with ``code`` (negative: the signal), or
+``failed`` with ``text``. After ``exited`` and ``failed`` nothing of that run is left.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import select
+import signal
+import sys
+import time
+
+MAX_MESSAGE_BYTES = 65_536
+"""Largest packet on the channel: far below the socket's buffer, far above a sane command line."""
+
+MAX_COMMAND_BYTES = 4096
+"""Read at once from the pipe to a keeper: some hundred stop requests, each one short line."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int) -> None:
+    """Set an attribute of this process; the standard library has no name for prctl(2)."""
+    if _LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
+
+
+def kill(pid: int, number: int) -> None:
+    """Signal a child that was not reaped yet, so that its id cannot belong to another process."""
+    try:
+        os.kill(pid, number)
+    except PermissionError:
+        # A set-user-ID program of another user. It cannot be killed, only waited for:
+        # the port stays held until it ends, which is the safe side.
+        return
+
+
+def listed_children() -> list[int]:
+    """This process's children, dead ones included, as the kernel lists them."""
+    with open(f"/proc/self/task/{os.getpid()}/children", "rb") as listing:
+        return [int(pid) for pid in listing.read().split()]
+
+
+def scanned_children() -> list[int]:
+    """The same from a walk over /proc, for kernels built without CONFIG_PROC_CHILDREN."""
+    me = os.getpid()
+    found: list[int] = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as stat:
+                fields = stat.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if int(fields[1]) == me:
+            found.append(int(name))
+    return found
+
+
+def children() -> list[int]:
+    """This process's children, dead ones included."""
+    try:
+        return listed_children()
+    except FileNotFoundError:
+        return scanned_children()
+
+
+def kill_descendants() -> dict[int, int]:
+    """Kill until no child is left; return the wait status of each by process id.
+
+    This process is a subreaper: orphans become its children before their parent can be reaped,
+    so having no child proves having no descendant.
+    """
+    statuses: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                for child in children():
+                    kill(child, signal.SIGKILL)
+                pid, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            return statuses
+        statuses[pid] = status
+
+
+def leave_fork(status: int) -> None:
+    """End a forked process without unwinding into the frames of its parent."""
+    if (error := sys.exc_info()[1]) is not None:
+        sys.excepthook(type(error), error, error.__traceback__)
+    os._exit(status)
+
+
+def execute(argv: list[str], environment: dict[str, str], keeper_pid: int, errors: int) -> None:
+    """In the forked child: become the service, or write why not to ``errors``."""
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == keeper_pid:  # else it died before the line above took effect
+            os.execvpe(argv[0], argv, {**os.environ, **environment})
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else str(error)
+        os.write(errors, (cause or repr(error)).encode()[:MAX_COMMAND_BYTES])
+
+
+class Keeper:
+    """Watches over one run of one service, in a process of its own."""
+
+    def __init__(self, channel: int, run: int, commands: int) -> None:
+        self.channel = channel
+        self.run = run
+        self.commands = commands
+        self.abandoned = False
+        self.stop_at: float | None = None
+        self.status: int | None = None
+        self.failure: str | None = None
+        self.pid = 0
+        self.errors = -1
+
+    def keep(self, argv: list[str], environment: dict[str, str]) -> None:
+        """Start the service, report, and return when nothing of it is left."""
+        prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        wakeup, wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        try:
+            self.spawn(argv, environment)
+            self.watch(wakeup)
+        except OSError as error:  # no process, memory or descriptor to be had
+            self.failure = f"{error.strerror}"
+        finally:
+            self.kill_all()
+        if self.failure is None:
+            self.read_errors()
+        if self.failure:
+            report(self.channel, "failed", self.run, text=self.failure)
+        else:
+            code = os.waitstatus_to_exitcode(self.status or 0)
+            report(self.channel, "exited", self.run, code=code)
+
+    def spawn(self, argv: list[str], environment: dict[str, str]) -> None:
+        """Fork and execute; the pipe ``errors`` ends empty when the execution succeeded."""
+        me = os.getpid()
+        self.errors, errors_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                execute(argv, environment, me, errors_end)
+            finally:
+                leave_fork(127)
+        self.pid = pid
+        os.close(errors_end)
+
+    def watch(self, wakeup: int) -> None:
+        """Return when the service ended, its grace is over, or SBS is gone."""
+        poll = select.poll()
+        for fd in (self.commands, self.errors, wakeup):
+            poll.register(fd, select.POLLIN)
+        while not self.is_over():
+            ready = {fd for fd, _ in poll.poll(self.wait_ms())}
+            if self.errors in ready:
+                poll.unregister(self.errors)
+                self.read_errors()
+            if wakeup in ready:
+                os.read(wakeup, MAX_COMMAND_BYTES)
+                self.reap()
+            if self.commands in ready:
+                self.obey(os.read(self.commands, MAX_COMMAND_BYTES))
+
+    def wait_ms(self) -> int | None:
+        """How long nothing needs to be done unless something happens."""
+        if self.stop_at is None:
+            return None
+        return math.ceil(max(0.0, self.stop_at - time.monotonic()) * 1000)
+
+    def is_over(self) -> bool:
+        """Whether the time has come to kill what is left."""
+        if self.abandoned:
+            return True
+        if self.stop_at is None:
+            return self.status is not None
+        if time.monotonic() >= self.stop_at:
+            return True
+        # While the grace lasts, wait for the whole process group: a shell may end before
+        # the program it started. Our own children's ids are certain, the group's is not.
+        return self.status is not None and not any(
+            os.getpgid(pid) == self.pid for pid in children()
+        )
+
+    def obey(self, data: bytes) -> None:
+        """A line is a stop request with its grace in seconds; the end means that SBS is gone."""
+        if not data:
+            self.abandoned = True
+            return
+        if self.stop_at is None and self.status is None:
+            self.signal_group(signal.SIGTERM)
+            self.signal_group(signal.SIGCONT)  # a stopped process gets its chance to end too
+        for line in data.split():
+            stop_at = time.monotonic() + float(line)
+            self.stop_at = stop_at if self.stop_at is None else min(self.stop_at, stop_at)
+
+    def signal_group(self, number: int) -> None:
+        """Signal the group of the service, which was not reaped: the group's id is its own."""
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            kill(self.pid, number)  # it has not reached setsid yet, or the group is not ours
+
+    def reap(self) -> None:
+        """Collect what ended, adopted daemons included."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.pid:
+                self.status = status
+
+    def kill_all(self) -> None:
+        """Kill the service and all that descends from it; return when it is gone and reaped."""
+        if self.pid and self.status is None:
+            self.signal_group(signal.SIGKILL)
+        statuses = kill_descendants()
+        self.status = statuses.get(self.pid, self.status)
+
+    def read_errors(self) -> None:
+        """Learn whether the program was executed."""
+        self.failure = os.read(self.errors, MAX_COMMAND_BYTES).decode(errors="replace")
+        if not self.failure:
+            report(self.channel, "started", self.run, pid=self.pid)
+
+
+def report(channel: int, what: str, run: int, **fields: int | str) -> None:
+    """Tell SBS; when it is gone there is nobody to tell, and the end is under way already."""
+    try:
+        os.write(channel, json.dumps({"report": what, "run": run, **fields}).encode())
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+class Handle:
+    """What the fencer knows of a keeper."""
+
+    def __init__(self, pid: int, commands: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.commands = commands
+
+    def close(self) -> None:
+        """Let go of the keeper, which it sees as the end."""
+        os.close(self.commands)
+        os.close(self.pidfd)
+
+
+class Fencer:
+    """Takes orders from SBS and hands them to the keepers."""
+
+    def __init__(self, channel: int) -> None:
+        self.channel = channel
+        self.handles: dict[int, Handle] = {}
+        self.poll = select.poll()
+
+    def serve(self, parent_pid: int) -> None:
+        """Return when SBS is gone, or when a keeper was killed and nothing is certain any more."""
+        try:
+            parent = os.pidfd_open(parent_pid)
+        except ProcessLookupError:
+            return
+        if os.getppid() != parent_pid:
+            return
+        # The process is watched besides the channel: some fork of it might keep the channel open.
+        self.poll.register(parent, select.POLLIN)
+        self.poll.register(self.channel, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in self.poll.poll()}
+            if parent in ready or not all(
+                self.forget(run) for run, handle in [*self.handles.items()] if handle.pidfd in ready
+            ):
+                return
+            if self.channel in ready and not self.obey():
+                return
+
+    def obey(self) -> bool:
+        """Carry out one message; false at the end of the channel."""
+        try:
+            data = os.read(self.channel, MAX_MESSAGE_BYTES)
+        except ConnectionResetError:  # SBS died with reports unread
+            return False
+        if not data:
+            return False
+        message = json.loads(data)
+        run = message["run"]
+        if message["do"] == "start":
+            self.start(run, message["argv"], message["environment"])
+        elif run in self.handles:
+            self.stop(run, message["timeout_s"])
+        return True
+
+    def start(self, run: int, argv: list[str], environment: dict[str, str]) -> None:
+        """Fork a keeper for the service."""
+        commands, commands_end = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no process or memory to be had
+            os.close(commands)
+            os.close(commands_end)
+            report(self.channel, "failed", run, text=f"{error.strerror}")
+            return
+        if pid == 0:
+            status = 1
+            try:
+                os.close(commands_end)
+                for other in self.handles.values():
+                    other.close()  # or a keeper would not see the end of the fencer
+                Keeper(self.channel, run, commands).keep(argv, environment)
+                status = 0
+            finally:
+                leave_fork(status)
+        os.close(commands)
+        self.handles[run] = Handle(pid, commands_end)
+        self.poll.register(self.handles[run].pidfd, select.POLLIN)
+
+    def stop(self, run: int, timeout_s: float) -> None:
+        """Pass the request on, unless the service ended meanwhile, which SBS will read."""
+        try:
+            os.write(self.handles[run].commands, b"%f\n" % timeout_s)
+        except BrokenPipeError:
+            return
+
+    def forget(self, run: int) -> bool:
+        """Reap a keeper; false when it did not end by itself, its work done."""
+        handle = self.handles.pop(run)
+        self.poll.unregister(handle.pidfd)
+        handle.close()
+        return os.waitpid(handle.pid, 0)[1] == 0
+
+    def end(self) -> None:
+        """Let the keepers kill their services, wait for them, then kill what strayed."""
+        for handle in self.handles.values():
+            handle.close()
+        for handle in self.handles.values():
+            os.waitpid(handle.pid, 0)
+        kill_descendants()
+
+
+def main(channel: int, parent_pid: int, held_fds: list[int]) -> None:
+    """Serve until SBS is gone; close the held descriptors when every service is dead."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would reap behind our back
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for fd in (channel, *held_fds):
+        os.set_inheritable(fd, False)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    fencer = Fencer(channel)
+    try:
+        fencer.serve(parent_pid)
+    finally:
+        fencer.end()
+        for fd in held_fds:
+            os.close(fd)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), [int(fd) for fd in sys.argv[3:]])

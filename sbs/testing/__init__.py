@@ -1,0 +1,1 @@
+"""For integrators' tests: simulator, fakes, and checks that every adapter must pass."""

@@ -19,6 +19,12 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import MAX_FOLDERS, Entry, FolderSpec, Operation
 
+PROTOCOL_VERSION = 1
+"""The newest version of the protocol that this release speaks."""
+
+MAX_VERSION = 65535
+"""Largest version a Hello may offer."""
+
 MAX_BODY_BYTES = 1024 * 1024
 """Raw content in one frame: a heartbeat never waits behind more than this."""
 
@@ -63,9 +69,19 @@ class Hello:
         claim: who the node is; ``None`` from a visitor that only looks, such as ``sbs probe``.
     """
 
-    versions: tuple[int, int]
+    versions: tuple[int, int] = attrs.field()
     software: str = attrs.field(default="", validator=[instance_of(str), max_len(100)])
     claim: Claim | None = None
+
+    @versions.validator
+    def _check_versions(
+        self, _attribute: attrs.Attribute[tuple[int, int]], value: tuple[int, int]
+    ) -> None:
+        low, high = value
+        if not 1 <= low <= high <= MAX_VERSION:
+            raise ValueError(
+                f"'versions' must be lowest and highest, 1 to {MAX_VERSION}, not {value}"
+            )
 
 
 @attrs.frozen

@@ -1,0 +1,403 @@
+"""Messages to frames and back (``docs/protocol.md``): the one module that knows msgpack and cattrs.
+
+The rules:
+
+1. A head is one msgpack map from field names to values: all of the message's fields, no other
+   and none twice. Only Hello and the claim in it may have more: their unknown keys are ignored
+   for ever, so that a version to come can still be told which one to speak.
+2. Types match exactly: true is not 1, 1.0 is not 1, bytes are not text.
+3. What there are many of (operations, entries, generations, epochs) travels as arrays of its
+   fields in their order, not as maps.
+4. Text is UTF-8; bytes of a file name that are not are carried unchanged (:pep:`383`).
+5. The body is the frame's: it never passes through msgpack and is not copied here.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin
+
+import attrs
+import cattrs
+import msgpack
+from cattrs.errors import (
+    AttributeValidationNote,
+    BaseValidationError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from sbs.core import messages as m
+from sbs.core.claim import Claim
+from sbs.core.epoch import Epoch
+from sbs.core.frames import GREETING_LIMITS, SESSION_LIMITS, Frame, encode_frame
+from sbs.core.history import Generation, History
+from sbs.core.manifest import Action, Entry, Kind, Operation
+from sbs.errors import LocalProtocolError, RemoteProtocolError
+
+T = TypeVar("T")
+Hook: TypeAlias = Callable[[Any, Any], Any]
+
+NUMBERS: Final[Mapping[type[m.Message], int]] = {
+    m.Hello: 1,
+    m.Refused: 2,
+    m.Heartbeat: 3,
+    m.Follow: 4,
+    m.Welcome: 5,
+    m.Folders: 6,
+    m.Listing: 7,
+    m.Begin: 8,
+    m.Pack: 9,
+    m.Chunk: 10,
+    m.Commit: 11,
+    m.Abandon: 12,
+    m.Committed: 13,
+    m.Failed: 14,
+    m.Released: 15,
+    m.Taken: 16,
+}
+"""The type of a frame for each message. Hello's and Refused's are the same in every version."""
+
+_TYPES: Final = {number: cls for cls, number in NUMBERS.items()}
+
+_WITH_BODY: Final = (m.Pack, m.Chunk)
+
+_LENIENT: Final = (m.Hello, Claim)
+
+MAX_GREETING_ARRAY = 1024
+"""Items of an array in a stranger's message. msgpack makes room for the announced items before
+it reads them, in as many levels as a hostile sender nests: this keeps that room at 8 MiB."""
+
+MAX_REASON = 300
+"""Characters of a decoding error: whole numbers and short texts are quoted in full."""
+
+
+def encode(message: m.Message) -> bytes:
+    """The whole frame of a message, header and body included.
+
+    Raises:
+        LocalProtocolError: it is over the limit for a frame (``docs/protocol.md``, Limits): the
+            caller must send it in several.
+    """
+    kind = type(message)
+    stranger = kind in (m.Hello, m.Refused)
+    head: bytes = msgpack.packb(
+        _converter.unstructure(message), use_bin_type=True, unicode_errors="surrogateescape"
+    )
+    body = message.body if isinstance(message, _WITH_BODY) else b""
+    limits = GREETING_LIMITS if stranger else SESSION_LIMITS
+    try:
+        return encode_frame(NUMBERS[kind], head, body, limits=limits)
+    except LocalProtocolError as error:
+        raise LocalProtocolError(f"{kind.__name__}: {error}") from error
+
+
+def decode(frame: Frame) -> m.Message:
+    """The message that a frame carries.
+
+    Raises:
+        RemoteProtocolError: it breaks a rule of this module or of the message's class; the text
+            names the message, the field, and what is allowed.
+    """
+    cls = _message_type(frame)
+    fields = _unpack(cls, frame.head)
+    with_body = issubclass(cls, _WITH_BODY)
+    if frame.body and not with_body:
+        raise RemoteProtocolError(
+            f"{cls.__name__} has a body of {len(frame.body)} bytes; none is allowed"
+        )
+    if with_body:
+        if "body" in fields:
+            raise RemoteProtocolError(f"{cls.__name__}: unknown field 'body' in the head")
+        fields["body"] = frame.body
+    message: m.Message = _structure(cls, cls.__name__, fields)
+    return message
+
+
+def decode_versions(frame: Frame) -> tuple[int, int]:
+    """The protocol versions offered by a Hello, whatever the rest of it may hold.
+
+    Decided before anything else is looked at: a later version may give a role or a mode that
+    this one does not know, and is told so by :class:`~sbs.errors.VersionError`.
+
+    Raises:
+        RemoteProtocolError: it is no Hello, or does not say.
+    """
+    cls = _message_type(frame)
+    if cls is not m.Hello:
+        raise RemoteProtocolError(f"the first message must be Hello, not {cls.__name__}")
+    versions = _unpack(cls, frame.head).get("versions")
+    checked: m.Hello = _structure(
+        m.Hello, "Hello", {"versions": versions, "software": "", "claim": None}
+    )
+    return checked.versions
+
+
+def _message_type(frame: Frame) -> type[m.Message]:
+    try:
+        return _TYPES[frame.type]
+    except KeyError:
+        raise RemoteProtocolError(
+            f"frame of unknown type {frame.type}; {min(_TYPES)} to {max(_TYPES)} are allowed"
+        ) from None
+
+
+def _unpack(cls: type[m.Message], head: bytes) -> dict[str, Any]:
+    greeting = cls in (m.Hello, m.Refused)
+    try:
+        fields = msgpack.unpackb(
+            head,
+            unicode_errors="surrogateescape",
+            object_pairs_hook=_unique,
+            max_array_len=MAX_GREETING_ARRAY if greeting else m.MAX_ITEMS,
+        )
+    except ValueError as error:  # all that msgpack raises
+        raise RemoteProtocolError(f"{cls.__name__}: bad msgpack: {_reason(error)}") from error
+    if type(fields) is not dict:
+        raise RemoteProtocolError(f"{cls.__name__}: the head is no map but {_kind(fields)}")
+    return fields
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a map has a key twice")
+    return fields
+
+
+def _structure(cls: Any, where: str, fields: Any) -> Any:
+    try:
+        return _converter.structure(fields, cls)
+    except (ValueError, BaseValidationError) as error:
+        cause: BaseException = error
+        while isinstance(cause, BaseValidationError):
+            cause = cause.exceptions[0]
+            for note in getattr(cause, "__notes__", ()):
+                if isinstance(note, AttributeValidationNote):
+                    where += f".{note.name}"
+                elif isinstance(note, IterableValidationNote):
+                    where += f"[{note.index}]"
+        raise RemoteProtocolError(f"{where}: {_reason(cause)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _exactly(cls: type[T]) -> Hook:
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) is not cls:
+            raise ValueError(f"must be {cls.__name__}, not {_kind(value)}")
+        return value
+
+    return structure
+
+
+def _member(cls: type[enum.Enum]) -> Hook:
+    """Structure a member from its value."""
+    members = {member.value: member for member in cls}
+
+    def structure(value: Any, _: Any) -> enum.Enum:
+        if type(value) is not str or value not in members:
+            shown = repr(value[:MAX_REASON]) if type(value) is str else _kind(value)
+            raise ValueError(f"must be one of {', '.join(members)}; not {shown}")
+        return members[value]
+
+    return structure
+
+
+def _tuple(annotation: Any, converter: cattrs.Converter) -> Hook:
+    """Structure ``tuple[X, ...]``; stop at the first wrong item."""
+    item: Any = get_args(annotation)[0]
+    structure_item = converter.get_structure_hook(item)
+
+    def structure(value: Any, _: Any) -> tuple[Any, ...]:
+        if type(value) is not list:
+            raise ValueError(f"must be an array, not {_kind(value)}")
+        items: list[Any] = []
+        try:
+            for each in value:
+                items.append(structure_item(each, item))  # noqa: PERF401 - len(items) is used below
+        except (ValueError, BaseValidationError) as error:
+            error.add_note(IterableValidationNote("", len(items), item))
+            raise IterableValidationError("", [error], annotation) from error
+        return tuple(items)
+
+    return structure
+
+
+def _map(cls: type[attrs.AttrsInstance], converter: cattrs.Converter) -> Hook:
+    """Structure a class of attrs from a map with exactly its fields."""
+    names = {field.name for field in attrs.fields(cls)}
+    inner = make_dict_structure_fn(cls, converter)
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise ValueError(f"must be a map, not {_kind(value)}")
+        if missing := names - value.keys():
+            raise ValueError(f"field {min(missing)!r} is missing")
+        if cls not in _LENIENT and len(value) > len(names):
+            unknown = next(key for key in value if key not in names)
+            raise ValueError(f"unknown field {unknown!r}")
+        return inner(value, cls)
+
+    return structure
+
+
+class _Row:
+    """The array form of a class: the names of its fields in order, each with its types."""
+
+    def __init__(self, **fields: tuple[type, ...]) -> None:
+        self.fields = fields
+        self.legal = frozenset(itertools.product(*fields.values()))
+
+    def check(self, row: Any) -> None:
+        """Raise ValueError unless ``row`` has the right length and types; one look-up if so."""
+        if type(row) is list and tuple(map(type, row)) in self.legal:
+            return
+        if type(row) is not list or len(row) != len(self.fields):
+            shown = f"{len(row)}" if type(row) is list else _kind(row)
+            raise ValueError(f"must be an array of {len(self.fields)} fields, not {shown}")
+        name, value = next(
+            (name, value)
+            for (name, types), value in zip(self.fields.items(), row, strict=True)
+            if type(value) not in types
+        )
+        raise ValueError(f"{name!r} must be {self.fields[name][0].__name__}, not {_kind(value)}")
+
+
+_INT: Final = (int,)
+_MAYBE_INT: Final = (int, type(None))
+_EPOCH: Final = _Row(counter=_INT, slot=_INT)
+_GENERATION: Final = _Row(counter=_INT, slot=_INT, number=_INT, digest=(bytes,))
+_ENTRY: Final = _Row(
+    path=(str,),
+    kind=_INT,
+    mode=_INT,
+    size_bytes=_INT,
+    mtime_ns=_INT,
+    digest=(bytes, type(None)),
+    target=(str,),
+)
+_OPERATION: Final = _Row(
+    folder=_INT,
+    action=_INT,
+    path=(str,),
+    mode=_INT,
+    mtime_ns=_MAYBE_INT,
+    size_bytes=_INT,
+    digest=(bytes,),
+    target=(str,),
+    stream=_MAYBE_INT,
+)
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_ACTIONS: Final = {action.value: action for action in Action}
+
+
+def _epoch(row: Any, _: Any) -> Epoch:
+    _EPOCH.check(row)
+    return Epoch(*row)
+
+
+def _generation(row: Any, _: Any) -> Generation:
+    _GENERATION.check(row)
+    counter, slot, number, digest = row
+    return Generation(Epoch(counter, slot), number, digest)
+
+
+def _entry(row: Any, _: Any) -> Entry:
+    _ENTRY.check(row)
+    path, kind, mode, size_bytes, mtime_ns, digest, target = row
+    if kind not in _KINDS:
+        raise ValueError(f"'kind' must be one of {list(_KINDS)}, not {kind}")
+    return Entry(
+        path=path,
+        kind=_KINDS[kind],
+        mode=mode,
+        size_bytes=size_bytes,
+        mtime_ns=mtime_ns,
+        digest=digest,
+        target=target,
+    )
+
+
+def _operation(row: Any, _: Any) -> Operation:
+    _OPERATION.check(row)
+    folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream = row
+    if action not in _ACTIONS:
+        raise ValueError(f"'action' must be one of {list(_ACTIONS)}, not {action}")
+    return Operation(
+        folder=folder,
+        action=_ACTIONS[action],
+        path=path,
+        mode=mode,
+        mtime_ns=mtime_ns,
+        size_bytes=size_bytes,
+        digest=digest,
+        target=target,
+        stream=stream,
+    )
+
+
+def _versions(value: Any, _: Any) -> tuple[int, int]:
+    if type(value) is not list or [type(each) for each in value] != [int, int]:
+        raise ValueError("must be an array of the lowest and the highest version")
+    low, high = value
+    return low, high
+
+
+def _add_rows(converter: cattrs.Converter) -> None:
+    """The values that travel as arrays."""
+    for cls, structure in (
+        (Epoch, _epoch),
+        (Generation, _generation),
+        (Entry, _entry),
+        (Operation, _operation),
+    ):
+        converter.register_structure_hook(cls, structure)
+    generations = _tuple(tuple[Generation, ...], converter)
+    converter.register_structure_hook(History, lambda value, _: History(generations(value, None)))
+
+    converter.register_unstructure_hook(Epoch, attrgetter(*_EPOCH.fields))
+    converter.register_unstructure_hook(Entry, attrgetter(*_ENTRY.fields))
+    converter.register_unstructure_hook(Operation, attrgetter(*_OPERATION.fields))
+    generation = attrgetter("epoch.counter", "epoch.slot", "number", "digest")
+    converter.register_unstructure_hook(Generation, generation)
+    converter.register_unstructure_hook(
+        History, lambda history: tuple(map(generation, history.entries))
+    )
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    for scalar in (int, str, bytes, bool):
+        converter.register_structure_hook(scalar, _exactly(scalar))
+    converter.register_structure_hook_factory(attrs.has, _map)
+    converter.register_structure_hook_factory(_is_enum, _member)
+    converter.register_structure_hook_factory(_is_tuple, _tuple)
+    converter.register_structure_hook_func(lambda each: each == tuple[int, int], _versions)
+    _add_rows(converter)
+    for cls in _WITH_BODY:
+        without_body = make_dict_unstructure_fn(cls, converter, body=override(omit=True))
+        converter.register_unstructure_hook(cls, without_body)
+    return converter
+
+
+def _is_enum(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, enum.Enum)
+
+
+def _is_tuple(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple and get_args(annotation)[1:] == (...,)
+
+
+_converter: Final = _make_converter()

@@ -1,0 +1,194 @@
+"""TCP without encryption: the transport of a pair on loopback or on a trusted network (R1)."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from sbs.core.address import MAX_PORT, Address
+from sbs.errors import DialRefusedError, TransportError
+from sbs.ports import Listener
+
+BIND_BOUND_S = 5.0
+"""How long a used address is tried again: a killed predecessor's port stays held until its
+services are dead, which takes milliseconds, or longer where a process hangs in the kernel."""
+
+BIND_INTERVAL_S = 0.02
+"""Pause between these tries: short against the start of a node."""
+
+ACCEPT_PAUSE_S = 0.1
+"""Pause of a server that is out of descriptors or memory, as in :func:`trio.serve_listeners`."""
+
+_ACCEPT_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+
+_BIND_HINTS = {
+    errno.EADDRINUSE: "another program listens there, or services of an earlier SBS still die",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+    errno.EACCES: "ports below 1024 need privileges",
+}
+
+_Resolved: TypeAlias = tuple[
+    int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+]
+
+_log = logging.getLogger(__name__)
+
+
+def _parse(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise TransportError(f"address {error}") from error
+
+
+async def _resolve(address: Address, flags: int = 0) -> Sequence[_Resolved]:
+    """The socket addresses of ``address``, the preferred one first (RFC 6724)."""
+    try:
+        return await trio.socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=flags
+        )
+    except socket.gaierror as error:
+        raise TransportError(f"{address}: the name cannot be resolved: {error.strerror}") from error
+
+
+def _is_self_connected(sock: trio.socket.SocketType) -> bool:
+    """Whether TCP connected a local port to itself (simultaneous open, RFC 9293, 3.5).
+
+    It happens when nothing listens on the dialled port and the kernel picks that very port as
+    the source; taken for an answer, it would be the node talking to itself.
+    """
+    own: object = sock.getsockname()
+    peer: object = sock.getpeername()
+    return own == peer
+
+
+async def _bind(resolved: _Resolved) -> trio.SocketListener:
+    family, kind, protocol, _, sockaddr = resolved
+    sock = trio.socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        await sock.bind(sockaddr)
+        sock.listen()
+    except BaseException:  # cancelled, too
+        sock.close()
+        raise
+    return trio.SocketListener(sock)
+
+
+async def _connect(resolved: _Resolved) -> trio.SocketStream:
+    family, kind, protocol, _, sockaddr = resolved
+    sock = trio.socket.socket(family, kind, protocol)
+    try:
+        await sock.connect(sockaddr)
+        if _is_self_connected(sock):
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    except BaseException:  # cancelled, too
+        sock.close()
+        raise
+    return trio.SocketStream(sock)
+
+
+@attrs.frozen
+class TcpListener:
+    """A :class:`sbs.ports.Listener` on one TCP port; made by :meth:`TcpTransport.listen`."""
+
+    _listener: trio.SocketListener
+
+    @property
+    def address(self) -> str:
+        """Where it really listens, ``host:port``."""
+        host, port = self._listener.socket.getsockname()[:2]
+        return str(Address(host, port))
+
+    @property
+    def held_fds(self) -> Sequence[int]:
+        """The listening socket."""
+        return (self._listener.socket.fileno(),)
+
+    async def accept(self) -> trio.SocketStream:
+        """The next connection; a lack of descriptors or memory is waited out.
+
+        Raises:
+            trio.ClosedResourceError: the listener was closed.
+            TransportError: the system refuses for another reason.
+        """
+        while True:
+            try:
+                return await self._listener.accept()
+            except OSError as error:
+                if error.errno not in _ACCEPT_CAPACITY:
+                    raise TransportError(f"{self.address}: cannot accept: {error}") from error
+                _log.error("%s: cannot accept now: %s", self.address, error.strerror)
+                await trio.sleep(ACCEPT_PAUSE_S)
+
+    async def aclose(self) -> None:
+        """Stop serving; connections stay."""
+        await self._listener.aclose()
+
+
+@attrs.frozen
+class TcpTransport:
+    """A :class:`sbs.ports.Transport` over TCP.
+
+    Nagle's algorithm is off on both ends (trio does that): a heartbeat is not kept back.
+
+    Args:
+        bind_bound_s: how long a used address is tried again, 0 or more seconds.
+    """
+
+    bind_bound_s: float = BIND_BOUND_S
+
+    async def listen(self, address: str) -> Listener:
+        """Serve ``address``; of a name with several addresses the first.
+
+        Args:
+            address: ``host:port`` or ``[v6]:port``; port 0 picks a free one.
+
+        Raises:
+            TransportError: the address cannot be had; the text says why.
+        """
+        wanted = _parse(address)
+        resolved = (await _resolve(wanted, socket.AI_PASSIVE))[0]
+        give_up_at = trio.current_time() + self.bind_bound_s
+        while True:
+            try:
+                return TcpListener(await _bind(resolved))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or trio.current_time() >= give_up_at:
+                    hint = _BIND_HINTS.get(error.errno or 0, "see socket(7) and bind(2)")
+                    raise TransportError(
+                        f"cannot listen on {wanted}: {error.strerror}; {hint}"
+                    ) from error
+            await trio.sleep(BIND_INTERVAL_S)
+
+    async def dial(self, address: str) -> trio.abc.Stream:
+        """Connect to ``address``; each address of a name is tried in turn.
+
+        Args:
+            address: ``host:port`` or ``[v6]:port``.
+
+        Raises:
+            DialRefusedError: every address answered that nothing listens there.
+            TransportError: it cannot be reached.
+        """
+        wanted = _parse(address)
+        if wanted.port == 0:  # the kernel would refuse it, which proves nothing about the peer
+            raise TransportError(f"cannot connect to {wanted}: allowed are ports 1 to {MAX_PORT}")
+        failures: list[OSError] = []
+        for resolved in await _resolve(wanted):
+            try:
+                return await _connect(resolved)
+            except OSError as error:
+                failures.append(error)
+        causes = ", ".join(dict.fromkeys(error.strerror or str(error) for error in failures))
+        # One address that gave no answer may be the one the peer lives at: no proof of refusal.
+        refused = all(isinstance(error, ConnectionRefusedError) for error in failures)
+        raised = DialRefusedError if refused else TransportError
+        raise raised(f"cannot connect to {wanted}: {causes}") from failures[-1]

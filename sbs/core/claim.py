@@ -5,13 +5,17 @@ from __future__ import annotations
 import enum
 
 import attrs
-from attrs.validators import ge, instance_of, le, matches_re, max_len
+from attrs.validators import ge, instance_of, le, matches_re
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
 
 MAX_PRIORITY = 1000
 """Priorities run from 0 to this; only their order counts."""
+
+
+MAX_NAME_CHARACTERS = 64
+"""Longest node name: it stands in every line of a status."""
 
 
 class Mode(enum.Enum):
@@ -38,13 +42,22 @@ class Role(enum.Enum):
     FENCED = "fenced"
 
 
+def _check_name(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
+    fits = len(value) <= MAX_NAME_CHARACTERS and value[:1].isalnum()
+    if not fits or not value.isprintable():
+        raise ValueError(
+            f"node name {value!r}: 1 to {MAX_NAME_CHARACTERS} printable characters are allowed, "
+            "the first a letter or a digit"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class Claim:
     """One node's side of the question who is primary.
 
     Args:
         node_id: 32 hexadecimal digits, made once for a node and never shared.
-        name: for people, 1 to 64 printable characters.
+        name: for people, 1 to 64 printable characters, the first a letter or a digit.
         mode: which roles the node is meant for.
         priority: 0 to :data:`MAX_PRIORITY`, greater wins.
         slot: 0 or 1, see :class:`~sbs.core.epoch.Epoch`.
@@ -56,7 +69,7 @@ class Claim:
     """
 
     node_id: str = attrs.field(validator=[instance_of(str), matches_re(r"[0-9a-f]{32}")])
-    name: str = attrs.field(validator=[instance_of(str), max_len(64), matches_re(r"[^\W_].*")])
+    name: str = attrs.field(validator=[instance_of(str), _check_name])
     mode: Mode = attrs.field(validator=instance_of(Mode))
     priority: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_PRIORITY)])
     slot: int = attrs.field(validator=[instance_of(int), ge(0), le(1)])
@@ -65,11 +78,6 @@ class Claim:
     history: History = attrs.field(validator=instance_of(History))
     on_silence: bool = attrs.field(default=False, validator=instance_of(bool))
     services_die: bool = attrs.field(default=False, validator=instance_of(bool))
-
-    @name.validator
-    def _check_name(self, _attribute: attrs.Attribute[str], value: str) -> None:
-        if not value.isprintable():
-            raise ValueError(f"node name {value!r} has characters that cannot be printed")
 
     @property
     def primary(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 
 import attrs
 from attrs.validators import deep_iterable, ge, instance_of, le, max_len
@@ -22,6 +23,11 @@ REMEMBERED_EPOCHS = 64
 """Earlier epochs remembered by their last generation: years of takeovers."""
 
 
+def _check_digest(_instance: object, _attribute: attrs.Attribute[bytes], value: bytes) -> None:
+    if len(value) not in (0, DIGEST_BYTES):
+        raise ValueError(f"'digest' must be {DIGEST_BYTES} bytes or none, not {len(value)}")
+
+
 @attrs.frozen(order=True)
 class Generation:
     """One complete update (B20), or the start of a primacy.
@@ -36,12 +42,9 @@ class Generation:
 
     epoch: Epoch
     number: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_GENERATION)])
-    digest: bytes = attrs.field(default=b"", repr=False)
-
-    @digest.validator
-    def _check_digest(self, _attribute: attrs.Attribute[bytes], value: bytes) -> None:
-        if not isinstance(value, bytes) or len(value) not in (0, DIGEST_BYTES):
-            raise ValueError(f"digest must be {DIGEST_BYTES} bytes or none, not {value!r}")
+    digest: bytes = attrs.field(
+        default=b"", repr=False, validator=[instance_of(bytes), _check_digest]
+    )
 
     def __str__(self) -> str:
         return f"{self.number} (epoch {self.epoch})"
@@ -54,6 +57,16 @@ class Relation(enum.Enum):
     AHEAD = "ahead"
     BEHIND = "behind"
     FORK = "fork"
+
+
+def _check_order(
+    _instance: object,
+    _attribute: attrs.Attribute[tuple[Generation, ...]],
+    value: tuple[Generation, ...],
+) -> None:
+    keys = [(entry.epoch, entry.number) for entry in value]
+    if any(later <= earlier for earlier, later in itertools.pairwise(keys)):
+        raise ValueError("a history must ascend by epoch and number")
 
 
 @attrs.frozen
@@ -70,16 +83,9 @@ class History:
         validator=[
             deep_iterable(instance_of(Generation)),
             max_len(RECENT_GENERATIONS + REMEMBERED_EPOCHS),
+            _check_order,
         ],
     )
-
-    @entries.validator
-    def _check_order(
-        self, _attribute: attrs.Attribute[tuple[Generation, ...]], value: tuple[Generation, ...]
-    ) -> None:
-        keys = [(entry.epoch, entry.number) for entry in value]
-        if any(later <= earlier for earlier, later in zip(keys, keys[1:], strict=False)):
-            raise ValueError("a history must ascend by epoch and number")
 
     @property
     def tip(self) -> Generation | None:
@@ -106,8 +112,10 @@ class History:
     def contains(self, generation: Generation) -> bool:
         """Whether this history went through ``generation``.
 
-        One epoch has one writer, so an epoch that went further went through everything before;
-        where the entry itself is remembered its digest decides.
+        One epoch has one writer, which uses no number twice: an epoch that went further went
+        through everything before; where the entry itself is remembered its digest decides.
+        ``False`` is also the answer for an epoch that was forgotten: then a fork is reported
+        that may be none, never the other way round.
         """
         later = False
         for entry in self.entries:

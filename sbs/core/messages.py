@@ -59,6 +59,14 @@ class Code(enum.Enum):
     """Too many connections, or still busy with the last one."""
 
 
+def _check_versions(
+    _instance: object, _attribute: attrs.Attribute[tuple[int, int]], value: tuple[int, int]
+) -> None:
+    low, high = value
+    if not 1 <= low <= high <= MAX_VERSION:
+        raise ValueError(f"'versions' must be lowest and highest, 1 to {MAX_VERSION}, not {value}")
+
+
 @attrs.frozen(kw_only=True)
 class Hello:
     """The first message of either side.
@@ -69,19 +77,9 @@ class Hello:
         claim: who the node is; ``None`` from a visitor that only looks, such as ``sbs probe``.
     """
 
-    versions: tuple[int, int] = attrs.field()
+    versions: tuple[int, int] = attrs.field(validator=_check_versions)
     software: str = attrs.field(default="", validator=[instance_of(str), max_len(100)])
     claim: Claim | None = None
-
-    @versions.validator
-    def _check_versions(
-        self, _attribute: attrs.Attribute[tuple[int, int]], value: tuple[int, int]
-    ) -> None:
-        low, high = value
-        if not 1 <= low <= high <= MAX_VERSION:
-            raise ValueError(
-                f"'versions' must be lowest and highest, 1 to {MAX_VERSION}, not {value}"
-            )
 
 
 @attrs.frozen
@@ -127,7 +125,10 @@ class Folders:
 
 @attrs.frozen(kw_only=True)
 class Listing:
-    """A part of what stands in the follower's folder; ``last`` ends the last folder's list."""
+    """A part of what stands in the follower's folder; ``last`` ends the last folder's list.
+
+    The last one is always sent, also where there is nothing to list; then updates may begin.
+    """
 
     folder: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
     entries: tuple[Entry, ...] = attrs.field(default=(), validator=max_len(MAX_ITEMS))
@@ -136,7 +137,14 @@ class Listing:
 
 @attrs.frozen
 class Begin:
-    """A generation begins: it follows ``previous`` and is made in ``epoch``."""
+    """A generation begins, made in ``epoch``; legal when the last one has its verdict.
+
+    Args:
+        epoch: the leader's.
+        number: of the generation.
+        files: how many contents will come, for a progress display.
+        size_bytes: of those contents together, likewise.
+    """
 
     epoch: Epoch
     number: int = attrs.field(validator=[instance_of(int), ge(1), le(2**62)])
@@ -178,7 +186,10 @@ class Commit:
 
 @attrs.frozen
 class Abandon:
-    """The leader gives the begun generation up; the follower forgets what it staged."""
+    """The leader gives the begun generation up; the follower forgets it and answers Failed.
+
+    Unless it had failed already: each Begin has exactly one verdict.
+    """
 
     text: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_TEXT)])
 
@@ -192,7 +203,10 @@ class Committed:
 
 @attrs.frozen
 class Failed:
-    """The follower could not take the begun generation; it still holds the last one."""
+    """The follower did not take the begun generation; it still holds the last one.
+
+    May be sent at any time after Begin; also the answer to Abandon.
+    """
 
     text: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_TEXT)])
 

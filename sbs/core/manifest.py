@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
-from attrs.validators import ge, instance_of, le, max_len, optional
+from attrs.validators import instance_of, max_len
 
 from sbs.core.history import DIGEST_BYTES
 
@@ -21,8 +21,23 @@ MAX_PATH_BYTES = 4096
 MAX_NAME_BYTES = 255
 """Longest component of a path: ``NAME_MAX`` of every common file system."""
 
+MAX_FOLDER_NAME = 64
+"""Longest name of a folder, in characters: it stands in every message about it."""
+
 MAX_FOLDERS = 256
 """Folders of a pair: more is a mistake in a generated configuration."""
+
+MAX_FILTERS = 1000
+"""Rules of a folder: more than a person writes."""
+
+MAX_MODE = 0o7777
+"""Permission bits: those of user, group and others, set-id and sticky."""
+
+MIN_TIME_NS, MAX_TIME_NS = -(2**63), 2**63 - 1
+"""Time stamps are signed 64-bit integers on the wire: the years 1677 to 2262."""
+
+MAX_STREAM = 2**31 - 1
+"""Largest number of a stream within a generation."""
 
 MAX_FILE_BYTES = 2**62
 """Largest file: its size stays a signed 64-bit integer on the wire."""
@@ -46,6 +61,8 @@ def check_path(path: str) -> str:
         ValueError: it is empty, absolute, too long, not normalised, climbs with ``..``, holds a
             NUL byte, or names SBS's own staging directory. The text quotes it.
     """
+    if _is_plain(path):
+        return path
     # Surrogate escapes are what os.fsdecode makes of bytes that are not UTF-8.
     try:
         raw = path.encode("utf-8", "surrogateescape")
@@ -67,8 +84,23 @@ def check_path(path: str) -> str:
     return path
 
 
-def _path_validator(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
-    check_path(value)
+def _is_plain(path: str) -> bool:
+    """Whether a path is surely allowed: a quick answer for nearly all (0.2 us)."""
+    if len(path) > MAX_NAME_BYTES or not path.isascii() or "\0" in path:
+        return False
+    framed = f"/{path}/"
+    return "//" not in framed and "/." not in framed
+
+
+def _out_of_range(name: str, value: int, low: int, high: int) -> ValueError:
+    return ValueError(f"{name!r} must be {low} to {high}, not {value}")
+
+
+def _check_target(target: str) -> None:
+    if len(target) > MAX_PATH_BYTES:
+        raise ValueError(
+            f"'target' of {len(target)} characters; at most {MAX_PATH_BYTES} are allowed"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -85,28 +117,45 @@ class Entry:
         target: what a link points at, as stored in it; empty otherwise.
     """
 
-    path: str = attrs.field(validator=[instance_of(str), _path_validator])
-    kind: Kind = attrs.field(validator=instance_of(Kind))
-    mode: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(0o7777)])
-    size_bytes: int = attrs.field(
-        default=0, validator=[instance_of(int), ge(0), le(MAX_FILE_BYTES)]
-    )
-    mtime_ns: int = attrs.field(
-        default=0, validator=[instance_of(int), ge(-(2**63)), le(2**63 - 1)]
-    )
+    path: str
+    kind: Kind
+    mode: int = 0
+    size_bytes: int = 0
+    mtime_ns: int = 0
     digest: bytes | None = attrs.field(default=None, repr=False)
-    target: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_PATH_BYTES)])
+    target: str = ""
 
-    @digest.validator
-    def _check_digest(
-        self, _attribute: attrs.Attribute[bytes | None], value: bytes | None
-    ) -> None:
-        if value is not None and len(value) != DIGEST_BYTES:
-            raise ValueError(f"digest must be {DIGEST_BYTES} bytes, not {value!r}")
+    # One method instead of a validator for each field: a third of the time, for each file.
+    def __attrs_post_init__(self) -> None:
+        check_path(self.path)
+        if not 0 <= self.mode <= MAX_MODE:
+            raise _out_of_range("mode", self.mode, 0, MAX_MODE)
+        if not 0 <= self.size_bytes <= MAX_FILE_BYTES:
+            raise _out_of_range("size_bytes", self.size_bytes, 0, MAX_FILE_BYTES)
+        if not MIN_TIME_NS <= self.mtime_ns <= MAX_TIME_NS:
+            raise _out_of_range("mtime_ns", self.mtime_ns, MIN_TIME_NS, MAX_TIME_NS)
+        if self.digest is not None and len(self.digest) != DIGEST_BYTES:
+            raise ValueError(f"'digest' must be {DIGEST_BYTES} bytes, not {len(self.digest)}")
+        _check_target(self.target)
 
 
 Manifest: TypeAlias = Mapping[str, Entry]
 """The entries of one folder by path; a directory's entry stands with those below it."""
+
+
+def _check_name(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
+    if not 1 <= len(value) <= MAX_FOLDER_NAME or "/" in value or not value.isprintable():
+        raise ValueError(
+            f"folder name {value!r}: 1 to {MAX_FOLDER_NAME} printable characters "
+            "without '/' are allowed"
+        )
+
+
+def _check_length(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
+    if not 1 <= len(value) <= MAX_PATH_BYTES:
+        raise ValueError(
+            f"folder path of {len(value)} characters; 1 to {MAX_PATH_BYTES} are allowed"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -121,18 +170,11 @@ class FolderSpec:
         preserve_mtime: copies bear the source's time stamp (R23).
     """
 
-    name: str = attrs.field(validator=[instance_of(str), max_len(64)])
-    path: str = attrs.field(validator=[instance_of(str), max_len(MAX_PATH_BYTES)])
-    filters: tuple[str, ...] = attrs.field(default=(), validator=max_len(1000))
+    name: str = attrs.field(validator=[instance_of(str), _check_name])
+    path: str = attrs.field(validator=[instance_of(str), _check_length])
+    filters: tuple[str, ...] = attrs.field(default=(), validator=max_len(MAX_FILTERS))
     strict_delete: bool = attrs.field(default=False, validator=instance_of(bool))
     preserve_mtime: bool = attrs.field(default=False, validator=instance_of(bool))
-
-    @name.validator
-    def _check_name(self, _attribute: attrs.Attribute[str], value: str) -> None:
-        if not value or "/" in value or not value.isprintable():
-            raise ValueError(
-                f"folder name {value!r}: 1 to 64 printable characters without '/' are allowed"
-            )
 
 
 class Action(enum.IntEnum):
@@ -167,23 +209,33 @@ class Operation:
             of a large file (PUT); ``None``: the content follows in the same frame.
     """
 
-    folder: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
-    action: Action = attrs.field(validator=instance_of(Action))
-    path: str = attrs.field(validator=[instance_of(str), _path_validator])
-    mode: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(0o7777)])
-    mtime_ns: int | None = attrs.field(
-        default=None, validator=optional([instance_of(int), ge(-(2**63)), le(2**63 - 1)])
-    )
-    size_bytes: int = attrs.field(
-        default=0, validator=[instance_of(int), ge(0), le(MAX_FILE_BYTES)]
-    )
+    folder: int
+    action: Action
+    path: str
+    mode: int = 0
+    mtime_ns: int | None = None
+    size_bytes: int = 0
     digest: bytes = attrs.field(default=b"", repr=False)
-    target: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_PATH_BYTES)])
-    stream: int | None = attrs.field(
-        default=None, validator=optional([instance_of(int), ge(0), le(2**31 - 1)])
-    )
+    target: str = ""
+    stream: int | None = None
 
-    @digest.validator
-    def _check_digest(self, _attribute: attrs.Attribute[bytes], value: bytes) -> None:
-        if len(value) != (DIGEST_BYTES if self.action is Action.PUT else 0):
-            raise ValueError(f"{self.action.name} {self.path!r} with a digest of {len(value)}")
+    # As in Entry.
+    def __attrs_post_init__(self) -> None:
+        check_path(self.path)
+        if not 0 <= self.folder < MAX_FOLDERS:
+            raise _out_of_range("folder", self.folder, 0, MAX_FOLDERS - 1)
+        if not 0 <= self.mode <= MAX_MODE:
+            raise _out_of_range("mode", self.mode, 0, MAX_MODE)
+        if self.mtime_ns is not None and not MIN_TIME_NS <= self.mtime_ns <= MAX_TIME_NS:
+            raise _out_of_range("mtime_ns", self.mtime_ns, MIN_TIME_NS, MAX_TIME_NS)
+        if not 0 <= self.size_bytes <= MAX_FILE_BYTES:
+            raise _out_of_range("size_bytes", self.size_bytes, 0, MAX_FILE_BYTES)
+        if self.stream is not None and not 0 <= self.stream <= MAX_STREAM:
+            raise _out_of_range("stream", self.stream, 0, MAX_STREAM)
+        digest_bytes = DIGEST_BYTES if self.action is Action.PUT else 0
+        if len(self.digest) != digest_bytes:
+            raise ValueError(
+                f"'digest' of {self.action.name} must be {digest_bytes} bytes, "
+                f"not {len(self.digest)}"
+            )
+        _check_target(self.target)

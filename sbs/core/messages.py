@@ -162,10 +162,16 @@ class Pack:
 
 @attrs.frozen
 class Chunk:
-    """The next piece of a large file; ``stream`` numbers the file within the generation."""
+    """The next piece of a large file; ``stream`` numbers the file within the generation.
+
+    ``folder`` is where the file will stand: it is staged on that folder's own file system.
+    """
 
     stream: int = attrs.field(validator=[instance_of(int), ge(0), le(2**31 - 1)])
     body: bytes = attrs.field(default=b"", repr=False, validator=max_len(MAX_BODY_BYTES))
+    folder: int = attrs.field(
+        default=0, validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)]
+    )
 
 
 @attrs.frozen(kw_only=True)

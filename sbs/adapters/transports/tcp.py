@@ -58,6 +58,11 @@ async def _resolve(address: Address, flags: int = 0) -> Sequence[_Resolved]:
         raise TransportError(f"{address}: the name cannot be resolved: {error.strerror}") from error
 
 
+def _words(error: OSError) -> str:
+    """The bare cause; trio puts the address before it, which our texts name already."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def _is_self_connected(sock: trio.socket.SocketType) -> bool:
     """Whether TCP connected a local port to itself (simultaneous open, RFC 9293, 3.5).
 
@@ -100,12 +105,12 @@ class TcpListener:
     """A :class:`sbs.ports.Listener` on one TCP port; made by :meth:`TcpTransport.listen`."""
 
     _listener: trio.SocketListener
+    _address: Address
 
     @property
     def address(self) -> str:
-        """Where it really listens, ``host:port``."""
-        host, port = self._listener.socket.getsockname()[:2]
-        return str(Address(host, port))
+        """Where it really listens, ``host:port``; known after it was closed, too."""
+        return str(self._address)
 
     @property
     def held_fds(self) -> Sequence[int]:
@@ -159,13 +164,16 @@ class TcpTransport:
         give_up_at = trio.current_time() + self.bind_bound_s
         while True:
             try:
-                return TcpListener(await _bind(resolved))
+                listener = await _bind(resolved)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or trio.current_time() >= give_up_at:
                     hint = _BIND_HINTS.get(error.errno or 0, "see socket(7) and bind(2)")
                     raise TransportError(
-                        f"cannot listen on {wanted}: {error.strerror}; {hint}"
+                        f"cannot listen on {wanted}: {_words(error)}; {hint}"
                     ) from error
+            else:
+                host, port = listener.socket.getsockname()[:2]
+                return TcpListener(listener, Address(host, port))
             await trio.sleep(BIND_INTERVAL_S)
 
     async def dial(self, address: str) -> trio.abc.Stream:
@@ -187,7 +195,7 @@ class TcpTransport:
                 return await _connect(resolved)
             except OSError as error:
                 failures.append(error)
-        causes = ", ".join(dict.fromkeys(error.strerror or str(error) for error in failures))
+        causes = ", ".join(dict.fromkeys(_words(error) for error in failures))
         # One address that gave no answer may be the one the peer lives at: no proof of refusal.
         refused = all(isinstance(error, ConnectionRefusedError) for error in failures)
         raised = DialRefusedError if refused else TransportError

@@ -1,0 +1,40 @@
+"""The configuration file of a node: TOML to settings, with errors that say what is allowed."""
+
+from __future__ import annotations
+
+from sbs.config.later import (
+    LicenceSettings,
+    MailSettings,
+    TlsSettings,
+    WebSettings,
+    WitnessSettings,
+)
+from sbs.config.reading import load, parse
+from sbs.config.settings import (
+    Config,
+    FailoverSettings,
+    FolderSettings,
+    HookSettings,
+    NodeSettings,
+    RequirementSettings,
+    ServiceSettings,
+    SyncSettings,
+)
+
+__all__ = [
+    "Config",
+    "FailoverSettings",
+    "FolderSettings",
+    "HookSettings",
+    "LicenceSettings",
+    "MailSettings",
+    "NodeSettings",
+    "RequirementSettings",
+    "ServiceSettings",
+    "SyncSettings",
+    "TlsSettings",
+    "WebSettings",
+    "WitnessSettings",
+    "load",
+    "parse",
+]

@@ -1,0 +1,151 @@
+"""Kinds of values that are arrays, and the few that only one key has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+import attrs
+
+from sbs.config.kinds import Kind, none_of, wrong_type
+from sbs.config.text import type_name
+from sbs.core.filters import Filter
+
+MAX_ITEMS = 1000
+"""Longest array of a setting: as many as a folder may have filters."""
+
+MAX_ARGUMENT_CHARS = 32_768
+"""Longest argument of a command: below Linux's ``MAX_ARG_STRLEN``, and Windows's command line."""
+
+MAX_DELETES = 2**31 - 1
+"""Largest count of the delete guard: more files than a folder can have in practice."""
+
+BUILT_IN_SERVICES = frozenset({"process"})
+"""Service adapters that are here even where SBS runs from its sources, not installed."""
+
+_SHARE = re.compile(r"(?P<percent>[0-9]{1,3})%")
+
+T = TypeVar("T")
+
+
+def _items(raw: object, expected: str) -> Sequence[object]:
+    if not isinstance(raw, list | tuple):
+        raise wrong_type(raw, expected)
+    if len(raw) > MAX_ITEMS:
+        raise ValueError(f"has {len(raw)} items, allowed are at most {MAX_ITEMS}")
+    return raw
+
+
+@attrs.frozen
+class Array(Generic[T]):
+    """An array whose items are all of one kind; ``noun`` names them in the plural."""
+
+    item: Kind[T]
+    noun: str
+
+    @property
+    def expected(self) -> str:
+        """See :attr:`Kind.expected`."""
+        return f"an array of {self.noun}"
+
+    def read(self, raw: object) -> tuple[T, ...]:
+        """See :meth:`Kind.read`."""
+        return tuple(
+            self._read_item(number, item)
+            for number, item in enumerate(_items(raw, self.expected), 1)
+        )
+
+    def _read_item(self, number: int, raw: object) -> T:
+        try:
+            return self.item.read(raw)
+        except ValueError as error:
+            raise ValueError(f"item {number}: {error}") from None
+
+
+@attrs.frozen(kw_only=True)
+class Command:
+    """Program and arguments."""
+
+    optional: bool = False
+
+    @property
+    def expected(self) -> str:
+        """See :attr:`Kind.expected`."""
+        return "an array of strings, program first" + (", or []" if self.optional else "")
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        """See :meth:`Kind.read`."""
+        items = _items(raw, self.expected)
+        words: list[str] = []
+        for number, item in enumerate(items, 1):
+            if not isinstance(item, str):
+                raise ValueError(f"item {number} is {type_name(item)}, expected a string")
+            if "\0" in item or len(item) > MAX_ARGUMENT_CHARS:
+                raise ValueError(
+                    f"item {number}: allowed is a string without NUL, "
+                    f"of at most {MAX_ARGUMENT_CHARS} characters"
+                )
+            words.append(item)
+        if not (words[0] if words else self.optional):
+            raise ValueError(f"names no program, expected {self.expected}")
+        return tuple(words)
+
+
+@attrs.frozen
+class Filters:
+    """Ordered include and exclude rules, see :mod:`sbs.core.filters`."""
+
+    expected: str = attrs.field(
+        default='an array of rules, each "+ PATTERN" or "- PATTERN"', init=False
+    )
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        """See :meth:`Kind.read`."""
+        rules: list[str] = []
+        for number, item in enumerate(_items(raw, self.expected), 1):
+            if not isinstance(item, str):
+                raise ValueError(f"item {number} is {type_name(item)}, expected a string")
+            rules.append(item)
+        Filter.parse(tuple(rules))
+        return tuple(rules)
+
+
+@attrs.frozen
+class DeleteLimit:
+    """How many deletes an update may hold: a count, a share of the files, or no limit."""
+
+    expected: str = attrs.field(
+        default='"off", a share from "0%" to "100%", or a count from 0', init=False
+    )
+
+    def read(self, raw: object) -> str | int:
+        """See :meth:`Kind.read`."""
+        if isinstance(raw, bool) or not isinstance(raw, str | int):
+            raise wrong_type(raw, self.expected)
+        if isinstance(raw, int):
+            allowed = 0 <= raw <= MAX_DELETES
+        else:
+            share = _SHARE.fullmatch(raw)
+            allowed = raw == "off" or (share is not None and int(share["percent"]) <= 100)
+        if not allowed:
+            raise ValueError(f"allowed is {self.expected}")
+        return raw
+
+
+@attrs.frozen
+class Installed:
+    """The name of an installed entry point of the group ``sbs.services`` (B30)."""
+
+    expected: str = attrs.field(default="the name of an installed service adapter", init=False)
+
+    def read(self, raw: object) -> str:
+        """See :meth:`Kind.read`."""
+        if not isinstance(raw, str):
+            raise wrong_type(raw, self.expected)
+        names = BUILT_IN_SERVICES.union(point.name for point in entry_points(group="sbs.services"))
+        if raw not in names:
+            error = none_of(tuple(sorted(names)))
+            raise ValueError(f"no such adapter is installed; {error}")
+        return raw

@@ -1,0 +1,393 @@
+"""The settings of a node: the classes mirror the TOML file, key by key.
+
+Each key is declared once, with its type, default, range and meaning; the errors, the reference in
+``docs/configuration.md`` and a dialog are made from that.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import attrs
+
+from sbs.config.declare import checked, declare, key, section
+from sbs.config.kinds import Choice, Flag, Integer, Member, Neutral, Number, Path, Place, Text
+from sbs.config.later import (
+    LicenceSettings,
+    MailSettings,
+    TlsSettings,
+    WebSettings,
+    WitnessSettings,
+)
+from sbs.config.limits import (
+    MAX_CLOCK_DRIFT,
+    MAX_HEARTBEAT_S,
+    MAX_KEEP_S,
+    MAX_PERIOD_S,
+    MAX_TIMEOUT_S,
+    MIN_INTERVAL_S,
+)
+from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed
+from sbs.core.address import DEFAULT_PORT, Address
+from sbs.core.claim import MAX_PRIORITY, Mode
+from sbs.core.manifest import FolderSpec
+from sbs.ports import Unit
+
+_DEFAULT_LISTEN = Address("127.0.0.1", DEFAULT_PORT)
+_NO_COMMAND: tuple[str, ...] = ()
+_NO_COMMANDS: tuple[tuple[str, ...], ...] = ()
+_NO_TEXTS: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class NodeSettings:
+    """Section ``[node]``: this node and its peer."""
+
+    name: str = attrs.field(
+        factory=socket.gethostname,
+        metadata=key(
+            Text(
+                expected="1 to 64 printable characters, a letter or digit first",
+                pattern=r"[^\W_].{0,63}",
+            ),
+            "What people call this node.",
+            default="the host name",
+        ),
+    )
+    mode: Mode = attrs.field(
+        default=Mode.SYMMETRIC,
+        metadata=key(
+            Member(Mode),
+            "Which roles the node is meant for. The two `-only` modes belong together, one on "
+            "each node.",
+        ),
+    )
+    listen: Address = attrs.field(
+        default=_DEFAULT_LISTEN,
+        metadata=key(
+            Place(any_port=True),
+            "The address this node serves while it is primary. Beyond loopback only with "
+            "`tls.insecure`.",
+        ),
+    )
+    peer: Address = attrs.field(
+        metadata=key(Place(), "The address of the other node; port 4445 when left out.")
+    )
+    state_dir: str = attrs.field(
+        default="/var/lib/sbs",
+        metadata=key(
+            Path(),
+            "Where the node keeps its identity, epochs, index and journal; outside every folder.",
+        ),
+    )
+    priority: int = attrs.field(
+        default=100,
+        metadata=key(
+            Integer(0, MAX_PRIORITY),
+            "Between equal nodes that start together, the greater becomes primary.",
+        ),
+    )
+    slot: int | None = attrs.field(
+        default=None,
+        metadata=key(
+            Integer(0, 1),
+            "Which half of the fencing numbers is this node's: `SBS_EPOCH` is "
+            "2 * counter + slot. Set on both nodes, to different values, or on none.",
+            default="decided when the nodes first meet",
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class SyncSettings:
+    """Section ``[sync]``: how folders are replicated."""
+
+    period_s: float = attrs.field(
+        default=30.0,
+        metadata=key(
+            Number(MIN_INTERVAL_S, MAX_PERIOD_S), "Seconds from one update to the next (R20)."
+        ),
+    )
+    strict_delete: bool = attrs.field(
+        default=False,
+        metadata=key(Flag(), "Delete on the secondary what the primary does not have."),
+    )
+    preserve_mtime: bool = attrs.field(
+        default=False,
+        metadata=key(Flag(), "Copies bear the source's time stamp, not the time of the copy."),
+    )
+    watch: bool = attrs.field(
+        default=True,
+        metadata=key(
+            Flag(), "Begin an update when a file changes, without waiting for the period."
+        ),
+    )
+    max_deletes: str | int = attrs.field(
+        default="off",
+        metadata=key(
+            DeleteLimit(),
+            'Hold an update that deletes more. No effect in this version; other than `"off"` '
+            "gives a warning.",
+        ),
+    )
+    rescan_s: float = attrs.field(
+        default=3600.0,
+        metadata=key(
+            Number(MIN_INTERVAL_S, MAX_PERIOD_S),
+            "Seconds between full scans. In this version every update scans fully.",
+        ),
+    )
+    accept_under: tuple[str, ...] = attrs.field(
+        default=_NO_TEXTS,
+        metadata=key(
+            Array(Path(), "paths"),
+            "Where a folder that this node has no `[[folders]]` entry for may lie, when the "
+            "primary has one (R24).",
+        ),
+    )
+    keep_versions_s: float = attrs.field(
+        default=0.0,
+        metadata=key(
+            Number(0, MAX_KEEP_S),
+            "Seconds to keep overwritten and deleted files. No effect in this version; other "
+            "than 0 gives a warning.",
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class FolderSettings:
+    """One ``[[folders]]``: a replicated folder."""
+
+    name: str = attrs.field(
+        metadata=key(
+            Text(expected="1 to 64 printable characters without '/'", pattern="[^/]{1,64}"),
+            "What the two nodes share: each may have its own path for it.",
+        )
+    )
+    path: str = attrs.field(
+        metadata=key(Path(), "The folder on this node; not inside another, nor in `state_dir`.")
+    )
+    filters: tuple[str, ...] = attrs.field(
+        default=_NO_TEXTS,
+        metadata=key(
+            Filters(), "What is replicated: the last rule that matches wins, without one a file is."
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class HookSettings:
+    """Section ``[hooks]``: commands that SBS runs."""
+
+    update: tuple[tuple[str, ...], ...] = attrs.field(
+        default=_NO_COMMANDS,
+        metadata=key(
+            Array(Command(), "commands, each an array of strings"),
+            "On the primary, before an update: export what is not a file; paths printed count "
+            "as changed.",
+            sensitive=True,
+        ),
+    )
+    apply: tuple[tuple[str, ...], ...] = attrs.field(
+        default=_NO_COMMANDS,
+        metadata=key(
+            Array(Command(), "commands, each an array of strings"),
+            "On the secondary, after an update was applied.",
+            sensitive=True,
+        ),
+    )
+    transition: tuple[tuple[str, ...], ...] = attrs.field(
+        default=_NO_COMMANDS,
+        metadata=key(
+            Array(Command(), "commands, each an array of strings"),
+            "At each change of role, with `SBS_ROLE`, `SBS_EPOCH` and `SBS_REASON` in the "
+            "environment.",
+            sensitive=True,
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class RequirementSettings:
+    """Section ``[requirements]``: what ``sbs probe`` compares on both nodes (R64)."""
+
+    install_path: str = attrs.field(
+        default="", metadata=key(Text(), "Where the application is installed, on both nodes.")
+    )
+    account: str = attrs.field(
+        default="", metadata=key(Text(), "The account its services run under, on both nodes.")
+    )
+    capture_folder: str = attrs.field(
+        default="", metadata=key(Text(), "The folder both nodes take their input from.")
+    )
+
+
+declare(
+    Unit,
+    {
+        "name": key(
+            Text(expected="1 to 64 printable characters", pattern=".{1,64}"),
+            "What both nodes call the service.",
+        ),
+        "command": key(
+            Command(optional=True),
+            "Program and arguments; required by the adapter `process`.",
+            sensitive=True,
+        ),
+        "enabled": key(Flag(), "Started when this node becomes primary without a takeover."),
+    },
+)
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class ServiceSettings:
+    """Section ``[services]``: the application's services and who starts them."""
+
+    adapter: str = attrs.field(
+        default="process",
+        metadata=key(
+            Installed(), "Who starts the services: an entry point of the group `sbs.services`."
+        ),
+    )
+    unit: tuple[Unit, ...] = attrs.field(
+        default=(), metadata=section(Unit, "One service; the names are unique.", many=True)
+    )
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class FailoverSettings:
+    """Section ``[failover]``: when and how the secondary takes over."""
+
+    heartbeat_interval_s: float = attrs.field(
+        default=0.5,
+        metadata=key(Number(MIN_INTERVAL_S, MAX_HEARTBEAT_S), "Seconds between signs of life."),
+    )
+    down_interval_s: float = attrs.field(
+        default=2.0,
+        metadata=key(
+            Number(MIN_INTERVAL_S, MAX_TIMEOUT_S),
+            "Seconds of silence after which the peer counts as gone; at least 3 heartbeats.",
+        ),
+    )
+    probe_timeout_s: float = attrs.field(
+        default=2.0,
+        metadata=key(
+            Number(MIN_INTERVAL_S, MAX_TIMEOUT_S),
+            "Seconds that a start waits for the peer's answer.",
+        ),
+    )
+    partition_policy: str = attrs.field(
+        default="availability",
+        metadata=key(
+            Choice(("availability",), later=("protect", "quorum")),
+            "What silence means: with `availability` the secondary takes over.",
+        ),
+    )
+    start_alone: str = attrs.field(
+        default="always",
+        metadata=key(
+            Choice(("always",), later=("only-if-last-primary",)),
+            "Whether a node that finds no peer at its start becomes primary.",
+        ),
+    )
+    stop_bound_s: float = attrs.field(
+        default=5.0,
+        metadata=key(Number(0, MAX_TIMEOUT_S), "Seconds a service has to stop; then it is killed."),
+    )
+    max_clock_drift: float = attrs.field(
+        default=0.01,
+        metadata=key(
+            Number(0, MAX_CLOCK_DRIFT),
+            "Greatest difference in speed of the two clocks, as a share. It matters with a "
+            "witness's lease only; another value gives a warning in this version.",
+        ),
+    )
+    failback: str = attrs.field(
+        default="auto",
+        metadata=key(
+            Choice(("auto", "manual")),
+            "Whether a `primary-only` node that returns gets its role back unasked.",
+        ),
+    )
+    failback_delay_s: float = attrs.field(
+        default=10.0,
+        metadata=key(Number(0, MAX_PERIOD_S), "Seconds it must have been in step before that."),
+    )
+    fence: tuple[str, ...] = attrs.field(
+        default=_NO_COMMAND,
+        metadata=key(
+            Neutral(Command(optional=True), _NO_COMMAND, "[]"),
+            "A command that must succeed before a takeover.",
+            sensitive=True,
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """The configuration of a node, as :func:`sbs.config.load` makes it.
+
+    Args:
+        path: the file it was read from.
+        warnings: settings that have no effect in this version, one line each.
+    """
+
+    node: NodeSettings = attrs.field(metadata=section(NodeSettings, "This node and its peer."))
+    sync: SyncSettings = attrs.field(
+        factory=SyncSettings, metadata=section(SyncSettings, "How folders are replicated.")
+    )
+    folders: tuple[FolderSettings, ...] = attrs.field(
+        default=(),
+        metadata=section(FolderSettings, "One replicated folder; the names are unique.", many=True),
+    )
+    hooks: HookSettings = attrs.field(
+        factory=HookSettings, metadata=section(HookSettings, "Commands that SBS runs.")
+    )
+    requirements: RequirementSettings = attrs.field(
+        factory=RequirementSettings,
+        metadata=section(RequirementSettings, "What `sbs probe` compares on both nodes."),
+    )
+    services: ServiceSettings = attrs.field(
+        factory=ServiceSettings,
+        metadata=section(ServiceSettings, "The application's services and who starts them."),
+    )
+    failover: FailoverSettings = attrs.field(
+        factory=FailoverSettings,
+        metadata=section(FailoverSettings, "When and how the secondary takes over."),
+    )
+    witness: WitnessSettings = attrs.field(
+        factory=WitnessSettings,
+        metadata=section(WitnessSettings, "The third vote; a later version has it."),
+    )
+    licence: LicenceSettings = attrs.field(
+        factory=LicenceSettings,
+        metadata=section(LicenceSettings, "What this node may do; a later version has it."),
+    )
+    mail: MailSettings = attrs.field(
+        factory=MailSettings,
+        metadata=section(MailSettings, "How the administrator is told; a later version has it."),
+    )
+    tls: TlsSettings = attrs.field(
+        factory=TlsSettings,
+        metadata=section(TlsSettings, "How the nodes prove who they are; a later version has it."),
+    )
+    web: WebSettings = attrs.field(
+        factory=WebSettings,
+        metadata=section(WebSettings, "The status page; a later version has it."),
+    )
+    path: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def folder_specs(self) -> tuple[FolderSpec, ...]:
+        """The folders as the primary tells them to the secondary (R24)."""
+        return tuple(
+            FolderSpec(
+                name=folder.name,
+                path=folder.path,
+                filters=folder.filters,
+                strict_delete=self.sync.strict_delete,
+                preserve_mtime=self.sync.preserve_mtime,
+            )
+            for folder in self.folders
+        )

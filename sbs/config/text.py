@@ -1,0 +1,91 @@
+"""How keys and values of a configuration are written in texts for people."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+
+from sbs.core.address import Address
+
+MAX_SHOWN_CHARS = 200
+"""Longest value in a text: more hides what is said about it."""
+
+MAX_SHOWN_DEPTH = 3
+"""Deepest nesting in a text: an array of commands, and one level more."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+_TYPE_NAMES = (
+    (bool, "a boolean"),  # before int, whose subclass it is
+    (int, "an integer"),
+    (float, "a float"),
+    (str, "a string"),
+    (list, "an array"),
+    (dict, "a table"),
+)
+
+
+def type_name(raw: object) -> str:
+    """The TOML type of ``raw``, with its article."""
+    return next((name for kind, name in _TYPE_NAMES if isinstance(raw, kind)), "a date or time")
+
+
+def quoted(text: str) -> str:
+    """``text`` as a TOML string on one line, safe to print."""
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04X}" if ord(char) < 0x10000 else f"\\U{ord(char):08X}"
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """The name of a key: ``("folders", 0, "path")`` is ``folders[1].path``, counted from 1."""
+    parts: list[str] = []
+    for part in path:
+        if isinstance(part, int):
+            parts.append(f"[{part + 1}]")
+        else:
+            name = part if _BARE_KEY.fullmatch(part) else quoted(part)
+            parts.append(f".{name}" if parts else name)
+    return _shortened("".join(parts))
+
+
+def shown(value: object) -> str:
+    """A value as one line of TOML, cut where it is long or deep."""
+    return _shortened(_written(value, MAX_SHOWN_DEPTH))
+
+
+def _written(value: object, depth: int) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            # Python refuses to write integers of thousands of digits in decimal.
+            return str(value) if value.bit_length() <= 64 else hex(value)
+        case enum.Enum():
+            return _written(value.value, depth)
+        case str():
+            return quoted(value[: MAX_SHOWN_CHARS + 1])
+        case Address():
+            return quoted(str(value))
+        case list() | tuple() | dict() if not depth:
+            return "..."
+        case list() | tuple():
+            items = value[: MAX_SHOWN_CHARS + 1]
+            return f"[{', '.join(_written(item, depth - 1) for item in items)}]"
+        case dict():
+            pairs = list(value.items())[: MAX_SHOWN_CHARS + 1]
+            texts = [f"{dotted([name])} = {_written(item, depth - 1)}" for name, item in pairs]
+            return f"{{{', '.join(texts)}}}"
+        case _:
+            return str(value)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARS else text[: MAX_SHOWN_CHARS - 3] + "..."

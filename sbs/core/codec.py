@@ -15,10 +15,9 @@ The rules:
 from __future__ import annotations
 
 import enum
-import itertools
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
 
 import attrs
 import cattrs
@@ -26,7 +25,6 @@ import msgpack
 from cattrs.errors import (
     AttributeValidationNote,
     BaseValidationError,
-    IterableValidationError,
     IterableValidationNote,
 )
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
@@ -36,11 +34,26 @@ from sbs.core.claim import Claim
 from sbs.core.epoch import Epoch
 from sbs.core.frames import GREETING_LIMITS, SESSION_LIMITS, Frame, encode_frame
 from sbs.core.history import Generation, History
-from sbs.core.manifest import Action, Entry, Kind, Operation
+from sbs.core.manifest import Entry, Operation
+from sbs.core.rows import (
+    ENTRY,
+    EPOCH,
+    OPERATION,
+    entry_from,
+    epoch_from,
+    generation_from,
+    is_array,
+    is_map,
+    operation_from,
+    type_name,
+)
 from sbs.errors import LocalProtocolError, RemoteProtocolError
 
 T = TypeVar("T")
 Hook: TypeAlias = Callable[[Any, Any], Any]
+
+_packb: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - it has no types
+_unpackb: Final = cast("Callable[..., object]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
 
 NUMBERS: Final[Mapping[type[m.Message], int]] = {
     m.Hello: 1,
@@ -85,9 +98,7 @@ def encode(message: m.Message) -> bytes:
     """
     kind = type(message)
     stranger = kind in (m.Hello, m.Refused)
-    head: bytes = msgpack.packb(
-        _converter.unstructure(message), use_bin_type=True, unicode_errors="surrogateescape"
-    )
+    head = _packb(_converter.unstructure(message), unicode_errors="surrogateescape")
     body = message.body if isinstance(message, _WITH_BODY) else b""
     limits = GREETING_LIMITS if stranger else SESSION_LIMITS
     try:
@@ -149,7 +160,7 @@ def _message_type(frame: Frame) -> type[m.Message]:
 def _unpack(cls: type[m.Message], head: bytes) -> dict[str, Any]:
     greeting = cls in (m.Hello, m.Refused)
     try:
-        fields = msgpack.unpackb(
+        fields = _unpackb(
             head,
             unicode_errors="surrogateescape",
             object_pairs_hook=_unique,
@@ -157,8 +168,8 @@ def _unpack(cls: type[m.Message], head: bytes) -> dict[str, Any]:
         )
     except ValueError as error:  # all that msgpack raises
         raise RemoteProtocolError(f"{cls.__name__}: bad msgpack: {_reason(error)}") from error
-    if type(fields) is not dict:
-        raise RemoteProtocolError(f"{cls.__name__}: the head is no map but {_kind(fields)}")
+    if not is_map(fields):
+        raise RemoteProtocolError(f"{cls.__name__}: the head is no map but {type_name(fields)}")
     return fields
 
 
@@ -176,7 +187,7 @@ def _structure(cls: Any, where: str, fields: Any) -> Any:
         cause: BaseException = error
         while isinstance(cause, BaseValidationError):
             cause = cause.exceptions[0]
-            for note in getattr(cause, "__notes__", ()):
+            for note in reversed(getattr(cause, "__notes__", ())):  # the outermost is last
                 if isinstance(note, AttributeValidationNote):
                     where += f".{note.name}"
                 elif isinstance(note, IterableValidationNote):
@@ -189,14 +200,10 @@ def _reason(error: BaseException) -> str:
     return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
 
 
-def _kind(value: object) -> str:
-    return type(value).__name__
-
-
 def _exactly(cls: type[T]) -> Hook:
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not cls:
-            raise ValueError(f"must be {cls.__name__}, not {_kind(value)}")
+            raise ValueError(f"must be {cls.__name__}, not {type_name(value)}")
         return value
 
     return structure
@@ -208,7 +215,7 @@ def _member(cls: type[enum.Enum]) -> Hook:
 
     def structure(value: Any, _: Any) -> enum.Enum:
         if type(value) is not str or value not in members:
-            shown = repr(value[:MAX_REASON]) if type(value) is str else _kind(value)
+            shown = repr(value[:MAX_REASON]) if type(value) is str else type_name(value)
             raise ValueError(f"must be one of {', '.join(members)}; not {shown}")
         return members[value]
 
@@ -221,15 +228,15 @@ def _tuple(annotation: Any, converter: cattrs.Converter) -> Hook:
     structure_item = converter.get_structure_hook(item)
 
     def structure(value: Any, _: Any) -> tuple[Any, ...]:
-        if type(value) is not list:
-            raise ValueError(f"must be an array, not {_kind(value)}")
+        if not is_array(value):
+            raise ValueError(f"must be an array, not {type_name(value)}")
         items: list[Any] = []
         try:
             for each in value:
                 items.append(structure_item(each, item))  # noqa: PERF401 - len(items) is used below
         except (ValueError, BaseValidationError) as error:
             error.add_note(IterableValidationNote("", len(items), item))
-            raise IterableValidationError("", [error], annotation) from error
+            raise
         return tuple(items)
 
     return structure
@@ -241,8 +248,8 @@ def _map(cls: type[attrs.AttrsInstance], converter: cattrs.Converter) -> Hook:
     inner = make_dict_structure_fn(cls, converter)
 
     def structure(value: Any, _: Any) -> Any:
-        if type(value) is not dict:
-            raise ValueError(f"must be a map, not {_kind(value)}")
+        if not is_map(value):
+            raise ValueError(f"must be a map, not {type_name(value)}")
         if missing := names - value.keys():
             raise ValueError(f"field {min(missing)!r} is missing")
         if cls not in _LENIENT and len(value) > len(names):
@@ -253,103 +260,8 @@ def _map(cls: type[attrs.AttrsInstance], converter: cattrs.Converter) -> Hook:
     return structure
 
 
-class _Row:
-    """The array form of a class: the names of its fields in order, each with its types."""
-
-    def __init__(self, **fields: tuple[type, ...]) -> None:
-        self.fields = fields
-        self.legal = frozenset(itertools.product(*fields.values()))
-
-    def check(self, row: Any) -> None:
-        """Raise ValueError unless ``row`` has the right length and types; one look-up if so."""
-        if type(row) is list and tuple(map(type, row)) in self.legal:
-            return
-        if type(row) is not list or len(row) != len(self.fields):
-            shown = f"{len(row)}" if type(row) is list else _kind(row)
-            raise ValueError(f"must be an array of {len(self.fields)} fields, not {shown}")
-        name, value = next(
-            (name, value)
-            for (name, types), value in zip(self.fields.items(), row, strict=True)
-            if type(value) not in types
-        )
-        raise ValueError(f"{name!r} must be {self.fields[name][0].__name__}, not {_kind(value)}")
-
-
-_INT: Final = (int,)
-_MAYBE_INT: Final = (int, type(None))
-_EPOCH: Final = _Row(counter=_INT, slot=_INT)
-_GENERATION: Final = _Row(counter=_INT, slot=_INT, number=_INT, digest=(bytes,))
-_ENTRY: Final = _Row(
-    path=(str,),
-    kind=_INT,
-    mode=_INT,
-    size_bytes=_INT,
-    mtime_ns=_INT,
-    digest=(bytes, type(None)),
-    target=(str,),
-)
-_OPERATION: Final = _Row(
-    folder=_INT,
-    action=_INT,
-    path=(str,),
-    mode=_INT,
-    mtime_ns=_MAYBE_INT,
-    size_bytes=_INT,
-    digest=(bytes,),
-    target=(str,),
-    stream=_MAYBE_INT,
-)
-_KINDS: Final = {kind.value: kind for kind in Kind}
-_ACTIONS: Final = {action.value: action for action in Action}
-
-
-def _epoch(row: Any, _: Any) -> Epoch:
-    _EPOCH.check(row)
-    return Epoch(*row)
-
-
-def _generation(row: Any, _: Any) -> Generation:
-    _GENERATION.check(row)
-    counter, slot, number, digest = row
-    return Generation(Epoch(counter, slot), number, digest)
-
-
-def _entry(row: Any, _: Any) -> Entry:
-    _ENTRY.check(row)
-    path, kind, mode, size_bytes, mtime_ns, digest, target = row
-    if kind not in _KINDS:
-        raise ValueError(f"'kind' must be one of {list(_KINDS)}, not {kind}")
-    return Entry(
-        path=path,
-        kind=_KINDS[kind],
-        mode=mode,
-        size_bytes=size_bytes,
-        mtime_ns=mtime_ns,
-        digest=digest,
-        target=target,
-    )
-
-
-def _operation(row: Any, _: Any) -> Operation:
-    _OPERATION.check(row)
-    folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream = row
-    if action not in _ACTIONS:
-        raise ValueError(f"'action' must be one of {list(_ACTIONS)}, not {action}")
-    return Operation(
-        folder=folder,
-        action=_ACTIONS[action],
-        path=path,
-        mode=mode,
-        mtime_ns=mtime_ns,
-        size_bytes=size_bytes,
-        digest=digest,
-        target=target,
-        stream=stream,
-    )
-
-
 def _versions(value: Any, _: Any) -> tuple[int, int]:
-    if type(value) is not list or [type(each) for each in value] != [int, int]:
+    if not is_array(value) or [type(each) for each in value] != [int, int]:
         raise ValueError("must be an array of the lowest and the highest version")
     low, high = value
     return low, high
@@ -357,24 +269,36 @@ def _versions(value: Any, _: Any) -> tuple[int, int]:
 
 def _add_rows(converter: cattrs.Converter) -> None:
     """The values that travel as arrays."""
-    for cls, structure in (
-        (Epoch, _epoch),
-        (Generation, _generation),
-        (Entry, _entry),
-        (Operation, _operation),
-    ):
-        converter.register_structure_hook(cls, structure)
+    builders: dict[type, Callable[[object], Any]] = {
+        Epoch: epoch_from,
+        Generation: generation_from,
+        Entry: entry_from,
+        Operation: operation_from,
+    }
+    for cls, build in builders.items():
+        converter.register_structure_hook(cls, _ignoring_type(build))
     generations = _tuple(tuple[Generation, ...], converter)
-    converter.register_structure_hook(History, lambda value, _: History(generations(value, None)))
 
-    converter.register_unstructure_hook(Epoch, attrgetter(*_EPOCH.fields))
-    converter.register_unstructure_hook(Entry, attrgetter(*_ENTRY.fields))
-    converter.register_unstructure_hook(Operation, attrgetter(*_OPERATION.fields))
+    def history(value: Any, _: Any) -> History:
+        return History(generations(value, None))
+
+    converter.register_structure_hook(History, history)
+
     generation = attrgetter("epoch.counter", "epoch.slot", "number", "digest")
+    converter.register_unstructure_hook(Epoch, attrgetter(*EPOCH.fields))
+    converter.register_unstructure_hook(Entry, attrgetter(*ENTRY.fields))
+    converter.register_unstructure_hook(Operation, attrgetter(*OPERATION.fields))
     converter.register_unstructure_hook(Generation, generation)
     converter.register_unstructure_hook(
         History, lambda history: tuple(map(generation, history.entries))
     )
+
+
+def _ignoring_type(build: Callable[[object], Any]) -> Hook:
+    def structure(value: Any, _: Any) -> Any:
+        return build(value)
+
+    return structure
 
 
 def _make_converter() -> cattrs.Converter:

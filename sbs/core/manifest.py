@@ -152,9 +152,9 @@ def _check_name(_instance: object, _attribute: attrs.Attribute[str], value: str)
 
 
 def _check_length(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
-    if not 1 <= len(value) <= MAX_PATH_BYTES:
+    if len(value) > MAX_PATH_BYTES:
         raise ValueError(
-            f"folder path of {len(value)} characters; 1 to {MAX_PATH_BYTES} are allowed"
+            f"folder path of {len(value)} characters; at most {MAX_PATH_BYTES} are allowed"
         )
 
 

@@ -136,9 +136,10 @@ def _replace_session(model: Model, connection: int, now: float) -> Step:
 def _late_acknowledgement(model: Model, event: FollowAsked) -> Step:
     """The follower holds what was proposed; only its answer was lost with the connection."""
     tip = event.claim.history.tip
-    if model.proposed is None or tip != model.proposed or tip == model.durable.history.tip:
+    if model.proposed is None or tip != model.proposed:
         return model, ()
-    return steps.save(model, history=model.durable.history.append(model.proposed))
+    model, saving = steps.save(model, history=model.durable.history.append(model.proposed))
+    return attrs.evolve(model, proposed=None), saving
 
 
 def peer_met(model: Model, event: PeerMet, now: float) -> Step:
@@ -257,7 +258,7 @@ def generation_acknowledged(model: Model, event: GenerationAcknowledged, now: fl
         return model, ()
     model, saving = steps.save(model, history=model.durable.history.append(event.generation))
     first = not model.in_step
-    model = attrs.evolve(model, in_step=True)
+    model = attrs.evolve(model, in_step=True, proposed=None)
     theirs, mine = model.peer, model.settings
     if first and theirs is not None and mine.failback and theirs.mode is Mode.PRIMARY_ONLY:
         model = attrs.evolve(model, failback_at=now + mine.failback_delay_s)

@@ -103,8 +103,8 @@ class Settings:
 
     @property
     def dial_timeout_s(self) -> float:
-        """How long one attempt to reach the peer may take: two fit into a down interval."""
-        return self.down_interval_s / 2
+        """How long one attempt to reach the peer may take: four fit into a down interval."""
+        return self.down_interval_s / 4
 
 
 @attrs.frozen(kw_only=True)
@@ -196,7 +196,7 @@ def deadline(model: Model) -> float | None:
         candidates.append(model.dial_at)
     if model.asking is not None:
         candidates.append(model.asked_until)
-    if model.session is not None or state is State.SECONDARY:
+    if state is State.SECONDARY or (model.session is not None and state is not State.RELEASED):
         candidates.append(model.heard_at + model.settings.down_interval_s)
     if state is State.PROBING:
         candidates.append(model.probe_until)

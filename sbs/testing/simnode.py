@@ -1,0 +1,328 @@
+"""A simulated node: the real role machine, with a shell of virtual disk, services and link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+import attrs
+
+from sbs.core import effects as ef
+from sbs.core import events as ev
+from sbs.core.claim import Claim
+from sbs.core.epoch import NO_EPOCH, Epoch
+from sbs.core.history import Generation, History
+from sbs.core.role import TABLE, Model, Settings, State, deadline, transition
+from sbs.core.role.model import SERVING
+from sbs.testing.simupdates import Updates
+
+if TYPE_CHECKING:
+    from sbs.testing.simclock import Connection
+    from sbs.testing.simpair import SimPair
+
+
+class InvariantError(AssertionError):
+    """The role machine broke a promise; the text says which, when, and the seed."""
+
+
+@attrs.define
+class Disk:
+    """What survives a crash of a simulated node."""
+
+    durable: ef.Durable
+    journal: History | None = None
+    """Of a generation that is committed, but not yet part of ``durable``."""
+    tree: int = 0
+    """The newest write that the node's folders hold."""
+
+    def recover(self) -> None:
+        """What a node does first after a crash: count the committed generation in."""
+        tip = None if self.journal is None else self.journal.tip
+        if self.journal is not None and tip is not None:
+            if not self.durable.history.contains(tip):
+                self.durable = attrs.evolve(self.durable, history=self.journal)
+            self.journal = None
+
+
+@attrs.frozen(kw_only=True)
+class Speeds:
+    """How long things take on a simulated machine: shortest and longest, in seconds."""
+
+    save_s: tuple[float, float] = (0.001, 0.02)
+    service_s: tuple[float, float] = (0.001, 0.1)
+    update_s: tuple[float, float] = (0.001, 0.05)
+    period_s: float = 0.3
+
+
+class SimNode:
+    """One node of a :class:`~sbs.testing.simpair.SimPair`."""
+
+    def __init__(
+        self, pair: SimPair, side: int, settings: Settings, random: Random, speeds: Speeds
+    ) -> None:
+        self.pair = pair
+        self.side = side
+        self.settings = settings
+        self.disk = Disk(ef.Durable(slot=side, epoch=NO_EPOCH))
+        self.serving: Epoch | None = None
+        self.alarms: set[ef.Alarm] = set()
+        self.refusal = ""
+        self.life = 0
+        self.running = False
+        self.frozen = False
+        self.told: list[ef.TellRole] = []
+        self.answers: dict[int, str] = {}
+        self.model = Model(settings=settings, durable=self.disk.durable)
+        self.random = random
+        self.speeds = speeds
+        self._postponed: list[ev.Event] = []
+        self._disk_free_at = 0.0
+        self._open: dict[int, Connection] = {}
+        self._updates = Updates(self)
+
+    # What the schedule does to the node.
+
+    def start(self) -> None:
+        """Start SBS on this node."""
+        if self.running:
+            return
+        self.life += 1
+        self.running = True
+        self.refusal = ""
+        self.alarms = set()
+        self.disk.recover()
+        self.model = Model(settings=self.settings, durable=self.disk.durable)
+        self._updates = Updates(self)
+        self.post(ev.Started())
+
+    def crash(self) -> None:
+        """Kill SBS; its services die with it, then its port refuses."""
+        self.running = False
+        self.frozen = False
+        self.life += 1
+        self.serving = None
+        self._postponed.clear()
+        self._hang_up()
+        self.model = Model(settings=self.settings, durable=self.disk.durable)
+
+    def freeze(self) -> None:
+        """Stop SBS without ending it, as SIGSTOP does; its services go on."""
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """Let a frozen SBS go on."""
+        self.frozen = False
+        postponed, self._postponed = self._postponed, []
+        for event in postponed:
+            self.post(event)
+
+    def write(self) -> None:
+        """The application changes a file, if it runs here."""
+        if self.serving is not None:
+            self.disk.tree = self.pair.next_write()
+
+    @property
+    def claim(self) -> Claim:
+        """What the node says of itself now."""
+        return self.model.claim
+
+    # Events.
+
+    def post(self, event: ev.Event) -> None:
+        """Give the machine an event, perform what it wants, and arm its deadline."""
+        if not self.running:
+            return
+        if self.frozen:
+            self._postponed.append(event)
+            return
+        now = self.pair.clock.now
+        before = self.model
+        self.model, effects = transition(before, event, now)
+        self._check_step(before, event)
+        for effect in effects:
+            self._perform(effect)
+        self._arm()
+
+    def _check_step(self, model: Model, event: ev.Event) -> None:
+        before, after = model.state, self.model.state
+        rule = TABLE[before][type(event)]
+        self.pair.seen.add((before, type(event), after))
+        if after is not before and after not in rule.leads_to:
+            self.pair.fail(f"{before.name} + {event} led to {after.name}, which is not declared")
+        due = deadline(self.model)
+        idle = isinstance(event, ev.TimePassed) and self.model == model
+        if idle and due is not None and due <= self.pair.clock.now:
+            self.pair.fail(f"{self.settings.name} does nothing at its deadline in {after.name}")
+        if self.serving is not None and after not in SERVING and self.running:
+            self.pair.fail(f"services run on {self.settings.name} in state {after.name}")
+
+    def _arm(self) -> None:
+        due = deadline(self.model)
+        if due is None or not self.running:
+            return
+        self.later(max(0.0, due - self.pair.clock.now), self._time_passed)
+
+    def _time_passed(self) -> None:
+        due = deadline(self.model)
+        if due is not None and due <= self.pair.clock.now:
+            self.post(ev.TimePassed())
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Run ``action`` unless the node crashes before."""
+        life = self.life
+
+        def guarded() -> None:
+            if self.life == life and self.running:
+                if self.frozen:
+                    self.pair.clock.after(0.01, guarded)
+                else:
+                    action()
+
+        self.pair.clock.after(delay_s, guarded)
+
+    def within(self, span: tuple[float, float], action: Callable[[], None]) -> None:
+        """Run ``action`` after a random time within ``span`` seconds, unless the node crashes."""
+        self.later(self.random.uniform(*span), action)
+
+    # Effects.
+
+    def _perform(self, effect: ef.Effect) -> None:
+        match effect:
+            case ef.Dial(timeout_s):
+                self.pair.dial(self, timeout_s)
+            case ef.Save(serial, durable):
+                self.later(self._ordered_save(), lambda: self._saved(serial, durable))
+            case ef.StartServices(epoch):
+                self.within(self.speeds.service_s, lambda: self._started(epoch))
+            case ef.StopServices():
+                self.within(self.speeds.service_s, self._stopped)
+            case ef.FinalUpdate(connection):
+                self._updates.finish(connection)
+            case ef.RaiseAlarm(alarm):
+                self.alarms.add(alarm)
+            case ef.ClearAlarm(alarm):
+                self.alarms.discard(alarm)
+            case ef.TellRole():
+                self.told.append(effect)
+            case ef.Answer(ticket, error):
+                self.answers[ticket] = error
+            case ef.Exit(refusal):
+                self._exit(refusal)
+            case _:
+                self._speak(effect)
+
+    def _ordered_save(self) -> float:
+        """Saves of one node end in the order in which they began."""
+        now = self.pair.clock.now
+        self._disk_free_at = max(self._disk_free_at, now)
+        self._disk_free_at += self.random.uniform(*self.speeds.save_s)
+        return self._disk_free_at - now
+
+    def _saved(self, serial: int, durable: ef.Durable) -> None:
+        if durable.epoch < self.disk.durable.epoch:
+            self.pair.fail(f"the epoch of {self.settings.name} went back to {durable.epoch}")
+        self.disk.durable = durable
+        journal = self.disk.journal
+        if (
+            journal is not None
+            and journal.tip is not None
+            and durable.history.contains(journal.tip)
+        ):
+            self.disk.journal = None
+        self.post(ev.Saved(serial))
+
+    def _started(self, epoch: Epoch) -> None:
+        if self.model.state is not State.STARTING:
+            return
+        if self.disk.durable.epoch < epoch or not self.disk.durable.held:
+            self.pair.fail(f"{self.settings.name} serves in {epoch}, which is not durable")
+        self.pair.serve(self, epoch)
+        self.post(ev.ServicesStarted(("app",)))
+
+    def _stopped(self) -> None:
+        self.serving = None
+        self.post(ev.ServicesStopped())
+
+    def _exit(self, refusal: str) -> None:
+        self.refusal = refusal
+        self.serving = None
+        self.disk.durable = self.model.durable
+        self._hang_up()
+        self.running = False
+        self.life += 1
+
+    def _hang_up(self) -> None:
+        for connection in list(self._open.values()):
+            self.pair.hang_up(self, connection)
+        self._open.clear()
+
+    def opened(self, connection: Connection) -> None:
+        """Remember a connection that this node has to close."""
+        self._open[connection.number] = connection
+
+    def heard(self, number: int) -> None:
+        """A heartbeat arrived."""
+        if number == self.model.session:
+            self.post(ev.Heard())
+
+    def lost(self, connection: Connection) -> None:
+        """The other side closed."""
+        if self._open.pop(connection.number, None) is not None:
+            connection.open[self.side] = False
+            self.post(ev.ConnectionLost(connection.number))
+            self._updates.ended(connection.number)
+
+    def _speak(self, effect: ef.Effect) -> None:
+        match effect:
+            case ef.Close(number):
+                self._close(number)
+            case ef.Refuse(number, code, text):
+                self.say(number, ev.TurnedAway(number, code, text))
+                self._close(number)
+            case ef.SendFollow(number, epoch):
+                claim = self.claim
+                self.say(number, ev.FollowAsked(connection=number, claim=claim, epoch=epoch))
+            case ef.SendWelcome(number, epoch, history):
+                self.say(number, ev.Welcomed(connection=number, epoch=epoch, history=history))
+                self._updates.lead(number)
+            case ef.SendReleased(number, epoch, generation):
+                self.say(number, ev.RoleReleased(number, epoch, generation))
+            case ef.SendTaken(number, epoch):
+                self.say(number, ev.RoleTaken(number, epoch))
+            case _:
+                self.pair.fail(f"unknown effect {effect}")
+
+    def _close(self, number: int) -> None:
+        connection = self._open.pop(number, None)
+        if connection is not None:
+            self.pair.hang_up(self, connection)
+            self._updates.ended(number)
+
+    def say(self, number: int, event: ev.Event) -> None:
+        """Send a message, if the connection still stands; it becomes the peer's event."""
+        peer = self.pair.peer(self)
+        self.send(number, lambda: peer.hear(number, event))
+
+    def send(self, number: int, arrive: Callable[[], None]) -> bool:
+        """Run ``arrive`` at the peer; False if the connection is gone."""
+        connection = self._open.get(number)
+        if connection is not None:
+            connection.send(self.side, arrive)
+        return connection is not None
+
+    def hear(self, number: int, event: ev.Event) -> None:
+        """A message arrived."""
+        if number not in self._open:
+            return
+        if isinstance(event, ev.Welcomed):
+            self._updates.beat(number)
+        self.post(event)
+
+    def take(self, number: int, history: History, tree: int) -> None:
+        """A generation arrived."""
+        self._updates.take(number, history, tree)
+
+    def taken(self, number: int, generation: Generation) -> None:
+        """A generation was acknowledged."""
+        self._updates.taken(number, generation)

@@ -187,11 +187,10 @@ def _structure(cls: Any, where: str, fields: Any) -> Any:
         cause: BaseException = error
         while isinstance(cause, BaseValidationError):
             cause = cause.exceptions[0]
-            for note in reversed(getattr(cause, "__notes__", ())):  # the outermost is last
-                if isinstance(note, AttributeValidationNote):
-                    where += f".{note.name}"
-                elif isinstance(note, IterableValidationNote):
-                    where += f"[{note.index}]"
+            notes: list[Any] = getattr(cause, "__notes__", [])
+            for note in reversed(notes):  # the outermost is last
+                named = isinstance(note, AttributeValidationNote)
+                where += f".{note.name}" if named else f"[{note.index}]"
         raise RemoteProtocolError(f"{where}: {_reason(cause)}") from error
 
 

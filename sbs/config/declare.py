@@ -31,11 +31,19 @@ class Key:
 
 @attrs.frozen(kw_only=True)
 class Section:
-    """A table of keys, or (``many``) an array of such tables; ``type`` is the class of one."""
+    """A table of keys, or an array of such tables.
+
+    Args:
+        type: the class that one table becomes.
+        help: what it is for, one sentence.
+        many: an array of tables.
+        declarations: its keys, and the sections inside it, in their order.
+    """
 
     type: type
     help: str
     many: bool = False
+    declarations: Mapping[str, Declaration]
 
 
 Declaration: TypeAlias = Key | Section
@@ -43,38 +51,43 @@ Declaration: TypeAlias = Key | Section
 
 def key(
     kind: Kind[object],
-    help: str,  # noqa: A002 - argparse's word
+    help: str,  # noqa: A002 - the field's name
     *,
     default: str = "",
     sensitive: bool = False,
-) -> dict[str, Key]:
+) -> dict[str, Declaration]:
     """The metadata of a field that is a key, see :class:`Key`."""
     return {_DECLARATION: Key(kind=kind, help=help, default=default, sensitive=sensitive)}
 
 
-def section(type: type, help: str, *, many: bool = False) -> dict[str, Section]:  # noqa: A002 - as above
-    """The metadata of a field that is a section, see :class:`Section`."""
-    return {_DECLARATION: Section(type=type, help=help, many=many)}
+def section(
+    type: type,  # noqa: A002 - the field's name
+    help: str,  # noqa: A002 - the field's name
+    *,
+    many: bool = False,
+    keys: Mapping[str, Mapping[str, Declaration]] | None = None,
+) -> dict[str, Declaration]:
+    """The metadata of a field that is a section, see :class:`Section`.
 
-
-def declared(type: type) -> Mapping[str, Declaration]:  # noqa: A002 - as above
-    """The keys and sections of a class of settings, in their order."""
-    own: Mapping[str, Declaration] | None = _ELSEWHERE.get(type)
-    if own is not None:
-        return own
-    return {
-        field.name: field.metadata[_DECLARATION]
-        for field in attrs.fields(type)
-        if _DECLARATION in field.metadata
+    Args:
+        type: a class whose fields bear such metadata.
+        help: what the section is for.
+        many: an array of tables.
+        keys: the metadata of each field, where ``type`` itself knows nothing of configuration.
+    """
+    if keys is None:
+        keys = {field.name: field.metadata for field in attrs.fields(type)}
+    declarations = {
+        name: metadata[_DECLARATION] for name, metadata in keys.items() if _DECLARATION in metadata
     }
+    return {_DECLARATION: Section(type=type, help=help, many=many, declarations=declarations)}
 
 
-_ELSEWHERE: dict[type, Mapping[str, Declaration]] = {}
-
-
-def declare(type: type, keys: Mapping[str, Mapping[str, Declaration]]) -> None:  # noqa: A002 - as above
-    """Declare the keys of a class that knows nothing of configuration files."""
-    _ELSEWHERE[type] = {name: metadata[_DECLARATION] for name, metadata in keys.items()}
+def root(type: type, help: str) -> Section:  # noqa: A002 - the fields' names
+    """The section that the whole file is."""
+    found = section(type, help)[_DECLARATION]
+    assert isinstance(found, Section)
+    return found
 
 
 def checked(_type: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:

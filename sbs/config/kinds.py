@@ -13,7 +13,8 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from sbs.config.text import quoted, type_name
+from sbs.config.text import quoted
+from sbs.config.toml import type_name
 from sbs.core.address import Address
 from sbs.core.manifest import MAX_PATH_BYTES
 

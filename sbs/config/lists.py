@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from sbs.config.kinds import Kind, none_of, wrong_type
-from sbs.config.text import type_name
+from sbs.config.kinds import Kind, Path, none_of, wrong_type
+from sbs.config.toml import is_array, type_name
 from sbs.core.filters import Filter
 
 MAX_ITEMS = 1000
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def _items(raw: object, expected: str) -> Sequence[object]:
-    if not isinstance(raw, list | tuple):
+    if not is_array(raw):
         raise wrong_type(raw, expected)
     if len(raw) > MAX_ITEMS:
         raise ValueError(f"has {len(raw)} items, allowed are at most {MAX_ITEMS}")
@@ -62,6 +62,17 @@ class Array(Generic[T]):
             return self.item.read(raw)
         except ValueError as error:
             raise ValueError(f"item {number}: {error}") from None
+
+
+@attrs.frozen
+class Paths:
+    """An array of directories, each as :class:`~sbs.config.kinds.Path` says."""
+
+    expected: str = attrs.field(default="an array of paths", init=False)
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        """See :meth:`Kind.read`."""
+        return Array(Path(), "paths").read(raw)
 
 
 @attrs.frozen(kw_only=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias, cast
 
 import attrs
 from cattrs.errors import (
@@ -13,9 +13,10 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
-from sbs.config.declare import Key, Section, declared
-from sbs.config.settings import Config
-from sbs.config.text import dotted, shown, type_name
+from sbs.config.declare import Declaration, Key, Section
+from sbs.config.settings import FILE
+from sbs.config.text import dotted, shown
+from sbs.config.toml import is_array, is_table
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands: ``("folders", 0, "path")``."""
@@ -35,10 +36,16 @@ class Problem:
     keys: tuple[KeyPath, ...]
 
 
+def touches(problem: Problem, others: Sequence[Problem]) -> bool:
+    """Whether ``problem`` is about something that one of ``others`` found wrong before."""
+    broken = [path for other in others for path in other.keys]
+    return any(path[: len(part)] == part for path in problem.keys for part in broken)
+
+
 def problems_of(error: Exception, raw: object, path: KeyPath = ()) -> Iterator[Problem]:
     """The problems that cattrs found in ``raw``, which stands at ``path``."""
     if isinstance(error, ExceptionGroup):
-        for inner in error.exceptions:
+        for inner in cast("ExceptionGroup[Exception]", error).exceptions:
             step = _step(inner)
             if step is None:
                 yield from problems_of(inner, raw, path)
@@ -46,11 +53,12 @@ def problems_of(error: Exception, raw: object, path: KeyPath = ()) -> Iterator[P
                 yield from problems_of(inner, _item(raw, step), (*path, step))
     elif isinstance(error, ForbiddenExtraKeysError):
         for name in sorted(error.extra_fields):
-            yield Problem(_unknown(error.cl, path, name), ((*path, name),))
+            yield Problem(_unknown(path, name), ((*path, name),))
     elif isinstance(error, KeyError):
         declaration = _declaration(path)
-        expected = declaration.kind.expected if isinstance(declaration, Key) else "a table"
-        yield Problem(f"{dotted(path)} is not set: required is {expected}", (path,))
+        assert isinstance(declaration, Key), path
+        text = f"{dotted(path)} is not set: required is {declaration.kind.expected}"
+        yield Problem(text, (path,))
     elif isinstance(error, ValueError):
         yield Problem(about(path, raw, str(error)), (path,))
     else:
@@ -60,11 +68,11 @@ def problems_of(error: Exception, raw: object, path: KeyPath = ()) -> Iterator[P
 def about(path: KeyPath, value: object, text: str) -> str:
     """``key = value: text``, without the value where it may hold a secret."""
     declaration = _declaration(path)
-    if isinstance(declaration, Key) and declaration.sensitive:
-        return f"{dotted(path)} ({type_name(value)}, not shown): {text}"
-    if isinstance(value, dict | list) and not isinstance(declaration, Key):
-        return f"{dotted(path)}: {text}"  # a whole section: any secret could be inside
-    return f"{dotted(path)} = {shown(value)}: {text}"
+    if isinstance(declaration, Section):
+        hidden = is_table(value) or is_array(value)  # any key may stand in it
+    else:
+        hidden = declaration.sensitive
+    return f"{dotted(path)} = {'(not shown)' if hidden else shown(value)}: {text}"
 
 
 def _step(error: Exception) -> str | int | None:
@@ -77,28 +85,25 @@ def _step(error: Exception) -> str | int | None:
 
 
 def _item(raw: object, step: str | int) -> object:
-    match raw, step:
-        case dict(), str():
-            return raw.get(step)
-        case list(), int():
-            return raw[step]
-        case _:
-            raise AssertionError(f"cattrs went to {step!r} in {type(raw).__name__}")
+    if is_table(raw) and isinstance(step, str):
+        return raw.get(step)
+    assert is_array(raw)
+    assert isinstance(step, int), step
+    return raw[step]
 
 
-def _declaration(path: KeyPath) -> Key | Section | None:
-    found: Key | Section | None = None
-    inside: type | None = Config
+def _declaration(path: KeyPath) -> Declaration:
+    found: Declaration = FILE
     for step in path:
-        if isinstance(step, int):
-            continue
-        found = None if inside is None else declared(inside).get(step)
-        inside = found.type if isinstance(found, Section) else None
+        if isinstance(step, str) and isinstance(found, Section):
+            found = found.declarations[step]
     return found
 
 
-def _unknown(section: type, path: KeyPath, name: str) -> str:
-    known = declared(section)
+def _unknown(path: KeyPath, name: str) -> str:
+    section = _declaration(path)
+    assert isinstance(section, Section), path
+    known = section.declarations
     key = dotted((*path, name))
     if near := difflib.get_close_matches(name, known, n=1):
         return f"{key}: unknown key; did you mean {dotted((*path, near[0]))}?"
@@ -109,8 +114,8 @@ def _unknown(section: type, path: KeyPath, name: str) -> str:
 
 def _elsewhere(name: str) -> str | None:
     """A key of this very name in one of the sections."""
-    for section, declaration in declared(Config).items():
-        if isinstance(declaration, Section) and name in declared(declaration.type):
+    for section, declaration in FILE.declarations.items():
+        if isinstance(declaration, Section) and name in declaration.declarations:
             return f"{section}.{name}"
     return None
 
@@ -130,16 +135,15 @@ def replaced(raw: object, path: KeyPath, before: tuple[str, ...] = ()) -> object
     So the rest of a configuration can be checked although a part of it is wrong.
     """
     step, rest = path[0], path[1:]
-    match raw, step:
-        case list(), int():
-            item = replaced(raw[step], rest, before) if rest else {}
-            return [*raw[:step], item, *raw[step + 1 :]]
-        case dict(), str():
-            names = (*before, step)
-            if rest:
-                return {**raw, step: replaced(raw[step], rest, names)}
-            if names in _STAND_INS:
-                return {**raw, step: _STAND_INS[names]}
-            return {name: value for name, value in raw.items() if name != step}
-        case _:
-            raise AssertionError(f"no {step!r} in {type(raw).__name__}")
+    if isinstance(step, int):
+        assert is_array(raw)
+        # The required keys of an item that is no table get stand-ins in a next round.
+        item: object = replaced(raw[step], rest, before) if rest else dict[str, object]()
+        return [*raw[:step], item, *raw[step + 1 :]]
+    assert is_table(raw)
+    names = (*before, step)
+    if rest:
+        return {**raw, step: replaced(raw[step], rest, names)}
+    if names in _STAND_INS:
+        return {**raw, step: _STAND_INS[names]}
+    return {name: value for name, value in raw.items() if name != step}

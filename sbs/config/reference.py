@@ -6,32 +6,32 @@ from collections.abc import Iterator
 
 import attrs
 
-from sbs.config.declare import Key, Section, declared
-from sbs.config.settings import Config
+from sbs.config.declare import Key, Section
+from sbs.config.settings import FILE
 from sbs.config.text import shown
 
 
 def reference() -> str:
     """Every section with a table of its keys, as ``docs/configuration.md`` shows it."""
-    return "\n".join(_sections("", Config))
+    return "\n".join(_sections("", FILE))
 
 
-def _sections(prefix: str, inside: type) -> Iterator[str]:
-    for name, declaration in declared(inside).items():
+def _sections(prefix: str, inside: Section) -> Iterator[str]:
+    for name, declaration in inside.declarations.items():
         if isinstance(declaration, Section):
             title = f"{prefix}{name}"
             yield f"### `{f'[[{title}]]' if declaration.many else f'[{title}]'}`\n"
             yield f"{declaration.help}\n"
             yield "| key | default | allowed | meaning |"
             yield "| --- | --- | --- | --- |"
-            yield from _rows(declaration.type)
+            yield from _rows(declaration)
             yield ""
-            yield from _sections(f"{title}.", declaration.type)
+            yield from _sections(f"{title}.", declaration)
 
 
-def _rows(section: type) -> Iterator[str]:
-    fields = attrs.fields_dict(section)
-    for name, declaration in declared(section).items():
+def _rows(section: Section) -> Iterator[str]:
+    fields = attrs.fields_dict(section.type)
+    for name, declaration in section.declarations.items():
         if isinstance(declaration, Key):
             cells = (
                 f"`{name}`",

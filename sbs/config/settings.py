@@ -10,7 +10,7 @@ import socket
 
 import attrs
 
-from sbs.config.declare import checked, declare, key, section
+from sbs.config.declare import checked, key, root, section
 from sbs.config.kinds import Choice, Flag, Integer, Member, Neutral, Number, Path, Place, Text
 from sbs.config.later import (
     LicenceSettings,
@@ -27,7 +27,7 @@ from sbs.config.limits import (
     MAX_TIMEOUT_S,
     MIN_INTERVAL_S,
 )
-from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed
+from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed, Paths
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import MAX_PRIORITY, Mode
 from sbs.core.manifest import FolderSpec
@@ -140,7 +140,7 @@ class SyncSettings:
     accept_under: tuple[str, ...] = attrs.field(
         default=_NO_TEXTS,
         metadata=key(
-            Array(Path(), "paths"),
+            Paths(),
             "Where a folder that this node has no `[[folders]]` entry for may lie, when the "
             "primary has one (R24).",
         ),
@@ -223,21 +223,19 @@ class RequirementSettings:
     )
 
 
-declare(
-    Unit,
-    {
-        "name": key(
-            Text(expected="1 to 64 printable characters", pattern=".{1,64}"),
-            "What both nodes call the service.",
-        ),
-        "command": key(
-            Command(optional=True),
-            "Program and arguments; required by the adapter `process`.",
-            sensitive=True,
-        ),
-        "enabled": key(Flag(), "Started when this node becomes primary without a takeover."),
-    },
-)
+_UNIT_KEYS = {
+    "name": key(
+        Text(expected="1 to 64 printable characters", pattern=".{1,64}"),
+        "What both nodes call the service.",
+    ),
+    "command": key(
+        Command(optional=True),
+        "Program and arguments; required by the adapter `process`.",
+        sensitive=True,
+    ),
+    "enabled": key(Flag(), "Started when this node becomes primary without a takeover."),
+}
+"""A :class:`~sbs.ports.Unit` serves adapters too, so its declaration stands here."""
 
 
 @attrs.frozen(kw_only=True, field_transformer=checked)
@@ -251,7 +249,8 @@ class ServiceSettings:
         ),
     )
     unit: tuple[Unit, ...] = attrs.field(
-        default=(), metadata=section(Unit, "One service; the names are unique.", many=True)
+        default=(),
+        metadata=section(Unit, "One service; the names are unique.", many=True, keys=_UNIT_KEYS),
     )
 
 
@@ -391,3 +390,7 @@ class Config:
             )
             for folder in self.folders
         )
+
+
+FILE = root(Config, "A configuration file.")
+"""The declarations of everything a file may hold."""

@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Sequence
 
+from sbs.config.toml import is_array, is_table
 from sbs.core.address import Address
 
 MAX_SHOWN_CHARS = 200
@@ -15,20 +16,6 @@ MAX_SHOWN_DEPTH = 3
 """Deepest nesting in a text: an array of commands, and one level more."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
-_TYPE_NAMES = (
-    (bool, "a boolean"),  # before int, whose subclass it is
-    (int, "an integer"),
-    (float, "a float"),
-    (str, "a string"),
-    (list, "an array"),
-    (dict, "a table"),
-)
-
-
-def type_name(raw: object) -> str:
-    """The TOML type of ``raw``, with its article."""
-    return next((name for kind, name in _TYPE_NAMES if isinstance(raw, kind)), "a date or time")
 
 
 def quoted(text: str) -> str:
@@ -74,17 +61,19 @@ def _written(value: object, depth: int) -> str:
             return quoted(value[: MAX_SHOWN_CHARS + 1])
         case Address():
             return quoted(str(value))
-        case list() | tuple() | dict() if not depth:
-            return "..."
-        case list() | tuple():
-            items = value[: MAX_SHOWN_CHARS + 1]
-            return f"[{', '.join(_written(item, depth - 1) for item in items)}]"
-        case dict():
-            pairs = list(value.items())[: MAX_SHOWN_CHARS + 1]
-            texts = [f"{dotted([name])} = {_written(item, depth - 1)}" for name, item in pairs]
-            return f"{{{', '.join(texts)}}}"
         case _:
-            return str(value)
+            return _written_compound(value, depth - 1)
+
+
+def _written_compound(value: object, depth: int) -> str:
+    if is_array(value):
+        items = value[: MAX_SHOWN_CHARS + 1] if depth else ()
+        return f"[{', '.join(_written(item, depth) for item in items) if depth else '...'}]"
+    if is_table(value):
+        pairs = list(value.items())[: MAX_SHOWN_CHARS + 1] if depth else []
+        texts = [f"{dotted([name])} = {_written(item, depth)}" for name, item in pairs]
+        return f"{{{', '.join(texts) if depth else '...'}}}"
+    return str(value)
 
 
 def _shortened(text: str) -> str:

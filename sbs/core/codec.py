@@ -167,7 +167,8 @@ def _unpack(cls: type[m.Message], head: bytes) -> dict[str, Any]:
             max_array_len=MAX_GREETING_ARRAY if greeting else m.MAX_ITEMS,
         )
     except ValueError as error:  # all that msgpack raises
-        raise RemoteProtocolError(f"{cls.__name__}: bad msgpack: {_reason(error)}") from error
+        text = str(error) or type_name(error)
+        raise RemoteProtocolError(f"{cls.__name__}: bad msgpack: {text}") from error
     if not is_map(fields):
         raise RemoteProtocolError(f"{cls.__name__}: the head is no map but {type_name(fields)}")
     return fields
@@ -191,12 +192,9 @@ def _structure(cls: Any, where: str, fields: Any) -> Any:
             for note in reversed(notes):  # the outermost is last
                 named = isinstance(note, AttributeValidationNote)
                 where += f".{note.name}" if named else f"[{note.index}]"
-        raise RemoteProtocolError(f"{where}: {_reason(cause)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error.args[0]) if error.args else type(error).__name__
-    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+        text = str(cause.args[0])  # the rest are the objects of a validator of attrs
+        short = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+        raise RemoteProtocolError(f"{where}: {short}") from error
 
 
 def _exactly(cls: type[T]) -> Hook:

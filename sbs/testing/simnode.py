@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ class SimNode:
         self.random = random
         self.speeds = speeds
         self._postponed: list[ev.Event] = []
-        self._disk_free_at = 0.0
+        self._saving: deque[ef.Save] = deque()
         self._open: dict[int, Connection] = {}
         self._updates = Updates(self)
 
@@ -103,6 +104,7 @@ class SimNode:
         self.life += 1
         self.serving = None
         self._postponed.clear()
+        self._saving.clear()
         self._hang_up()
         self.model = Model(settings=self.settings, durable=self.disk.durable)
 
@@ -191,8 +193,8 @@ class SimNode:
         match effect:
             case ef.Dial(timeout_s):
                 self.pair.dial(self, timeout_s)
-            case ef.Save(serial, durable):
-                self.later(self._ordered_save(), lambda: self._saved(serial, durable))
+            case ef.Save():
+                self._save(effect)
             case ef.StartServices(epoch):
                 self.within(self.speeds.service_s, lambda: self._started(epoch))
             case ef.StopServices():
@@ -212,25 +214,21 @@ class SimNode:
             case _:
                 self._speak(effect)
 
-    def _ordered_save(self) -> float:
-        """Saves of one node end in the order in which they began."""
-        now = self.pair.clock.now
-        self._disk_free_at = max(self._disk_free_at, now)
-        self._disk_free_at += self.random.uniform(*self.speeds.save_s)
-        return self._disk_free_at - now
+    def _save(self, effect: ef.Save) -> None:
+        """Saves end in the order in which they began, whatever time each takes."""
+        self._saving.append(effect)
+        self.within(self.speeds.save_s, self._saved)
 
-    def _saved(self, serial: int, durable: ef.Durable) -> None:
+    def _saved(self) -> None:
+        effect = self._saving.popleft()
+        durable = effect.durable
         if durable.epoch < self.disk.durable.epoch:
             self.pair.fail(f"the epoch of {self.settings.name} went back to {durable.epoch}")
         self.disk.durable = durable
-        journal = self.disk.journal
-        if (
-            journal is not None
-            and journal.tip is not None
-            and durable.history.contains(journal.tip)
-        ):
+        tip = None if self.disk.journal is None else self.disk.journal.tip
+        if tip is not None and durable.history.contains(tip):
             self.disk.journal = None
-        self.post(ev.Saved(serial))
+        self.post(ev.Saved(effect.serial))
 
     def _started(self, epoch: Epoch) -> None:
         if self.model.state is not State.STARTING:
@@ -248,6 +246,7 @@ class SimNode:
         self.refusal = refusal
         self.serving = None
         self.disk.durable = self.model.durable
+        self._saving.clear()
         self._hang_up()
         self.running = False
         self.life += 1

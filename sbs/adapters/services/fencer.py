@@ -163,6 +163,8 @@ class Keeper:
             self.failure = f"{error.strerror}"
         finally:
             self.kill_all()
+        if self.abandoned:
+            return  # the end of the channel tells it
         if self.failure is None:
             self.read_errors()
         if self.failure:

@@ -103,7 +103,7 @@ class ProcessController:
         self._services = {unit.name: _Service(unit=unit) for unit in units}
         self._held_fds = tuple(held_fds)
         self._nursery = nursery
-        self._listening = trio.CancelScope(shield=True)
+        self._listening = trio.CancelScope()
         self._numbers = itertools.count(1)
         self._runs: dict[int, _Run] = {}
         self._channel: Channel | None = None
@@ -237,6 +237,7 @@ class ProcessController:
 
     async def _listen(self, channel: Channel) -> None:
         """Take in reports until the fencer and its services are gone."""
+        self._listening = trio.CancelScope(shield=True)
         with self._listening:
             async for report in channel.reports():
                 self._take_in(report)

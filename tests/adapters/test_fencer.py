@@ -1,0 +1,214 @@
+"""How services end when SBS does, whatever ends it (B31)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+import sbs
+from sbs.core.address import Address
+
+NODE = """
+import os, signal, sys, trio
+from sbs.adapters.services.process import open_controller
+from sbs.adapters.transports.tcp import TcpTransport
+from sbs.ports import Unit
+
+async def main():
+    listener = await TcpTransport().listen("127.0.0.1:0")
+    unit = Unit(name="a", command=tuple(sys.argv[1:]))
+    async with open_controller([unit], listener.held_fds) as controller:
+        await controller.start("a", {})
+        print("address", listener.address, flush=True)
+        print("service", (await controller.states())["a"].detail.split()[1], flush=True)
+        if "FORK" in os.environ and os.fork() == 0:  # as multiprocessing does
+            os.close(listener.held_fds[0])
+            print("fork", os.getpid(), flush=True)
+            signal.pause()
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+DAEMON = '(setsid sh -c "echo daemon \\$\\$; exec sleep 1000" &); exec sleep 1000'
+"""A service with a grandchild that cut itself loose by fork, setsid and the end of its parent."""
+
+STUBBORN = f"trap '' INT TERM HUP; {DAEMON}"
+
+HEAVY = """
+import os, time
+memory = bytearray(os.urandom(4096)) * 25600  # 100 MiB: its end takes the kernel a while
+print("daemon", os.getpid(), flush=True)
+time.sleep(1000)
+"""
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+async def wait_ended(pid: int) -> None:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with trio.fail_after(10):
+        await trio.lowlevel.wait_readable(pidfd)
+    os.close(pidfd)
+
+
+@attrs.frozen(kw_only=True)
+class Node:
+    process: trio.Process
+    address: Address
+    service: int
+    daemon: int
+    fork: int
+
+    @property
+    def services(self) -> tuple[int, int]:
+        return self.service, self.daemon
+
+
+def fencer_of(node: Node) -> int:
+    tasks = Path(f"/proc/{node.process.pid}/task").glob("*/children")
+    (fencer,) = [int(pid) for path in tasks for pid in path.read_text().split()]
+    return fencer
+
+
+async def read_lines(stream: trio.abc.ReceiveStream, *wanted: str) -> dict[str, str]:
+    data = b""
+    with trio.fail_after(10):
+        while True:
+            lines = dict(line.split(" ", 1) for line in data.decode().splitlines() if " " in line)
+            if data.endswith(b"\n") and lines.keys() >= {*wanted}:
+                return lines
+            more = await stream.receive_some()
+            assert more, f"the node ended early: {data!r}"
+            data += more
+
+
+@asynccontextmanager
+async def running_node(*command: str, fork: bool = False) -> AsyncGenerator[Node, None]:
+    environment = {**os.environ, "PYTHONPATH": os.fspath(Path(sbs.__file__).parents[1])}
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-c", NODE, *command],
+        stdout=subprocess.PIPE,
+        env={**environment, "FORK": "1"} if fork else environment,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        wanted = ("address", "service", "daemon", "fork")
+        lines = await read_lines(process.stdout, *wanted[: 4 if fork else 3])
+        yield Node(
+            process=process,
+            address=Address.parse(lines["address"]),
+            service=int(lines["service"]),
+            daemon=int(lines["daemon"]),
+            fork=int(lines.get("fork", 0)),
+        )
+    finally:
+        with trio.CancelScope(shield=True):
+            process.kill()
+            await process.wait()
+            await process.stdout.aclose()
+
+
+def is_refused(address: Address) -> bool:
+    """Dial once; a dial that TCP connected to itself met no listener either."""
+    with socket.socket() as sock:
+        sock.settimeout(5)
+        try:
+            sock.connect((address.host, address.port))
+            return bool(sock.getsockname() == sock.getpeername())
+        except ConnectionRefusedError:
+            return True
+        except ConnectionResetError:
+            return False
+
+
+def dial_until_refused(address: Address) -> None:
+    """Return at the first refusal; no pause, so as to meet the earliest one."""
+    give_up_at = time.monotonic() + 10
+    while not is_refused(address):
+        assert time.monotonic() < give_up_at, f"{address} is still served"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("sh", "-c", DAEMON), ("sh", "-c", STUBBORN), (sys.executable, "-c", HEAVY)],
+    ids=["daemon", "stubborn", "heavy"],
+)
+async def test_refused_connection_proves_that_services_are_dead(command: tuple[str, ...]) -> None:
+    """B31: kill -9 of SBS; the other node acts on the first refusal."""
+    async with running_node(*command) as node:
+        assert not is_refused(node.address)
+        assert not any(map(is_gone, node.services))
+        node.process.send_signal(signal.SIGKILL)
+        dial_until_refused(node.address)
+        assert all(map(is_gone, node.services))
+
+
+async def test_frozen_service_is_killed_with_its_node() -> None:
+    """B31"""
+    async with running_node("sh", "-c", DAEMON) as node:
+        for pid in node.services:
+            os.kill(pid, signal.SIGSTOP)
+        node.process.kill()
+        dial_until_refused(node.address)
+        assert all(map(is_gone, node.services))
+
+
+async def test_interrupt_from_the_terminal_leaves_nothing() -> None:
+    """B31: Ctrl-C reaches the whole foreground process group."""
+    async with running_node("sh", "-c", STUBBORN) as node:
+        os.killpg(node.process.pid, signal.SIGINT)
+        await node.process.wait()
+        assert all(map(is_gone, node.services))
+        assert is_refused(node.address)
+
+
+async def test_signals_to_the_fencer_do_not_end_it() -> None:
+    """B31: nor does a stop of all processes by their name, short of kill -9."""
+    async with running_node("sh", "-c", DAEMON) as node:
+        fencer = fencer_of(node)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(fencer, number)
+        assert not any(map(is_gone, node.services))
+        node.process.kill()
+        dial_until_refused(node.address)
+        assert all(map(is_gone, node.services))
+
+
+async def test_port_is_held_when_fencer_and_node_are_killed_together() -> None:
+    """B31: a keeper still holds the port until its service is dead."""
+    async with running_node(sys.executable, "-c", HEAVY) as node:
+        fencer = fencer_of(node)
+        os.kill(fencer, signal.SIGKILL)
+        node.process.kill()
+        dial_until_refused(node.address)
+        assert all(map(is_gone, node.services))
+
+
+async def test_fork_that_keeps_the_channel_open_does_not_keep_services_alive() -> None:
+    """B31: the fencer watches the process of SBS itself, besides the channel."""
+    async with running_node("sh", "-c", DAEMON, fork=True) as node:
+        try:
+            node.process.kill()
+            for pid in node.services:
+                await wait_ended(pid)
+            assert not is_gone(node.fork)
+        finally:
+            os.kill(node.fork, signal.SIGKILL)

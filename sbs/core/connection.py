@@ -102,7 +102,6 @@ class State(enum.Enum):
     VISITING = "visiting"
     GREETED = "greeted"
     REFUSED = "refused"
-
     FOLLOWING = "following"
     FOLLOWER = "follower"
     LISTING = "listing"
@@ -115,7 +114,6 @@ class State(enum.Enum):
     OFFERED_GIVEN_UP = "offered-given-up"
     OFFERED = "offered"
     TAKEN = "taken"
-
     ASKED = "asked"
     LEADING = "leading"
     AWAITING_LISTING = "awaiting-listing"
@@ -150,11 +148,7 @@ _DIALLER: Final[Mapping[State, Mapping[Word, State]]] = {
     S.STAGING: {Failed: S.CURRENT},
     S.STAGED: {Committed: S.CURRENT, Failed: S.CURRENT},
     S.GIVEN_UP: {Failed: S.CURRENT},
-    S.OFFERED_LISTING: {
-        Listing: S.OFFERED_LISTING,
-        Mark.LAST_LISTING: S.OFFERED,
-        Taken: S.TAKEN,
-    },
+    S.OFFERED_LISTING: {Listing: S.OFFERED_LISTING, Mark.LAST_LISTING: S.OFFERED, Taken: S.TAKEN},
     S.OFFERED_STAGED: {Committed: S.OFFERED, Failed: S.OFFERED},
     S.OFFERED_GIVEN_UP: {Failed: S.OFFERED},
     S.OFFERED: {Taken: S.TAKEN},
@@ -240,6 +234,16 @@ def word_of(message: Message) -> Word:
             return Mark.LAST_LISTING
         case _:
             return type(message)
+
+
+def step(states: Mapping[Side, State], sender: Side, word: Word) -> dict[Side, State] | None:
+    """The states of both sides after a word of ``sender``; ``None`` if it is illegal."""
+    after = TRANSITIONS[sender][states[sender]].get(word)
+    if after is None:
+        return None
+    other = states[sender.other]
+    answer = ANSWERS[sender.other].get(other, {}).get(word, other)
+    return {sender: after, sender.other: answer}
 
 
 def _name(word: Word) -> str:
@@ -385,12 +389,11 @@ class Connection:
     def _step(self, sender: Side, message: Message, error: type[ProtocolError]) -> None:
         """Move both sides' states on by a message, or raise ``error`` if it is illegal."""
         word, state = word_of(message), self._states[sender]
-        legal = TRANSITIONS[sender][state]
-        if word not in legal:
+        states = step(self._states, sender, word)
+        if states is None:
+            legal = ", ".join(map(_name, TRANSITIONS[sender][state])) or "nothing"
             raise error(
                 f"the {sender.value} may not send {_name(word)} in state {state.value}; "
-                f"allowed: {', '.join(map(_name, legal)) or 'nothing'}"
+                f"allowed: {legal}"
             )
-        self._states[sender] = legal[word]
-        other = self._states[sender.other]
-        self._states[sender.other] = ANSWERS[sender.other].get(other, {}).get(word, other)
+        self._states = states

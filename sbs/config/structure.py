@@ -61,8 +61,7 @@ def structured(raw: object, directory: str) -> tuple[Config | None, list[Problem
 
 def _completed(raw: object) -> object:
     """``raw`` with the section that has a required key, and with the name that is the host's."""
-    if not is_table(raw):
-        return raw
+    assert is_table(raw)
     node = raw.get("node", {})
     return {**raw, "node": {"name": socket.gethostname(), **node} if is_table(node) else node}
 

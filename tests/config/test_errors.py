@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sbs.config import load, parse
+from sbs.config.reading import _syntax
 from sbs.errors import ConfigError
 
 FILE = "/etc/sbs.toml"
@@ -463,3 +464,7 @@ def test_a_huge_file_is_not_read_whole(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert str(caught.value) == f"{path}: the file is over 4194304 bytes, it is no configuration"
+
+
+def test_a_syntax_error_without_a_place_keeps_its_words() -> None:
+    assert _syntax("Something new", "") == "not TOML: Something new"

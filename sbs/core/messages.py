@@ -169,9 +169,7 @@ class Chunk:
 
     stream: int = attrs.field(validator=[instance_of(int), ge(0), le(2**31 - 1)])
     body: bytes = attrs.field(default=b"", repr=False, validator=max_len(MAX_BODY_BYTES))
-    folder: int = attrs.field(
-        default=0, validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)]
-    )
+    folder: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,196 @@
+"""What to do to a follower's folder so that it becomes the leader's (R22).
+
+The primary always wins: a directory where it has a file is removed with what is in it, also
+without ``strict_delete``. What the filter excludes counts on neither side, so that it is
+protected on the secondary; what the leader could not read is never deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TypeAlias
+
+import attrs
+
+from sbs.core.filters import Filter, parent_of
+from sbs.core.manifest import Action, Entry, FolderSpec, Kind, Manifest, Operation
+
+OWNER_ACCESS = 0o700
+"""Permission bits without which a directory's owner cannot change what is in it."""
+
+
+@attrs.frozen(kw_only=True)
+class Candidate:
+    """A file whose content may have to travel: reading it decides.
+
+    Args:
+        entry: the leader's.
+        standing: the follower's file of the same size with a known digest, where the leader's
+            digest is not known: equal content need not be sent. Else ``None``.
+        clears: deletes that make room for the file, to be sent just before it; they are not
+            sent where the file cannot be read.
+    """
+
+    entry: Entry
+    standing: Entry | None = None
+    clears: tuple[Operation, ...] = ()
+
+
+Step: TypeAlias = Operation | Candidate
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """Steps in the order in which they can be taken.
+
+    Args:
+        steps: deletes of what the leader lacks, deepest first; then the leader's entries,
+            a directory before what is below it.
+        restore: modes of directories that must be opened to change what is below them, to be
+            set again at the end if any step was taken at all.
+    """
+
+    steps: tuple[Step, ...] = ()
+    restore: tuple[Operation, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Content that has to be read, and at most sent."""
+        return sum(step.entry.size_bytes for step in self.steps if isinstance(step, Candidate))
+
+
+def plan(
+    source: Manifest,
+    target: Manifest,
+    spec: FolderSpec,
+    folder: int,
+    *,
+    unreadable: Collection[str] = (),
+) -> Plan:
+    """Compare what the leader has with what the follower has.
+
+    Args:
+        source: the leader's entries, a directory before what is below it.
+        target: the follower's entries, in any order.
+        spec: the folder's settings.
+        folder: its position in the session's list.
+        unreadable: paths that the leader could not read; nothing there or below is deleted.
+
+    Raises:
+        ValueError: a filter rule is malformed.
+    """
+    rules = Filter.parse(spec.filters)
+    source, target = rules.select(source), rules.select(target)
+    clears, surplus = _deletes(source, target, spec, folder, unreadable)
+    steps: list[Step] = [*surplus]
+    for path, entry in source.items():
+        steps += _steps(entry, target.get(path), clears.get(path, ()), spec, folder)
+    return Plan(steps=tuple(steps), restore=_restore(steps, source, folder))
+
+
+def touch(source: Entry, target: Entry, spec: FolderSpec, folder: int) -> Operation | None:
+    """What makes mode and time of a file right whose content is, or ``None``: nothing to do."""
+    stamp = source.mtime_ns if spec.preserve_mtime else None
+    if source.mode == target.mode and stamp in (None, target.mtime_ns):
+        return None
+    return Operation(
+        folder=folder, action=Action.TOUCH, path=source.path, mode=source.mode, mtime_ns=stamp
+    )
+
+
+def _steps(
+    entry: Entry,
+    standing: Entry | None,
+    clears: tuple[Operation, ...],
+    spec: FolderSpec,
+    folder: int,
+) -> Iterator[Step]:
+    if standing is not None and standing.kind is not entry.kind:
+        standing = None
+    match entry.kind:
+        case Kind.DIRECTORY:
+            yield from clears
+            if standing is None or standing.mode != entry.mode:
+                yield _mkdir(entry, folder)
+        case Kind.SYMLINK:
+            yield from clears
+            if standing is None or standing.target != entry.target:
+                yield Operation(
+                    folder=folder, action=Action.LINK, path=entry.path, target=entry.target
+                )
+        case Kind.FILE:
+            yield from _file(entry, standing, clears, spec, folder)
+
+
+def _file(
+    entry: Entry,
+    standing: Entry | None,
+    clears: tuple[Operation, ...],
+    spec: FolderSpec,
+    folder: int,
+) -> Iterator[Step]:
+    if standing is None or standing.digest is None:
+        yield Candidate(entry=entry, clears=clears)
+    elif entry.digest == standing.digest:
+        change = touch(entry, standing, spec, folder)
+        if change is not None:
+            yield change
+    else:
+        equal = entry.digest is None and entry.size_bytes == standing.size_bytes
+        yield Candidate(entry=entry, standing=standing if equal else None)
+
+
+def _mkdir(entry: Entry, folder: int) -> Operation:
+    return Operation(folder=folder, action=Action.MKDIR, path=entry.path, mode=entry.mode)
+
+
+def _deletes(
+    source: Manifest,
+    target: Manifest,
+    spec: FolderSpec,
+    folder: int,
+    unreadable: Collection[str],
+) -> tuple[dict[str, tuple[Operation, ...]], list[Operation]]:
+    """What stands in the way of which entry, and what the leader lacks."""
+    protected = frozenset(unreadable)
+    clashes = frozenset(
+        path
+        for path, entry in source.items()
+        if (standing := target.get(path)) is not None
+        and standing.kind is not entry.kind
+        and Kind.DIRECTORY in (standing.kind, entry.kind)
+    )
+    clears: dict[str, list[Operation]] = {path: [] for path in clashes}
+    surplus: list[Operation] = []
+    for path in sorted(target, reverse=True):  # a directory after what is below it
+        clash = _cover(path, clashes)
+        if clash is None and (path in source or not spec.strict_delete):
+            continue
+        if _cover(path, protected) is None:
+            delete = Operation(folder=folder, action=Action.DELETE, path=path)
+            (surplus if clash is None else clears[clash]).append(delete)
+    return {path: tuple(deletes) for path, deletes in clears.items()}, surplus
+
+
+def _cover(path: str, roots: frozenset[str]) -> str | None:
+    """The one of ``roots`` that is ``path`` or a directory above it."""
+    if not roots:
+        return None
+    while path and path not in roots:
+        path = parent_of(path)
+    return path or None
+
+
+def _restore(steps: list[Step], source: Manifest, folder: int) -> tuple[Operation, ...]:
+    """Modes of the directories in which something changes though they are closed."""
+    made = {step.path for step in steps if isinstance(step, Operation)}
+    parents = {
+        parent_of(step.path if isinstance(step, Operation) else step.entry.path) for step in steps
+    }
+    return tuple(
+        _mkdir(entry, folder)
+        for path in sorted(parents - made)
+        if (entry := source.get(path)) is not None
+        and entry.kind is Kind.DIRECTORY
+        and entry.mode & OWNER_ACCESS != OWNER_ACCESS
+    )

@@ -1,0 +1,366 @@
+"""Roll-forward: make a folder what a committed generation says (B20).
+
+Every step may be taken again after a crash, with the same outcome. Files appear whole, by
+rename from the folder's staging directory. What somebody else put in the way becomes a
+problem for the administrator; an I/O error raises, and the roll-forward is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import attrs
+from blake3 import blake3
+
+from sbs.core.filters import parent_of
+from sbs.core.manifest import STAGING_NAME, Action, Operation
+from sbs.errors import ReplicationError, StateError
+from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.journal import CommitRecord, Journal, write_all
+from sbs.replication.places import Places, handle_path, sync_file_system
+from sbs.replication.problems import Problem, Problems
+from sbs.replication.staging import open_staging, remove_staging, stream_name
+
+_TEMPORARY: Final = "put"
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_BESIDE: Final = f"{STAGING_NAME}.put"
+"""Temporary name in a directory on another file system than its folder's root."""
+
+_COPY_BYTES: Final = 1024 * 1024
+
+_IN_THE_WAY: Final = frozenset(
+    {
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENOTEMPTY,
+        errno.EEXIST,
+        errno.EBUSY,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.EILSEQ,
+        errno.ENOENT,
+    }
+)
+"""What trying again would not cure: a link, a directory or a mount where there should be none,
+entries in a directory to remove, a name or a mode that the file system does not take."""
+
+
+@attrs.frozen(kw_only=True)
+class Applied:
+    """What a roll-forward did.
+
+    Args:
+        files: put in place.
+        size_bytes: of their contents.
+        problems: what could not be done.
+    """
+
+    files: int = 0
+    size_bytes: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+class RollForward:
+    """Applies one record.
+
+    Args:
+        places: of the record's folders.
+        record: what to apply.
+        journal: holds the record's contents.
+        index: learns the digests of what was put.
+        check: called for each operation and each MiB; may raise to cancel.
+        verify: compute the digests of contents again (after a restart).
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        record: CommitRecord,
+        journal: Journal,
+        index: Index,
+        check: Callable[[], object],
+        *,
+        verify: bool,
+    ) -> None:
+        self._places = places
+        self._record = record
+        self._journal = journal
+        self._index = index
+        self._check = check
+        self._verify = verify
+        self._position = record.contents_at
+        self._modes: dict[tuple[int, str], int] = {}
+        self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
+        self._mounts: dict[int, int] = {}
+        self._staged: set[int] = set()
+        self._problems = Problems()
+        self._files = 0
+        self._size_bytes = 0
+
+    def run(self) -> Applied:
+        """Apply everything, durably.
+
+        Raises:
+            ReplicationError: a place is missing, or an I/O error; it can be tried again.
+            StateError: the journal's contents are damaged.
+        """
+        folders = sorted({operation.folder for operation in self._record.operations})
+        path = ""
+        try:
+            for folder in folders:
+                path = self._record.places[folder]
+                self._places.directory(folder)
+            for operation in self._record.operations:
+                self._check()
+                path = operation.path
+                self._guarded(operation)
+            for (folder, path), mode in sorted(self._modes.items(), reverse=True):
+                self._set_mode(folder, path, mode)
+            path = ""
+            self._finish(folders)
+        except OSError as error:
+            raise ReplicationError(
+                f"cannot apply {path!r}: {error.strerror}; it will be tried again"
+            ) from error
+        finally:
+            for fd in self._mounts.values():
+                os.close(fd)
+        return Applied(
+            files=self._files, size_bytes=self._size_bytes, problems=self._problems.collected
+        )
+
+    def _finish(self, folders: list[int]) -> None:
+        for folder in folders:
+            remove_staging(self._places, folder)
+        devices: set[int] = set()
+        for fd in (*(self._places.directory(folder) for folder in folders), *self._mounts.values()):
+            device = os.fstat(fd).st_dev
+            if device not in devices:
+                devices.add(device)
+                sync_file_system(fd)
+        # Written as read now: by then the stamps of all but the last files are out of their tick.
+        now = time.time_ns()
+        for spec, rows in zip(self._record.folders, self._rows, strict=True):
+            self._index.store(
+                spec.name,
+                ((place, name, attrs.evolve(row, read_at_ns=now)) for place, name, row in rows),
+            )
+
+    def _guarded(self, operation: Operation) -> None:
+        try:
+            match operation.action:
+                case Action.PUT:
+                    self._put(operation)
+                case Action.MKDIR:
+                    self._mkdir(operation)
+                case Action.LINK:
+                    self._link(operation)
+                case Action.TOUCH:
+                    self._touch(operation)
+                case Action.DELETE:
+                    self._delete(operation)
+        except OSError as error:
+            self._problem(operation.folder, operation.path, error)
+
+    def _problem(self, folder: int, path: str, error: OSError) -> None:
+        if error.errno not in _IN_THE_WAY:
+            raise error
+        name = self._record.folders[folder].name
+        self._problems.add(path, f"something is in the way here: {error.strerror}", name)
+
+    def _put(self, operation: Operation) -> None:
+        if operation.stream is not None:
+            status = self._put_stream(operation)
+        else:
+            position = self._position
+            self._position += operation.size_bytes
+            content = self._journal.read(position, operation.size_bytes)
+            if len(content) != operation.size_bytes or (
+                self._verify and blake3(content).digest() != operation.digest
+            ):
+                self._damaged(operation)
+            status = self._put_content(operation, content)
+        self._files += 1
+        self._size_bytes += operation.size_bytes
+        path = operation.path
+        row = Row(stat_key(status), operation.digest, 0)
+        self._rows[operation.folder].append((parent_of(path), path[path.rfind("/") + 1 :], row))
+
+    def _damaged(self, operation: Operation) -> NoReturn:
+        raise StateError(
+            f"the journal's content for {operation.path!r} is damaged: update from the peer again"
+        )
+
+    def _put_content(self, operation: Operation, content: bytes) -> os.stat_result:
+        staging = self._staging(operation.folder)
+        fd = _create(_TEMPORARY, staging)
+        try:
+            write_all(fd, content)
+            self._dress(fd, operation)
+            parent, name = self._parent(operation)
+            try:
+                os.rename(_TEMPORARY, name, src_dir_fd=staging, dst_dir_fd=parent)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return self._copy(staging, _TEMPORARY, operation)
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def _put_stream(self, operation: Operation) -> os.stat_result:
+        assert operation.stream is not None
+        temporary = stream_name(operation.stream)
+        staging = self._staging(operation.folder)
+        try:
+            handle = os.open(temporary, _HANDLE, dir_fd=staging)
+        except FileNotFoundError:
+            return self._in_place(operation)
+        try:
+            os.chmod(handle_path(handle), operation.mode)
+            if operation.mtime_ns is not None:
+                os.utime(handle_path(handle), ns=(operation.mtime_ns, operation.mtime_ns))
+            parent, name = self._parent(operation)
+            try:
+                os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return self._copy(staging, temporary, operation)
+            return os.fstat(handle)
+        finally:
+            os.close(handle)
+
+    def _in_place(self, operation: Operation) -> os.stat_result:
+        """A stream that was put already, before a crash."""
+        parent, name = self._parent(operation)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != operation.size_bytes:
+            raise FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
+        return status
+
+    def _copy(self, staging: int, temporary: str, operation: Operation) -> os.stat_result:
+        """Put a file where another file system is mounted inside the folder."""
+        parent, name = self._parent(operation)
+        self._remember_mount(parent)
+        source = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
+        try:
+            fd = _create(_BESIDE, parent)
+            try:
+                while os.sendfile(fd, source, None, _COPY_BYTES):
+                    self._check()
+                self._dress(fd, operation)
+                os.rename(_BESIDE, name, src_dir_fd=parent, dst_dir_fd=parent)
+                return os.fstat(fd)
+            except OSError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(_BESIDE, dir_fd=parent)
+                raise
+            finally:
+                os.close(fd)
+        finally:
+            os.close(source)
+            os.unlink(temporary, dir_fd=staging)
+
+    def _mkdir(self, operation: Operation) -> None:
+        parent, name = self._parent(operation)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=parent)
+        self._modes[operation.folder, operation.path] = operation.mode
+
+    def _set_mode(self, folder: int, path: str, mode: int) -> None:
+        try:
+            os.fchmod(self._places.directory(folder, path), mode)
+        except OSError as error:
+            self._problem(folder, path, error)
+
+    def _link(self, operation: Operation) -> None:
+        parent, name = self._parent(operation)
+        try:
+            _place_link(operation.target, self._staging(operation.folder), parent, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._remember_mount(parent)
+            _place_link(operation.target, parent, parent, name)
+
+    def _touch(self, operation: Operation) -> None:
+        parent, name = self._parent(operation)
+        handle = os.open(name, _HANDLE, dir_fd=parent)
+        try:
+            before = os.fstat(handle)
+            if not stat.S_ISREG(before.st_mode):
+                raise FileExistsError(errno.EEXIST, "it is no longer a file")
+            os.chmod(handle_path(handle), operation.mode)
+            if operation.mtime_ns is not None:
+                os.utime(handle_path(handle), ns=(before.st_atime_ns, operation.mtime_ns))
+            after = os.fstat(handle)
+        finally:
+            os.close(handle)
+        place = parent_of(operation.path)
+        row = self._index.row(self._record.folders[operation.folder].name, place, name)
+        if row is not None and row.stat == stat_key(before):
+            touched = attrs.evolve(row, stat=stat_key(after))
+            self._rows[operation.folder].append((place, name, touched))
+
+    def _delete(self, operation: Operation) -> None:
+        try:
+            parent, name = self._places.parent(operation.folder, operation.path)
+            try:
+                os.unlink(name, dir_fd=parent)
+            except IsADirectoryError:
+                self._places.forget(operation.folder, operation.path)
+                parent, name = self._places.parent(operation.folder, operation.path)
+                os.rmdir(name, dir_fd=parent)
+        except FileNotFoundError:
+            return  # done before a crash, or by somebody else
+
+    def _staging(self, folder: int) -> int:
+        if folder not in self._staged:
+            self._staged.add(folder)
+            return open_staging(self._places, folder)
+        return self._places.directory(folder, STAGING_NAME)
+
+    def _parent(self, operation: Operation) -> tuple[int, str]:
+        return self._places.parent(operation.folder, operation.path, make=True)
+
+    def _dress(self, fd: int, operation: Operation) -> None:
+        os.fchmod(fd, operation.mode)
+        if operation.mtime_ns is not None:
+            os.utime(fd, ns=(operation.mtime_ns, operation.mtime_ns))
+
+    def _remember_mount(self, fd: int) -> None:
+        device = os.fstat(fd).st_dev
+        if device not in self._mounts:
+            self._mounts[device] = os.dup(fd)
+
+
+def _place_link(target: str, beside: int, parent: int, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_BESIDE, dir_fd=beside)
+    os.symlink(target, _BESIDE, dir_fd=beside)
+    try:
+        os.rename(_BESIDE, name, src_dir_fd=beside, dst_dir_fd=parent)
+    except OSError:
+        os.unlink(_BESIDE, dir_fd=beside)
+        raise
+
+
+def _create(name: str, directory: int) -> int:
+    """A new temporary file; what a crash left under its name is replaced."""
+    try:
+        return os.open(name, _CREATE, 0o600, dir_fd=directory)
+    except FileExistsError:
+        os.unlink(name, dir_fd=directory)
+        return os.open(name, _CREATE, 0o600, dir_fd=directory)

@@ -1,0 +1,203 @@
+"""The digests of a node's own files, by what ``stat`` says of them: a cache, kept in SQLite.
+
+A row holds for as long as size, times, inode and mode of its file are unchanged, and only if
+the file was not young when it was read: the kernel stamps files with a clock that moves in
+ticks of 1 to 10 ms, so that two changes within one tick look like one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Generator, Iterable
+from typing import Final, TypeAlias
+
+import attrs
+
+from sbs.errors import StateError
+
+SETTLING_NS: Final = 50_000_000
+"""A file this young when it was read is not trusted: five of the longest kernel ticks."""
+
+_VERSION: Final = 1
+
+_SCHEMA: Final = """
+CREATE TABLE digests (
+    folder TEXT NOT NULL,
+    directory BLOB NOT NULL,
+    name BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    read_at_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (folder, directory, name)
+) WITHOUT ROWID
+"""
+
+_SELECT: Final = (
+    "SELECT name, digest, read_at_ns, size, mtime_ns, ctime_ns, inode, mode FROM digests"
+)
+
+Stat: TypeAlias = tuple[int, ...]
+"""Size, mtime_ns, ctime_ns, inode and mode: what must be equal for a row to hold."""
+
+
+def stat_key(status: os.stat_result) -> Stat:
+    """What of a file's status a row is compared with."""
+    return (
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        # SQLite's integers are signed; inodes of some file systems use all 64 bits.
+        status.st_ino if status.st_ino < 2**63 else status.st_ino - 2**64,
+        status.st_mode,
+    )
+
+
+@attrs.frozen
+class Row:
+    """What is known of one file.
+
+    Args:
+        stat: of the file when it was read or written.
+        digest: BLAKE3 of its content then.
+        read_at_ns: when, nanoseconds since 1970, before the first byte was read.
+    """
+
+    stat: Stat
+    digest: bytes
+    read_at_ns: int = attrs.field(factory=time.time_ns)
+
+    @property
+    def content(self) -> tuple[int, bytes]:
+        """What the database keeps beside the stat."""
+        return self.read_at_ns, self.digest
+
+    @property
+    def settled(self) -> bool:
+        """Whether a change after it was read must show in its time stamps."""
+        return max(self.stat[1], self.stat[2]) < self.read_at_ns - SETTLING_NS
+
+
+class Index:
+    """The cache of one node; safe to lose.
+
+    Args:
+        path: of the database. One that is damaged is renamed to ``*.damaged-<n>``.
+
+    Raises:
+        StateError: it can be neither opened nor made.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            try:
+                self._database = _open(path)
+            except sqlite3.DatabaseError:
+                _set_aside(path)
+                self._database = _open(path)
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(f"index {path!r} cannot be opened: {error}") from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def rows(self, folder: str, directory: str) -> dict[str, Row]:
+        """What is known of the files of one directory, by name."""
+        with self._mapped():
+            found = self._database.execute(
+                f"{_SELECT} WHERE folder = ? AND directory = ?", (folder, os.fsencode(directory))
+            )
+            return {
+                os.fsdecode(name): Row(tuple(key), digest, at) for name, digest, at, *key in found
+            }
+
+    def row(self, folder: str, directory: str, name: str) -> Row | None:
+        """What is known of one file."""
+        with self._mapped():
+            found = self._database.execute(
+                f"{_SELECT} WHERE folder = ? AND directory = ? AND name = ?",
+                (folder, os.fsencode(directory), os.fsencode(name)),
+            ).fetchone()
+        if found is None:
+            return None
+        _, digest, at, *key = found
+        return Row(tuple(key), digest, at)
+
+    def store(self, folder: str, rows: Iterable[tuple[str, str, Row]]) -> None:
+        """Keep rows, each with its directory and name, in one transaction."""
+        with self._mapped(), self._database:
+            self._database.executemany(
+                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (folder, os.fsencode(place), os.fsencode(name), *row.stat, *row.content)
+                    for place, name, row in rows
+                ),
+            )
+
+    def drop(self, folder: str, names: Iterable[tuple[str, str]]) -> None:
+        """Forget files, each given by directory and name."""
+        with self._mapped(), self._database:
+            self._database.executemany(
+                "DELETE FROM digests WHERE folder = ? AND directory = ? AND name = ?",
+                ((folder, os.fsencode(directory), os.fsencode(name)) for directory, name in names),
+            )
+
+    def keep_directories(self, folder: str, directories: set[str]) -> None:
+        """Forget the files of all other directories of the folder."""
+        with self._mapped(), self._database:
+            known = self._database.execute(
+                "SELECT DISTINCT directory FROM digests WHERE folder = ?", (folder,)
+            ).fetchall()
+            self._database.executemany(
+                "DELETE FROM digests WHERE folder = ? AND directory = ?",
+                ((folder, raw) for (raw,) in known if os.fsdecode(raw) not in directories),
+            )
+
+    @contextlib.contextmanager
+    def _mapped(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StateError(
+                f"index {self._path!r}: {error}; it is only a cache and may be removed"
+                " while SBS is stopped"
+            ) from error
+
+
+def _open(path: str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL").fetchone()
+        # A row lost in a power cut costs one more reading; a damaged file must not come of it.
+        database.execute("PRAGMA synchronous = NORMAL")
+        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("damaged")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            with database:
+                database.execute(_SCHEMA)
+                database.execute(f"PRAGMA user_version = {_VERSION}")
+        elif version != _VERSION:
+            raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _set_aside(path: str) -> None:
+    number = 1
+    while os.path.lexists(f"{path}.damaged-{number}"):
+        number += 1
+    os.rename(path, f"{path}.damaged-{number}")
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + suffix)

@@ -1,0 +1,304 @@
+"""The journal: a generation's small contents, and once it is committed its record (B20).
+
+One file. Layout, all integers big endian::
+
+    magic and version (8 bytes)
+    u32 length and BLAKE3 of the places, places (msgpack)      written first
+    contents of the packs, in their order                      appended as they come
+    record (msgpack)                                           appended by commit
+    u64 offset, u64 length, BLAKE3 of the record, magic        appended by commit
+
+It is ``staged`` until it is complete and durable, then renamed to ``commit``: the rename is the
+instant at which the generation exists. A crash before it leaves a ``staged`` file to throw away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+import msgpack
+from blake3 import blake3
+
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation, History
+from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.errors import StateError
+
+MAGIC: Final = b"SBSJRNL\x01"
+"""What the file begins and ends with; the last byte is the version."""
+
+_LENGTH: Final = struct.Struct(">I")
+_TRAILER: Final = struct.Struct(">QQ32s8s")
+_DIGEST_BYTES: Final = 32
+_HEAD_BYTES: Final = len(MAGIC) + _LENGTH.size + _DIGEST_BYTES
+
+MAX_PLACES_BYTES: Final = 4 * 1024 * 1024
+"""Places of the most folders, each with the longest path, take no more."""
+
+
+@attrs.frozen(kw_only=True)
+class CommitRecord:
+    """A committed generation, as the journal keeps it.
+
+    Args:
+        history: the leader's, with the generation as its tip.
+        active: the services that start on takeover (R32).
+        folders: the settings of the folders (R24).
+        places: where each of them lies here.
+        operations: what to do, in this order.
+        contents_at: where in the journal the first content lies; they follow each other in the
+            order of the operations that have no stream.
+    """
+
+    history: History
+    active: tuple[str, ...]
+    folders: tuple[FolderSpec, ...]
+    places: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    contents_at: int
+
+
+class Journal:
+    """The journal of one node; at most one generation is in it.
+
+    Args:
+        state_dir: an existing directory of the node; ``journal/`` is made in it.
+
+    Raises:
+        StateError: the directory cannot be made.
+    """
+
+    def __init__(self, state_dir: str) -> None:
+        self._directory = os.path.join(state_dir, "journal")
+        self._staged = os.path.join(self._directory, "staged")
+        self._commit = os.path.join(self._directory, "commit")
+        self._fd = -1
+        self._contents_at = 0
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._directory, 0o700)
+            sync_directory(state_dir)
+        except OSError as error:
+            raise StateError(f"{self._directory!r}: {error.strerror}") from error
+
+    @property
+    def committed(self) -> bool:
+        """Whether a generation is committed and not yet applied."""
+        return os.path.lexists(self._commit)
+
+    def create(self, places: Sequence[str]) -> None:
+        """Begin to stage a generation; what was staged before is thrown away.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.discard()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._fd = os.open(self._staged, flags, 0o600)
+        body = _pack(list(places))
+        self.append(MAGIC + _LENGTH.pack(len(body)) + blake3(body).digest() + body)
+        self._contents_at = _HEAD_BYTES + len(body)
+
+    def append(self, content: bytes | memoryview) -> None:
+        """Add content to what is staged.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_all(self._fd, content)
+
+    def commit(self, record: CommitRecord) -> CommitRecord:
+        """Make what is staged a committed generation, durably; returns the completed record.
+
+        Raises:
+            OSError: it cannot be written; the generation is not committed.
+        """
+        record = attrs.evolve(record, contents_at=self._contents_at)
+        body = _pack(_encode(record))
+        end = os.lseek(self._fd, 0, os.SEEK_END)
+        self.append(body)
+        self.append(_TRAILER.pack(end, len(body), blake3(body).digest(), MAGIC))
+        os.fsync(self._fd)
+        os.rename(self._staged, self._commit)
+        try:
+            sync_directory(self._directory)
+        except OSError:
+            os.rename(self._commit, self._staged)
+            raise
+        return record
+
+    def load(self) -> CommitRecord | None:
+        """The record of a generation that is committed and not yet applied.
+
+        Raises:
+            StateError: it is damaged; it was set aside as ``damaged-<n>``.
+            OSError: it cannot be read.
+        """
+        self.close()
+        try:
+            self._fd = os.open(self._commit, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return _decode(self._record_bytes())
+        except (ValueError, TypeError, KeyError, struct.error) as error:
+            aside = self._set_aside()
+            raise StateError(
+                f"the journal of the last generation is damaged ({error}) and was set aside as"
+                f" {aside!r}: the folders may hold only a part of that generation"
+            ) from error
+
+    def read(self, position: int, size_bytes: int) -> bytes:
+        """Content of the journal.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return os.pread(self._fd, size_bytes, position)
+
+    def remove(self) -> None:
+        """The generation is applied: forget it, durably.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._commit)
+        sync_directory(self._directory)
+
+    def staged_places(self) -> tuple[str, ...]:
+        """Where a generation that was staged may have left temporary files."""
+        try:
+            with open(self._staged, "rb") as file:
+                head = file.read(_HEAD_BYTES)
+                body = file.read(MAX_PLACES_BYTES)
+        except FileNotFoundError:
+            return ()
+        if len(head) < _HEAD_BYTES or not head.startswith(MAGIC):
+            return ()  # the crash came before anything else was written
+        (length,) = _LENGTH.unpack_from(head, len(MAGIC))
+        if blake3(body[:length]).digest() != head[-_DIGEST_BYTES:]:
+            return ()
+        return tuple(_unpack(body[:length]))
+
+    def discard(self) -> None:
+        """Throw away what is staged.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._staged)
+
+    def close(self) -> None:
+        """Close the file; what it holds stays."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _record_bytes(self) -> bytes:
+        end = os.fstat(self._fd).st_size - _TRAILER.size
+        if end < _HEAD_BYTES:
+            raise ValueError("too short")
+        offset, length, digest, magic = _TRAILER.unpack(os.pread(self._fd, _TRAILER.size, end))
+        if magic != MAGIC:
+            raise ValueError("its end is not that of a journal of this version")
+        body = os.pread(self._fd, length, offset) if offset + length == end else b""
+        if blake3(body).digest() != digest:
+            raise ValueError("wrong checksum")
+        return body
+
+    def _set_aside(self) -> str:
+        self.close()
+        number = 1
+        while os.path.lexists(aside := os.path.join(self._directory, f"damaged-{number}")):
+            number += 1
+        os.rename(self._commit, aside)
+        sync_directory(self._directory)
+        return aside
+
+
+def write_all(fd: int, content: bytes | memoryview) -> None:
+    """Write everything; a full disk may take only a part at once."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _pack(value: object) -> bytes:
+    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
+    return packed
+
+
+def _unpack(body: bytes) -> Any:
+    return msgpack.unpackb(body, unicode_errors="surrogateescape", use_list=False)
+
+
+def _encode(record: CommitRecord) -> dict[str, object]:
+    return {
+        "history": [
+            (entry.epoch.counter, entry.epoch.slot, entry.number, entry.digest)
+            for entry in record.history.entries
+        ],
+        "active": record.active,
+        "folders": [attrs.asdict(spec) for spec in record.folders],
+        "places": record.places,
+        "contents_at": record.contents_at,
+        "operations": [
+            (o.folder, o.action, o.path, o.mode, o.mtime_ns, *_content(o))
+            for o in record.operations
+        ],
+    }
+
+
+def _content(operation: Operation) -> tuple[int, bytes, str, int | None]:
+    return operation.size_bytes, operation.digest, operation.target, operation.stream
+
+
+def _decode(body: bytes) -> CommitRecord:
+    """The record in ``body``; ValueError, TypeError or KeyError where it makes no sense."""
+    fields = _unpack(body)
+    return CommitRecord(
+        history=History(
+            tuple(
+                Generation(Epoch(counter, slot), number, digest)
+                for counter, slot, number, digest in fields["history"]
+            )
+        ),
+        active=fields["active"],
+        folders=tuple(FolderSpec(**spec) for spec in fields["folders"]),
+        places=fields["places"],
+        contents_at=fields["contents_at"],
+        operations=tuple(
+            Operation(
+                folder=folder,
+                action=Action(action),
+                path=path,
+                mode=mode,
+                mtime_ns=mtime_ns,
+                size_bytes=size_bytes,
+                digest=digest,
+                target=target,
+                stream=stream,
+            )
+            for folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream in fields[
+                "operations"
+            ]
+        ),
+    )

@@ -1,0 +1,53 @@
+"""What could not be carried over, for the administrator; the rest still was."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+MAX_PROBLEMS: Final = 1000
+"""Problems listed one by one: more than anybody reads. Further ones are counted."""
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """One thing that was left out.
+
+    Args:
+        path: folder name and path within it.
+        text: what is wrong with it, one line.
+    """
+
+    path: str
+    text: str
+
+
+class Problems:
+    """Collects the problems of one folder, or of several, up to :data:`MAX_PROBLEMS`."""
+
+    def __init__(self, folder: str = "") -> None:
+        self._folder = folder
+        self._listed: list[Problem] = []
+        self._further = 0
+
+    def add(self, path: str, text: str, folder: str | None = None) -> None:
+        """Add one; control characters and undecodable bytes in it are escaped."""
+        if len(self._listed) < MAX_PROBLEMS:
+            where = f"{self._folder if folder is None else folder}/{path}"
+            self._listed.append(Problem(path=printable(where), text=printable(text)))
+        else:
+            self._further += 1
+
+    @property
+    def collected(self) -> tuple[Problem, ...]:
+        """All of them; the last one counts what was too much."""
+        if not self._further:
+            return tuple(self._listed)
+        rest = Problem(path=self._folder, text=f"and {self._further} more")
+        return (*self._listed, rest)
+
+
+def printable(text: str) -> str:
+    """``text`` with everything escaped that a terminal could take for a command."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,74 @@
+"""Reading a file that others may write: never torn (B25).
+
+``fstat`` on the same descriptor before and after the reading shows whether the file changed in
+between. The kernel's time stamps move in ticks, so a reading begins only when the clock has
+left the tick of the file's last change; a change during the reading then bears another stamp.
+(Stores through a shared memory map are stamped late by every kernel; they escape this check.)
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sbs.core.messages import MAX_BODY_BYTES
+from sbs.errors import ReplicationError
+from sbs.replication.index import stat_key
+from sbs.replication.places import Places
+
+READ_ATTEMPTS: Final = 3
+"""How often a file that changes is read before it is left for the next generation."""
+
+LONGEST_TICK_NS: Final = 20_000_000
+"""Twice the longest tick of a Linux kernel (100 Hz): no stamp further ahead is waited for."""
+
+_CLOCK_REALTIME_COARSE: Final = 5  # linux/time.h: the clock that stamps files
+
+_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+def open_file(places: Places, folder: int, path: str) -> int:
+    """A descriptor to read a regular file.
+
+    Raises:
+        OSError: it cannot be opened.
+        ReplicationError: what stands there now is no regular file.
+    """
+    parent, name = places.parent(folder, path)
+    fd = os.open(name, _FLAGS, dir_fd=parent)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ReplicationError("is no longer a file")
+    return fd
+
+
+def settled_status(fd: int) -> os.stat_result:
+    """The status of a file, once a change from now on must show in it."""
+    status = os.fstat(fd)
+    newest = max(status.st_ctime_ns, status.st_mtime_ns)
+    while 0 <= newest - time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) < LONGEST_TICK_NS:
+        time.sleep(0.0005)
+    return status
+
+
+def unchanged(fd: int, before: os.stat_result) -> bool:
+    """Whether the file is what it was when ``before`` was taken."""
+    return stat_key(os.fstat(fd)) == stat_key(before)
+
+
+def read_blocks(fd: int, size_bytes: int, check: Callable[[], object]) -> Iterator[bytes]:
+    """The content in pieces of up to :data:`~sbs.core.messages.MAX_BODY_BYTES`.
+
+    Ends early where the file has become shorter.
+    """
+    position = 0
+    while position < size_bytes:
+        check()
+        block = os.pread(fd, min(MAX_BODY_BYTES, size_bytes - position), position)
+        if not block:
+            return
+        position += len(block)
+        yield block

@@ -1,0 +1,150 @@
+"""Large files on their way: temporary files in each folder's own staging directory.
+
+They lie on the folder's own file system, so that a rename puts them in their place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import Final
+
+import attrs
+from blake3 import blake3
+
+from sbs.core.manifest import STAGING_NAME, Operation
+from sbs.core.messages import Chunk
+from sbs.errors import ReplicationError
+from sbs.replication.journal import write_all
+from sbs.replication.places import Places, sync_file_system
+
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def stream_name(number: int) -> str:
+    """The temporary file of a stream."""
+    return f"stream-{number}"
+
+
+@attrs.define
+class _Stream:
+    folder: int
+    size_bytes: int = 0
+    digest: bytes = b""
+
+
+class Staging:
+    """The streams of one generation.
+
+    Args:
+        places: where the folders lie.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._finished: dict[int, _Stream] = {}
+        self._current = -1
+        self._stream = _Stream(0)
+        self._hash = blake3()
+        self._fd = -1
+        self.folders: set[int] = set()
+
+    def write(self, chunk: Chunk) -> None:
+        """Add a piece to the stream that it names.
+
+        Raises:
+            ReplicationError: streams do not follow each other.
+            OSError: it cannot be written.
+        """
+        if chunk.stream != self._current:
+            self.finish()
+            if chunk.stream < self._current:
+                raise ReplicationError(
+                    f"stream {chunk.stream} came after {self._current}; they must ascend"
+                )
+            self._begin(chunk.stream, chunk.folder)
+        elif self._fd < 0 or chunk.folder != self._stream.folder:
+            raise ReplicationError(f"stream {chunk.stream} goes on after its end")
+        write_all(self._fd, chunk.body)
+        self._hash.update(chunk.body)
+        self._stream.size_bytes += len(chunk.body)
+
+    def claim(self, operation: Operation) -> None:
+        """The operation takes its content from a stream, which nothing else may then do.
+
+        Raises:
+            ReplicationError: there is no such stream, or its content is not the right one.
+        """
+        number = operation.stream
+        assert number is not None
+        if number == self._current:
+            self.finish()
+        stream = self._finished.pop(number, None)
+        if stream is None or stream.folder != operation.folder:
+            raise ReplicationError(f"{operation.path!r}: no stream {number} came for it")
+        if (stream.size_bytes, stream.digest) != (operation.size_bytes, operation.digest):
+            raise ReplicationError(f"{operation.path!r}: stream {number} has other content")
+
+    def sync(self) -> None:
+        """Make all streams durable.
+
+        Raises:
+            OSError: they could not be written.
+        """
+        self.finish()
+        for folder in self.folders:
+            sync_file_system(open_staging(self._places, folder))
+
+    def finish(self) -> None:
+        """End the current stream."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._stream.digest = self._hash.digest()
+            self._finished[self._current] = self._stream
+
+    def clear(self) -> None:
+        """Remove all streams and their directories.
+
+        Raises:
+            OSError: something cannot be removed.
+        """
+        self.finish()
+        for folder in self.folders:
+            remove_staging(self._places, folder)
+        self.folders.clear()
+
+    def _begin(self, number: int, folder: int) -> None:
+        if folder >= len(self._places.roots):
+            raise ReplicationError(f"stream {number} is for folder {folder}; there is none")
+        self.folders.add(folder)
+        self._fd = os.open(
+            stream_name(number), _CREATE, 0o600, dir_fd=open_staging(self._places, folder)
+        )
+        self._current = number
+        self._stream = _Stream(folder)
+        self._hash = blake3()
+
+
+def open_staging(places: Places, folder: int) -> int:
+    """A descriptor of the folder's staging directory, which is made if need be."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(STAGING_NAME, 0o700, dir_fd=places.directory(folder))
+    return places.directory(folder, STAGING_NAME)
+
+
+def remove_staging(places: Places, folder: int) -> None:
+    """Remove the folder's staging directory, and whatever else bears its name.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    root = places.directory(folder)
+    try:
+        os.unlink(STAGING_NAME, dir_fd=root)
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        places.forget(folder, STAGING_NAME)
+        shutil.rmtree(STAGING_NAME, dir_fd=root)

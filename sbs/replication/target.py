@@ -1,0 +1,357 @@
+"""The secondary's side of an update: list, stage, commit, apply (B20, R22 to R24)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Final
+
+import attrs
+from blake3 import blake3
+
+from sbs.core.filters import Filter, parent_of
+from sbs.core.history import History
+from sbs.core.manifest import Action, Entry, FolderSpec, Operation
+from sbs.core.messages import MAX_ITEMS, Begin, Chunk, Commit, Listing, Pack
+from sbs.errors import ReplicationError
+from sbs.replication.apply import Applied, RollForward
+from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.journal import CommitRecord, Journal
+from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
+from sbs.replication.places import DIRECTORY_MODE, Places
+from sbs.replication.problems import Problem
+from sbs.replication.reading import open_file, read_blocks, settled_status, unchanged
+from sbs.replication.scan import Scan, scan
+from sbs.replication.seal import Seal
+from sbs.replication.staging import Staging, remove_staging
+
+MAX_OPERATIONS: Final = 16_000_000
+"""Operations of one generation: as many as a folder may have entries."""
+
+
+class Target:
+    """Takes updates into the secondary's folders.
+
+    Args:
+        state_dir: an existing directory of the node, for the journal.
+        index: digests of the node's own files.
+
+    Raises:
+        StateError: the journal's directory cannot be made.
+    """
+
+    def __init__(self, state_dir: str, index: Index) -> None:
+        self._index = index
+        self._journal = Journal(state_dir)
+        self._folders: tuple[FolderSpec, ...] = ()
+        self._places = Places(())
+        self._staging: Staging | None = None
+        self._operations: list[Operation] = []
+        self._seal = Seal()
+        self.problems: tuple[Problem, ...] = ()
+
+    def recover(
+        self,
+        check: Callable[[], object],
+        save: Callable[[CommitRecord], object] | None = None,
+    ) -> CommitRecord | None:
+        """Finish what a crash interrupted; called first of all.
+
+        A committed generation is rolled forward, a staged one is thrown away. Returns the
+        record that was rolled forward. After an error it can be called again.
+
+        Args:
+            check: called for each operation and each MiB; may raise to cancel.
+            save: called with that record when it is applied durably, before the journal forgets
+                it: the place to save its history, so that no crash can come between.
+
+        Raises:
+            ReplicationError: a place is missing, or cannot be written.
+            StateError: the journal is damaged.
+        """
+        self.abandon()
+        with _mapped("the journal"):
+            record = self._journal.load()
+        if record is not None:
+            self._roll_forward(record, check, verify=True)
+            if save is not None:
+                save(record)
+            self._forget()
+        with _mapped("the journal"):
+            for place in self._journal.staged_places():
+                with Places([place]) as places, contextlib.suppress(FileNotFoundError):
+                    remove_staging(places, 0)
+            self._journal.discard()
+        return record
+
+    def open(self, folders: Sequence[FolderSpec], places: Sequence[str]) -> None:
+        """Begin a session; folders whose root is missing are made.
+
+        Args:
+            folders: the leader's settings (R24).
+            places: the local path of each, which the caller has allowed.
+
+        Raises:
+            ValueError: a filter rule is malformed.
+            ReplicationError: a root cannot be made or opened, or the last generation is
+                committed but not applied.
+        """
+        self.abandon()
+        if self._journal.committed:
+            raise ReplicationError("a session begins before the last generation was applied")
+        self._rules = [Filter.parse(spec.filters) for spec in folders]
+        self._folders = tuple(folders)
+        self._places = Places(places)
+        for number, place in enumerate(self._places.roots):
+            with _mapped(place):
+                os.makedirs(place, DIRECTORY_MODE, exist_ok=True)
+                remove_staging(self._places, number)
+
+    def listing(self, check: Callable[[], object]) -> Iterator[Listing]:
+        """What stands here now, in parts of bounded size; the last one says so.
+
+        Digests come from the index; only files that were read too soon after their last change
+        are read again. ``problems`` then holds what could not be read.
+
+        Args:
+            check: called for each directory and each thousand entries; may raise to cancel.
+
+        Raises:
+            ReplicationError: a folder's root cannot be read.
+            StateError: the index cannot be used.
+        """
+        problems: list[Problem] = []
+        try:
+            for number, spec in enumerate(self._folders):
+                rules = self._rules[number]
+                found = scan(self._places, number, spec.name, rules, self._index, check)
+                problems += found.problems
+                self._settle(number, found, check)
+                for entries in _parts(found.manifest.values()):
+                    yield Listing(folder=number, entries=entries)
+        finally:
+            self._places.close()
+        self.problems = tuple(problems)
+        yield Listing(folder=max(len(self._folders) - 1, 0), last=True)
+
+    def begin(self, begin: Begin) -> None:
+        """Stage a generation; what was staged before is forgotten.
+
+        Raises:
+            ReplicationError: the last one is not applied yet, or there is no space.
+        """
+        self.abandon()
+        if self._journal.committed:
+            raise ReplicationError(
+                f"generation {begin.number} begins before the last one was applied"
+            )
+        with _mapped("the journal"):
+            self._journal.create(self._places.roots)
+        self._staging = Staging(self._places)
+
+    def pack(self, pack: Pack, check: Callable[[], object]) -> None:
+        """Verify and stage operations and their contents.
+
+        Raises:
+            ReplicationError: a content is not what its operation says, a folder or a stream
+                does not exist, or there is no space.
+        """
+        check()
+        staging = self._begun()
+        body = memoryview(pack.body)
+        position = 0
+        for operation in pack.operations:
+            if operation.folder >= len(self._folders):
+                raise ReplicationError(
+                    f"{operation.path!r} is for folder {operation.folder};"
+                    f" the session has {len(self._folders)}"
+                )
+            if operation.action is not Action.PUT:
+                continue
+            if operation.stream is not None:
+                staging.claim(operation)
+                continue
+            content = body[position : position + operation.size_bytes]
+            position += operation.size_bytes
+            if len(content) != operation.size_bytes or blake3(content).digest() != operation.digest:
+                raise ReplicationError(f"{operation.path!r}: its content does not fit its digest")
+        if position != len(body):
+            raise ReplicationError(f"a pack holds {len(body) - position} bytes of no operation")
+        if len(self._operations) + len(pack.operations) > MAX_OPERATIONS:
+            raise ReplicationError(f"a generation of more than {MAX_OPERATIONS} operations")
+        with _mapped("the journal"):
+            self._journal.append(body)
+        self._operations += pack.operations
+        self._seal.add(pack.operations)
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Stage a piece of a large file.
+
+        Raises:
+            ReplicationError: its folder or place in the stream is wrong, or there is no space.
+        """
+        staging = self._begun()
+        with _mapped(f"stream {chunk.stream}"):
+            staging.write(chunk)
+
+    def commit(self, commit: Commit, history: History, check: Callable[[], object]) -> CommitRecord:
+        """Make what was staged a generation that survives a power cut.
+
+        Args:
+            commit: what the leader says it sent.
+            history: the leader's, before this generation.
+            check: called once, before anything is durable.
+
+        Raises:
+            ReplicationError: something else was staged than the leader says, or there is no
+                space; the last generation stays.
+        """
+        staging = self._begun()
+        check()
+        if commit.operations != self._seal.count:
+            raise ReplicationError(
+                f"the leader sent {commit.operations} operations, {self._seal.count} came"
+            )
+        sealed = self._seal.generation(commit.generation.epoch, history, commit.active)
+        if commit.generation != sealed:
+            raise ReplicationError(f"generation {commit.generation} does not fit its digest")
+        try:
+            following = history.append(commit.generation)
+        except ValueError as error:
+            raise ReplicationError(f"generation {commit.generation}: {error}") from error
+        record = CommitRecord(
+            history=following,
+            active=commit.active,
+            folders=self._folders,
+            places=self._places.roots,
+            operations=tuple(self._operations),
+            contents_at=0,
+        )
+        with _mapped("the journal"):
+            self._check_space()
+            staging.sync()
+            record = self._journal.commit(record)
+        self._staging = None
+        self._places.close()
+        return record
+
+    def apply(self, record: CommitRecord, check: Callable[[], object]) -> Applied:
+        """Roll a committed generation forward, durably; after an error it can be called again.
+
+        Args:
+            record: what :meth:`commit` returned.
+            check: called for each operation and each MiB; may raise to cancel.
+
+        Raises:
+            ReplicationError: a place is missing or cannot be written.
+            StateError: the journal or the index is damaged.
+        """
+        applied = self._roll_forward(record, check, verify=False)
+        self._forget()
+        return applied
+
+    def abandon(self) -> None:
+        """Forget what is staged.
+
+        Raises:
+            ReplicationError: temporary files cannot be removed.
+        """
+        staging, self._staging = self._staging, None
+        self._operations = []
+        self._seal = Seal()
+        if staging is None:
+            return
+        with _mapped("the staging directory"):
+            staging.clear()
+            self._places.close()
+            self._journal.discard()
+
+    def close(self) -> None:
+        """Forget what is staged and close all files; a committed generation stays."""
+        self.abandon()
+        self._places.close()
+        self._journal.close()
+
+    def _begun(self) -> Staging:
+        if self._staging is None:
+            raise ReplicationError("no generation was begun")
+        return self._staging
+
+    def _roll_forward(
+        self, record: CommitRecord, check: Callable[[], object], *, verify: bool
+    ) -> Applied:
+        with Places(record.places, unlock=True) as places:
+            return RollForward(
+                places, record, self._journal, self._index, check, verify=verify
+            ).run()
+
+    def _forget(self) -> None:
+        self._operations = []
+        with _mapped("the journal"):
+            self._journal.remove()
+
+    def _check_space(self) -> None:
+        """Whether the contents that lie in the journal fit into the folders."""
+        needed: dict[int, int] = {}
+        for operation in self._operations:
+            if operation.action is Action.PUT and operation.stream is None:
+                needed[operation.folder] = needed.get(operation.folder, 0) + operation.size_bytes
+        for folder, size_bytes in needed.items():
+            status = os.fstatvfs(self._places.directory(folder))
+            if size_bytes > status.f_bavail * status.f_frsize:
+                raise ReplicationError(
+                    f"{self._places.roots[folder]!r}: the update needs {size_bytes} bytes,"
+                    f" {status.f_bavail * status.f_frsize} are free"
+                )
+
+    def _settle(self, folder: int, found: Scan, check: Callable[[], object]) -> None:
+        """Read files whose row came too soon after a change, and trust what is read now."""
+        name = self._folders[folder].name
+        rows: list[tuple[str, str, Row]] = []
+        for path in found.unsettled:
+            check()
+            try:
+                row = self._read(folder, path, check)
+            except (OSError, ReplicationError):
+                continue  # without a digest the leader sends the content
+            rows.append((parent_of(path), path[path.rfind("/") + 1 :], row))
+            found.manifest[path] = attrs.evolve(found.manifest[path], digest=row.digest)
+        self._index.store(name, rows)
+
+    def _read(self, folder: int, path: str, check: Callable[[], object]) -> Row:
+        fd = open_file(self._places, folder, path)
+        try:
+            status = settled_status(fd)
+            row = Row(stat_key(status), b"")
+            digest = blake3()
+            for block in read_blocks(fd, status.st_size, check):
+                digest.update(block)
+            if not unchanged(fd, status):
+                raise ReplicationError("changed while it was read")
+            return attrs.evolve(row, digest=digest.digest())
+        finally:
+            os.close(fd)
+
+
+def _parts(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
+    part: list[Entry] = []
+    size_bytes = 0
+    for entry in entries:
+        head = head_bytes(entry.path, entry.target)
+        if len(part) == MAX_ITEMS or size_bytes + head > MAX_NAMES_BYTES:
+            yield tuple(part)
+            part, size_bytes = [], 0
+        part.append(entry)
+        size_bytes += head
+    if part:
+        yield tuple(part)
+
+
+@contextlib.contextmanager
+def _mapped(what: str) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        path = what if error.filename is None else f"{what} ({error.filename!r})"
+        raise ReplicationError(f"{path}: {error.strerror}") from error

@@ -25,16 +25,19 @@ from sbs.adapters.services.process import open_controller
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.ports import Unit
 
+def tell(what, value):
+    os.write(1, f"{what} {value}\\n".encode())  # at once: the service writes there, too
+
 async def main():
     listener = await TcpTransport().listen("127.0.0.1:0")
     unit = Unit(name="a", command=tuple(sys.argv[1:]))
     async with open_controller([unit], listener.held_fds) as controller:
         await controller.start("a", {})
-        print("address", listener.address, flush=True)
-        print("service", (await controller.states())["a"].detail.split()[1], flush=True)
+        tell("address", listener.address)
+        tell("service", (await controller.states())["a"].detail.split()[1])
         if "FORK" in os.environ and os.fork() == 0:  # as multiprocessing does
             os.close(listener.held_fds[0])
-            print("fork", os.getpid(), flush=True)
+            tell("fork", os.getpid())
             signal.pause()
         await trio.sleep_forever()
 
@@ -49,7 +52,7 @@ STUBBORN = f"trap '' INT TERM HUP; {DAEMON}"
 HEAVY = """
 import os, time
 memory = bytearray(os.urandom(4096)) * 25600  # 100 MiB: its end takes the kernel a while
-print("daemon", os.getpid(), flush=True)
+os.write(1, b"daemon %d\\n" % os.getpid())
 time.sleep(1000)
 """
 

@@ -23,6 +23,10 @@ services are dead, which takes milliseconds, or longer where a process hangs in 
 BIND_INTERVAL_S = 0.02
 """Pause between these tries: short against the start of a node."""
 
+BACKLOG = 65_535
+"""Connections the kernel may keep until they are accepted; it lowers this to its own limit. A
+full queue drops the peer's dial, which TCP repeats only after a second: too late for a takeover."""
+
 ACCEPT_PAUSE_S = 0.1
 """Pause of a server that is out of descriptors or memory, as in :func:`trio.serve_listeners`."""
 
@@ -80,7 +84,7 @@ async def _bind(resolved: _Resolved) -> trio.SocketListener:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         await sock.bind(sockaddr)
-        sock.listen()
+        sock.listen(BACKLOG)
     except BaseException:  # cancelled, too
         sock.close()
         raise

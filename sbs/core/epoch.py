@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from attrs.validators import ge, instance_of, le
 
-MAX_COUNTER = 2**62
+MAX_COUNTER = 2**62 - 1
 """Largest epoch counter: :attr:`Epoch.number` stays a signed 64-bit integer."""
 
 

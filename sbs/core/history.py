@@ -126,8 +126,18 @@ class History:
         return later
 
     def relation(self, other: History) -> Relation:
-        """How this history stands to ``other``; mirrored when the two are exchanged."""
+        """How this history stands to ``other``; mirrored when the two are exchanged.
+
+        Two nodes restored from one snapshot may both write in one epoch: any generation that
+        both remember, but differently, is a fork, whatever came later.
+        """
         mine, theirs = self.tip, other.tip
+        digests = {(entry.epoch, entry.number): entry.digest for entry in self.entries}
+        if any(
+            digests.get((entry.epoch, entry.number), entry.digest) != entry.digest
+            for entry in other.entries
+        ):
+            return Relation.FORK
         if mine == theirs:
             return Relation.SAME
         ahead = theirs is None or self.contains(theirs)

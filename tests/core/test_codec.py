@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sbs.core import messages as m
 from sbs.core.claim import Claim, Mode, Role
 from sbs.core.codec import MAX_GREETING_ARRAY, NUMBERS, decode, decode_versions, encode
-from sbs.core.epoch import Epoch
+from sbs.core.epoch import MAX_COUNTER, Epoch
 from sbs.core.frames import (
     GREETING_LIMITS,
     HEADER,
@@ -353,11 +353,11 @@ def test_message_too_large_for_a_frame_is_not_made() -> None:
 
 def test_largest_hello_and_refusal_fit_the_limit_for_strangers() -> None:
     entries = tuple(
-        Generation(Epoch(2**62, 1), 2**62 - i, b"d" * 32)
+        Generation(Epoch(MAX_COUNTER, 1), 2**62 - i, b"d" * 32)
         for i in reversed(range(RECENT_GENERATIONS + REMEMBERED_EPOCHS))
     )
     claim = attrs.evolve(
-        CLAIM, name="\U0001d538" * 64, epoch=Epoch(2**62, 1), history=History(entries)
+        CLAIM, name="\U0001d538" * 64, epoch=Epoch(MAX_COUNTER, 1), history=History(entries)
     )
     hello = m.Hello(versions=(65535, 65535), software="\U0001d538" * 100, claim=claim)
     assert len(encode(hello)) < GREETING_LIMITS.head_bytes / 4

@@ -135,7 +135,7 @@ def is_refused(address: Address) -> bool:
         sock.settimeout(5)
         try:
             sock.connect((address.host, address.port))
-            return bool(sock.getsockname() == sock.getpeername())
+            return bool(sock.getsockname() == (address.host, address.port))
         except ConnectionRefusedError:
             return True
         except ConnectionResetError:

@@ -34,6 +34,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def fencer_of(pid: int) -> int:
+    """The fencer; once it has answered, for a process is without a command line at first."""
     (fencer_pid,) = [
         child
         for child in children_of(pid)
@@ -342,6 +343,7 @@ async def test_stuck_fencer_delays_no_call_for_ever(monkeypatch: pytest.MonkeyPa
 
 async def test_fifty_cycles_leave_no_zombie_and_no_descriptor() -> None:
     async with open_controller([SLEEP], []) as controller:
+        await controller.start("a", {})
         fencer_pid = fencer_of(os.getpid())
         counts: list[tuple[int, int]] = []
         for _ in range(50):

@@ -106,8 +106,9 @@ async def test_unreachable_addresses_are_no_refusal(address: str, says: str) -> 
 async def test_port_connected_to_itself_is_recognised() -> None:
     sock = trio.socket.socket()
     await sock.bind(("127.0.0.1", 0))
-    await sock.connect(sock.getsockname())
-    assert tcp._is_self_connected(sock)
+    dialled = sock.getsockname()
+    await sock.connect(dialled)
+    assert tcp._is_self_connected(sock, dialled)
     sock.close()
 
 

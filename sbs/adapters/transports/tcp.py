@@ -67,15 +67,15 @@ def _words(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _is_self_connected(sock: trio.socket.SocketType) -> bool:
+def _is_self_connected(sock: trio.socket.SocketType, dialled: object) -> bool:
     """Whether TCP connected a local port to itself (simultaneous open, RFC 9293, 3.5).
 
     It happens when nothing listens on the dialled port and the kernel picks that very port as
     the source; taken for an answer, it would be the node talking to itself.
     """
+    # Not by getpeername: that fails if the peer has reset the connection since.
     own: object = sock.getsockname()
-    peer: object = sock.getpeername()
-    return own == peer
+    return own == dialled
 
 
 async def _bind(resolved: _Resolved) -> trio.SocketListener:
@@ -96,7 +96,7 @@ async def _connect(resolved: _Resolved) -> trio.SocketStream:
     sock = trio.socket.socket(family, kind, protocol)
     try:
         await sock.connect(sockaddr)
-        if _is_self_connected(sock):
+        if _is_self_connected(sock, sockaddr):
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     except BaseException:  # cancelled, too
         sock.close()

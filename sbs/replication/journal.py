@@ -17,8 +17,8 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 import attrs
 import msgpack
@@ -28,6 +28,9 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.errors import StateError
+
+_packb: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - it has no types
+_unpackb: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
 
 MAGIC: Final = b"SBSJRNL\x01"
 """What the file begins and ends with; the last byte is the version."""
@@ -242,12 +245,11 @@ def sync_directory(path: str) -> None:
 
 
 def _pack(value: object) -> bytes:
-    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
-    return packed
+    return _packb(value, use_bin_type=True, unicode_errors="surrogateescape")
 
 
 def _unpack(body: bytes) -> Any:
-    return msgpack.unpackb(body, unicode_errors="surrogateescape", use_list=False)
+    return _unpackb(body, unicode_errors="surrogateescape", use_list=False)
 
 
 def _encode(record: CommitRecord) -> dict[str, object]:

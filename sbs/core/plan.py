@@ -107,19 +107,15 @@ def _steps(
 ) -> Iterator[Step]:
     if standing is not None and standing.kind is not entry.kind:
         standing = None
-    match entry.kind:
-        case Kind.DIRECTORY:
-            yield from clears
-            if standing is None or standing.mode != entry.mode:
-                yield _mkdir(entry, folder)
-        case Kind.SYMLINK:
-            yield from clears
-            if standing is None or standing.target != entry.target:
-                yield Operation(
-                    folder=folder, action=Action.LINK, path=entry.path, target=entry.target
-                )
-        case Kind.FILE:
-            yield from _file(entry, standing, clears, spec, folder)
+    if entry.kind is Kind.FILE:
+        yield from _file(entry, standing, clears, spec, folder)
+        return
+    yield from clears
+    if entry.kind is Kind.DIRECTORY:
+        if standing is None or standing.mode != entry.mode:
+            yield _mkdir(entry, folder)
+    elif standing is None or standing.target != entry.target:
+        yield Operation(folder=folder, action=Action.LINK, path=entry.path, target=entry.target)
 
 
 def _file(

@@ -26,6 +26,8 @@ from sbs.replication.scan import Scan, scan
 from sbs.replication.seal import Seal
 from sbs.replication.staging import Staging, remove_staging
 
+__all__ = ["MAX_OPERATIONS", "Applied", "CommitRecord", "Target"]
+
 MAX_OPERATIONS: Final = 16_000_000
 """Operations of one generation: as many as a folder may have entries."""
 

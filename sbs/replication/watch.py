@@ -20,6 +20,9 @@ from sbs.errors import ReplicationError
 _EVENT: Final = struct.Struct("iIII")
 _READ_BYTES: Final = 256 * 1024
 
+_READS: Final = 64
+"""Reads in one call, about the kernel's default queue: a busy writer must not keep it busy."""
+
 # linux/inotify.h
 _MODIFY: Final = 0x2
 _ATTRIB: Final = 0x4
@@ -66,9 +69,7 @@ class Watcher:
         try:
             for path in self._roots:
                 if not self._add(path):
-                    raise ReplicationError(
-                        f"{os.fsdecode(path)!r} cannot be watched: no such folder"
-                    )
+                    raise ReplicationError(f"{os.fsdecode(path)!r} is no folder to watch")
                 self._add_below(path)
         except ReplicationError:
             self.close()
@@ -85,7 +86,10 @@ class Watcher:
             ReplicationError: a new directory cannot be watched, for the kernel's limit is reached.
         """
         changed = False
-        while events := self._read():
+        for _ in range(_READS):
+            events = self._read()
+            if not events:
+                break
             position = 0
             while position < len(events):
                 watch, mask, _, length = _EVENT.unpack_from(events, position)

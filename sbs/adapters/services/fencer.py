@@ -58,9 +58,7 @@ def kill(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except PermissionError:
-        # A set-user-ID program of another user. It cannot be killed, only waited for:
-        # the port stays held until it ends, which is the safe side.
-        return
+        return  # a set-user-ID program: only waited for, and the port stays held until its end
 
 
 def listed_children() -> list[int]:
@@ -170,8 +168,9 @@ class Keeper:
         if self.failure:
             report(self.channel, "failed", self.run, text=self.failure)
         else:
-            code = os.waitstatus_to_exitcode(self.status or 0)
-            report(self.channel, "exited", self.run, code=code)
+            report(
+                self.channel, "exited", self.run, code=os.waitstatus_to_exitcode(self.status or 0)
+            )
 
     def spawn(self, argv: list[str], environment: dict[str, str]) -> None:
         """Fork and execute; the pipe ``errors`` ends empty when the execution succeeded."""

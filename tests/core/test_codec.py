@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,24 @@ def test_every_message_has_a_number_and_a_vector() -> None:
     assert set(NUMBERS) == set(m.Message.__args__)
     assert {type(each) for each in SAMPLES.values()} == set(NUMBERS)
     assert sorted(NUMBERS.values()) == list(range(1, len(NUMBERS) + 1))
+
+
+def test_every_message_is_documented_with_number_and_fields() -> None:
+    page = (VECTORS.parents[2] / "docs" / "protocol.md").read_text("utf-8")
+    for cls, number in NUMBERS.items():
+        [row] = [
+            line for line in page.splitlines() if line.startswith(f"| {number} | {cls.__name__}")
+        ]
+        for field in attrs.fields(cls):
+            assert field.name == "body" or f"`{field.name}`" in row
+
+
+def test_documented_example_is_a_frame() -> None:
+    page = (VECTORS.parents[2] / "docs" / "protocol.md").read_text("utf-8")
+    for name in ("heartbeat", "chunk"):
+        hexadecimal = encode(SAMPLES[name]).hex()
+        shown = "".join(re.findall(r"^((?:[0-9a-f]{2} )+) ", page, re.MULTILINE)).replace(" ", "")
+        assert hexadecimal in shown
 
 
 @EVERY

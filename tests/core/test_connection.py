@@ -3,7 +3,8 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 import pytest
@@ -34,6 +35,10 @@ from sbs.errors import (
     VersionError,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROTOCOL_PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 DIALLER, ACCEPTOR = Side.DIALLER, Side.ACCEPTOR
 EPOCH = Epoch(1, 0)
 GENERATION = Generation(EPOCH, 1, b"d" * 32)
@@ -170,6 +175,24 @@ def test_the_cases_cover_every_state_of_the_table() -> None:
     assert seen == {(side, state) for side, table in TRANSITIONS.items() for state in table}
     for _, side, state, legal in CASES:
         assert {LETTERS[word] for word in TRANSITIONS[side][state]} == set(legal)
+
+
+def test_the_documented_tables_are_those_of_the_code() -> None:
+    def shown(words: Mapping[Word, State], state: State) -> str:
+        names = []
+        for word, after in words.items():
+            name = word.value if isinstance(word, Mark) else word.__name__
+            if word is not m.Refused:
+                names.append(name if after is state else f"{name} → {after.value}")
+        return ", ".join(names) or "-"
+
+    for side, table in TRANSITIONS.items():
+        rows = [
+            f"| {state.value} | {shown(words, state)} | "
+            f"{shown(ANSWERS[side].get(state, {}), state)} |\n"
+            for state, words in table.items()
+        ]
+        assert "".join(rows) in PROTOCOL_PAGE.read_text("utf-8")
 
 
 def test_a_message_never_forbids_the_other_side_what_was_legal() -> None:

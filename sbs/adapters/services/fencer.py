@@ -168,9 +168,8 @@ class Keeper:
         if self.failure:
             report(self.channel, "failed", self.run, text=self.failure)
         else:
-            report(
-                self.channel, "exited", self.run, code=os.waitstatus_to_exitcode(self.status or 0)
-            )
+            code = os.waitstatus_to_exitcode(self.status or 0)
+            report(self.channel, "exited", self.run, code=code)
 
     def spawn(self, argv: list[str], environment: dict[str, str]) -> None:
         """Fork and execute; the pipe ``errors`` ends empty when the execution succeeded."""

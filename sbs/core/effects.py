@@ -105,6 +105,15 @@ class SendWelcome:
 
 
 @attrs.frozen
+class TakeUpdates:
+    """The peer leads on this connection: take its updates (R20)."""
+
+    connection: int
+    epoch: Epoch
+    history: History
+
+
+@attrs.frozen
 class SendReleased:
     """Tell the follower that the role is free."""
 
@@ -194,6 +203,7 @@ Effect: TypeAlias = (
     | Refuse
     | SendFollow
     | SendWelcome
+    | TakeUpdates
     | SendReleased
     | SendTaken
     | Save

@@ -285,6 +285,8 @@ class SimNode:
             case ef.SendWelcome(number, epoch, history):
                 self.say(number, ev.Welcomed(connection=number, epoch=epoch, history=history))
                 self._updates.lead(number)
+            case ef.TakeUpdates(number):
+                self._updates.beat(number)
             case ef.SendReleased(number, epoch, generation):
                 self.say(number, ev.RoleReleased(number, epoch, generation))
             case ef.SendTaken(number, epoch):
@@ -312,11 +314,8 @@ class SimNode:
 
     def hear(self, number: int, event: ev.Event) -> None:
         """A message arrived."""
-        if number not in self._open:
-            return
-        if isinstance(event, ev.Welcomed):
-            self._updates.beat(number)
-        self.post(event)
+        if number in self._open:
+            self.post(event)
 
     def take(self, number: int, history: History, tree: int) -> None:
         """A generation arrived."""

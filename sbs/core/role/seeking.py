@@ -12,6 +12,7 @@ from sbs.core.effects import (
     RaiseAlarm,
     Refuse,
     SendFollow,
+    TakeUpdates,
     Via,
 )
 from sbs.core.election import came_first, elect, modes_clash, same_node
@@ -199,8 +200,14 @@ def welcomed(model: Model, event: Welcomed, now: float) -> Step:
         and relation in (Relation.SAME, Relation.AHEAD),
     )
     told = steps.tell(model, f"following {_peer_name(model)}")
-    clearing = (ClearAlarm(Alarm.NO_PRIMARY), ClearAlarm(Alarm.NO_GENERATION))
-    return model, (*saving, told, *clearing, ClearAlarm(Alarm.DUAL_PRIMARY))
+    return model, (
+        *saving,
+        told,
+        ClearAlarm(Alarm.NO_PRIMARY),
+        ClearAlarm(Alarm.NO_GENERATION),
+        ClearAlarm(Alarm.DUAL_PRIMARY),
+        TakeUpdates(event.connection, event.epoch, event.history),
+    )
 
 
 def _peer_name(model: Model) -> str:

@@ -1,0 +1,1 @@
+"""The shell around the core, on trio: links, updates, services, state, control."""

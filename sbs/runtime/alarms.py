@@ -1,0 +1,53 @@
+"""The alarms that stand, each since when; the log has every coming and going."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import attrs
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class StandingAlarm:
+    """Something the administrator should know.
+
+    Args:
+        code: one word for scripts (``docs/alarms.md``).
+        text: what it is and what to do.
+        since: seconds since 1970.
+    """
+
+    code: str
+    text: str
+    since: float
+
+
+class Alarms:
+    """The standing alarms of one node."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._standing: dict[str, StandingAlarm] = {}
+
+    def raise_(self, code: str, text: str) -> None:
+        """An alarm stands; one that stood already keeps its time."""
+        before = self._standing.get(code)
+        if before is not None and before.text == text:
+            return
+        _log.warning("alarm %s: %s", code, text)
+        since = self._clock() if before is None else before.since
+        self._standing[code] = StandingAlarm(code=code, text=text, since=since)
+
+    def clear(self, code: str) -> None:
+        """An alarm is over."""
+        if self._standing.pop(code, None) is not None:
+            _log.info("alarm %s is over", code)
+
+    @property
+    def standing(self) -> tuple[StandingAlarm, ...]:
+        """All that stand, oldest first."""
+        return tuple(sorted(self._standing.values(), key=lambda alarm: alarm.since))

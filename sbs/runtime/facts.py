@@ -1,0 +1,37 @@
+"""What the nodes of a pair must have in common; ``sbs probe`` compares it (R64, B60)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sbs.config import Config
+
+Facts = tuple[tuple[str, str], ...]
+
+MUST_MATCH: Mapping[str, str] = {
+    "failover.heartbeat_interval_s": "one node would find the other silent too early",
+    "failover.down_interval_s": "the nodes would disagree on when the other is gone",
+    "failover.partition_policy": "the nodes would act differently in a partition",
+    "services.adapter": "the services would be started in different ways",
+    "services.unit": "a takeover can only start services that both nodes know",
+    "requirements.install_path": "replicated settings may name files by their path",
+    "requirements.account": "replicated files may not be readable for the services",
+    "requirements.capture_folder": "the services would take their input from different places",
+}
+"""Settings that both nodes should share, and what goes wrong otherwise."""
+
+
+def facts_of(config: Config) -> Facts:
+    """The settings of :data:`MUST_MATCH` as texts, for the hello."""
+    units = ", ".join(sorted(unit.name for unit in config.services.unit))
+    values = {
+        "failover.heartbeat_interval_s": f"{config.failover.heartbeat_interval_s:g}",
+        "failover.down_interval_s": f"{config.failover.down_interval_s:g}",
+        "failover.partition_policy": config.failover.partition_policy,
+        "services.adapter": config.services.adapter,
+        "services.unit": units[:1000],
+        "requirements.install_path": config.requirements.install_path[:1000],
+        "requirements.account": config.requirements.account[:1000],
+        "requirements.capture_folder": config.requirements.capture_folder[:1000],
+    }
+    return tuple(values.items())

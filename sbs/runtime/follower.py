@@ -1,0 +1,254 @@
+"""The secondary's side of a session: takes generations, journals and applies them (B20)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import trio
+
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation, History
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import (
+    MAX_TEXT,
+    Abandon,
+    Begin,
+    Chunk,
+    Commit,
+    Committed,
+    Failed,
+    Folders,
+    Message,
+    Pack,
+)
+from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.replication.problems import Problem
+from sbs.replication.target import CommitRecord, Target
+from sbs.runtime.link import Link
+from sbs.runtime.status import LastUpdate
+
+MAX_WAITING: Final = 8
+"""Messages received ahead of the disk: eight megabytes at most."""
+
+RETRY_S: Final = 1.0
+"""Pause before a roll-forward that failed (a full disk, say) is tried again."""
+
+_log = logging.getLogger(__name__)
+
+
+class FollowerContext(Protocol):
+    """What a follower asks of its node."""
+
+    @property
+    def closing(self) -> bool:
+        """The node ends, and its state may not be saved any more."""
+        ...
+
+    async def held(self, record: CommitRecord) -> trio.Event:
+        """A generation is in the journal; the event is set when the node's state knows it."""
+        ...
+
+    def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
+        """A generation was applied."""
+        ...
+
+    def update_failed(self, text: str) -> None:
+        """A generation could not be taken or applied."""
+        ...
+
+    async def run_apply_hooks(self, generation: Generation) -> None:
+        """Run the administrator's apply scripts."""
+        ...
+
+
+class Follower:
+    """Owns the target folders of a node, over all its sessions.
+
+    Args:
+        target: stages, journals and applies.
+        own: paths of the folders that this node's configuration names.
+        accept_under: where a folder that only the primary names may lie (R24).
+        context: the node.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        own: dict[str, str],
+        accept_under: tuple[str, ...],
+        context: FollowerContext,
+    ) -> None:
+        self.target = target
+        self._own = own
+        self._accept_under = accept_under
+        self.context = context
+        self._busy = trio.Lock()
+        self.journaling = trio.Lock()
+        """Held from the commit record until the role machine was told of it."""
+        self._unapplied: CommitRecord | None = None
+
+    def place(self, folder: FolderSpec) -> str:
+        """Where a folder of the primary lies on this node.
+
+        Raises:
+            ReplicationError: the configuration does not allow it; the text says what to add.
+        """
+        if folder.name in self._own:
+            return self._own[folder.name]
+        real = os.path.realpath(folder.path)
+        for allowed in map(os.path.realpath, self._accept_under):
+            if os.path.commonpath([real, allowed]) == allowed:
+                return folder.path
+        raise ReplicationError(
+            f"folder {folder.name!r} ({folder.path}) of the primary is not allowed here: add it "
+            "under [[folders]], or a directory above it to sync.accept_under"
+        )
+
+    async def settle(self) -> None:
+        """Finish what the last committed generation left to apply; return when it is done."""
+        async with self._busy:
+            while self._unapplied is not None:
+                try:
+                    await self._apply(self._unapplied)
+                except ReplicationError as error:
+                    self.context.update_failed(
+                        f"the last generation cannot be completed, and until then no service "
+                        f"starts: {error}"
+                    )
+                    await trio.sleep(RETRY_S)
+
+    async def _apply(self, record: CommitRecord) -> None:
+        started = time.monotonic()
+        applied = await trio.to_thread.run_sync(self.target.apply, record, _uncancelled)
+        self._unapplied = None
+        duration_s = round(time.monotonic() - started, 6)
+        _log.info("generation %s applied in %.3f s", record.history.tip, duration_s)
+        self.context.updated(
+            LastUpdate(
+                at=time.time(), files=applied.files, bytes=applied.size_bytes, duration_s=duration_s
+            ),
+            applied.problems,
+        )
+
+    def session(self, link: Link, epoch: Epoch, history: History) -> FollowerSession:
+        """A session begins: the leader serves in ``epoch`` and holds ``history``."""
+        return FollowerSession(self, link, epoch, history)
+
+    async def open(self, folders: tuple[FolderSpec, ...]) -> None:
+        """Accept a leader's folders."""
+        places = [self.place(folder) for folder in folders]
+        await self.settle()
+        await trio.to_thread.run_sync(self.target.open, folders, places)
+
+    def abandon(self) -> None:
+        """Forget what is staged, unless it is committed already."""
+        if self._unapplied is None:
+            self.target.abandon()
+
+    async def commit(self, commit: Commit, history: History, told: Callable[[], None]) -> History:
+        """Journal a generation, call ``told`` when it is durable, then apply it.
+
+        Returns:
+            the history with it.
+        """
+        # From here to the end nothing may be left half-way by a lost connection.
+        with trio.CancelScope(shield=True):
+            async with self._busy:
+                async with self.journaling:
+                    record = await trio.to_thread.run_sync(
+                        self.target.commit, commit, history, _uncancelled
+                    )
+                    self._unapplied = record
+                    known = await self.context.held(record)
+                told()
+                await known.wait()
+                if self.context.closing:  # the journal has it; the next start applies it
+                    return record.history
+                await self._apply(record)
+        await self.context.run_apply_hooks(commit.generation)
+        return record.history
+
+
+def _uncancelled() -> None:
+    """A commit or its roll-forward is finished once begun."""
+
+
+class FollowerSession:
+    """Takes the updates of one leader until the connection ends."""
+
+    def __init__(self, follower: Follower, link: Link, epoch: Epoch, history: History) -> None:
+        self._follower = follower
+        self._link = link
+        self._epoch = epoch
+        self._history = history
+        self._deliver, self._waiting = trio.open_memory_channel[Message](MAX_WAITING)
+        self._failed = False
+
+    async def take(self, message: Message) -> None:
+        """A message of the leader arrived."""
+        await self._deliver.send(message)
+
+    async def run(self) -> None:
+        """Handle the leader's messages for ever; staged data is dropped at the end."""
+        try:
+            async for message in self._waiting:
+                await self._handle(message)
+        finally:
+            self._follower.abandon()
+
+    async def _handle(self, message: Message) -> None:
+        """One message; a failure is told to the leader, which tries again with a new update."""
+        if self._failed and not isinstance(message, Begin):
+            return  # the rest of an update that was refused already
+        try:
+            await self._take(message)
+        except ReplicationError as error:
+            self._failed = True
+            self._follower.abandon()
+            self._follower.context.update_failed(str(error))
+            # What is abandoned has its verdict coming; the others end early.
+            self._link.post(Failed(str(error)[:MAX_TEXT]))
+
+    async def _take(self, message: Message) -> None:
+        target = self._follower.target
+        check = trio.from_thread.check_cancelled
+        match message:
+            case Folders(epoch, folders):
+                self._check_epoch(epoch)
+                await self._follower.open(folders)
+                await self._send_listing()
+            case Begin() as begin:
+                self._check_epoch(begin.epoch)
+                self._failed = False
+                await trio.to_thread.run_sync(target.begin, begin)
+            case Pack() as pack:
+                await trio.to_thread.run_sync(target.pack, pack, check)
+            case Chunk() as chunk:
+                await trio.to_thread.run_sync(target.chunk, chunk)
+            case Commit() as commit:
+                self._history = await self._follower.commit(
+                    commit, self._history, lambda: self._link.post(Committed(commit.generation))
+                )
+            case Abandon(text):
+                raise ReplicationError(f"the primary gave the update up: {text}")
+            case other:
+                raise RemoteProtocolError(f"{type(other).__name__} is not for a secondary")
+
+    def _check_epoch(self, epoch: Epoch) -> None:
+        """B2: nothing of an older epoch is taken, and no other than the one welcomed."""
+        if epoch != self._epoch:
+            raise RemoteProtocolError(
+                f"an update of epoch {epoch} in a session of epoch {self._epoch}"
+            )
+
+    async def _send_listing(self) -> None:
+        listing = self._follower.target.listing(trio.from_thread.check_cancelled)
+        while True:
+            part = await trio.to_thread.run_sync(next, listing, None)
+            if part is None:
+                return
+            await self._link.send(part)

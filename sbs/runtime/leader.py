@@ -1,0 +1,301 @@
+"""The primary's side of a session: updates, one generation at a time (R20, B20)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final, Protocol
+
+import trio
+
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation, History
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import (
+    MAX_TEXT,
+    Abandon,
+    Begin,
+    Chunk,
+    Commit,
+    Committed,
+    Failed,
+    Folders,
+    Listing,
+    Message,
+    Pack,
+)
+from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.replication.problems import Problem
+from sbs.replication.source import PeerTree, Source, Update
+from sbs.runtime.link import Link
+from sbs.runtime.status import LastUpdate
+
+READ_AHEAD: Final = 2
+"""Messages read from disk before the network takes them: two megabytes keep both busy."""
+
+MAX_ANSWERS: Final = 16
+"""Messages of the follower not yet handled; it sends listings as fast as it is read."""
+
+SETTLE_S: Final = 0.02
+"""Wait after a change was noticed, for the rest of a burst, before a scan."""
+
+MAX_SCAN_SHARE: Final = 0.2
+"""Share of the time that scans started by changes may take: a large tree is not scanned
+without pause because of one busy file."""
+
+_log = logging.getLogger(__name__)
+
+
+class LeaderContext(Protocol):
+    """What a leader asks of its node."""
+
+    @property
+    def history(self) -> History:
+        """The generations held, of which the next one is the successor."""
+        ...
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The services that a takeover starts."""
+        ...
+
+    async def run_update_hooks(self) -> None:
+        """Run the administrator's update scripts."""
+        ...
+
+    async def proposed(self, generation: Generation) -> None:
+        """The commit of a generation is about to be sent."""
+        ...
+
+    async def acknowledged(self, generation: Generation) -> None:
+        """The follower holds it."""
+        ...
+
+    def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
+        """An update was sent, or nothing had changed (None)."""
+        ...
+
+    def update_failed(self, text: str) -> None:
+        """An update could not be sent; the next period tries again."""
+        ...
+
+
+class Leader:
+    """Updates one follower until the connection ends.
+
+    Args:
+        link: welcomed.
+        epoch: of the primacy.
+        source: reads the folders.
+        folders: their settings (R24).
+        period_s: time from one update to the next.
+        context: the node.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        epoch: Epoch,
+        source: Source,
+        folders: tuple[FolderSpec, ...],
+        period_s: float,
+        context: LeaderContext,
+    ) -> None:
+        self._link = link
+        self._epoch = epoch
+        self._source = source
+        self._folders = folders
+        self._period_s = period_s
+        self._context = context
+        self._tree = PeerTree(len(folders))
+        self._deliver, self._answers = trio.open_memory_channel[Message](MAX_ANSWERS)
+        self._sent_active: tuple[str, ...] | None = None
+        self._changed = trio.Event()
+        self._hurry = trio.Event()
+        self._asked: list[trio.Event] = []
+        self._scan_s = 0.0
+        self._error = ""
+
+    async def take(self, message: Message) -> None:
+        """A message of the follower arrived."""
+        await self._deliver.send(message)
+
+    def nudge(self) -> None:
+        """Something changed: do not wait for the period."""
+        self._changed.set()
+
+    async def update_now(self) -> str:
+        """Run an update that begins after this call; return its error, or an empty text."""
+        done = trio.Event()
+        self._asked.append(done)
+        self._changed.set()
+        self._hurry.set()
+        await done.wait()
+        return self._error
+
+    async def run(self) -> None:
+        """Send folder settings, take the follower's listing, then update it for ever."""
+        await self._link.send(Folders(self._epoch, self._folders))
+        await self._take_listing()
+        while True:
+            asked, self._asked = self._asked, []
+            self._changed, self._hurry = trio.Event(), trio.Event()
+            began_at = trio.current_time()
+            await self._cycle()
+            self._scan_s = trio.current_time() - began_at
+            for done in asked:
+                done.set()
+            await self._pause(began_at)
+
+    async def _pause(self, began_at: float) -> None:
+        """Wait for the period, or for a change; then long enough that scans stay a small share."""
+        with trio.move_on_at(began_at + self._period_s):
+            await self._changed.wait()
+        rest_s = max(SETTLE_S, self._scan_s * (1 / MAX_SCAN_SHARE - 1))
+        with trio.move_on_after(rest_s if self._changed.is_set() else 0):
+            await self._hurry.wait()
+
+    async def _take_listing(self) -> None:
+        while True:
+            match await self._answers.receive():
+                case Listing() as listing:
+                    try:
+                        self._tree.add(listing)
+                    except ValueError as error:
+                        raise RemoteProtocolError(f"listing refused: {error}") from error
+                    if listing.last:
+                        return
+                case Failed(text):
+                    raise ReplicationError(f"the secondary cannot take these folders: {text}")
+                case other:
+                    raise RemoteProtocolError(f"{type(other).__name__} instead of a listing")
+
+    async def _cycle(self) -> None:
+        """One update; its failure is reported, and the next period tries again."""
+        self._error = ""
+        try:
+            await self._update()
+        except ReplicationError as error:
+            self._error = str(error)
+            self._context.update_failed(self._error)
+
+    async def _update(self) -> None:
+        started = time.monotonic()
+        await self._context.run_update_hooks()
+        update = await trio.to_thread.run_sync(
+            self._source.prepare, self._tree, trio.from_thread.check_cancelled
+        )
+        begun = await self._send_contents(update)
+        active = self._context.active
+        if not begun:
+            if active == self._sent_active:
+                self._context.updated(None, update.problems)
+                return
+            await self._begin(update)
+        commit = update.seal(self._epoch, self._context.history, active)
+        await self._context.proposed(commit.generation)
+        await self._link.send(commit)
+        await self._take_verdict(commit)
+        self._tree.commit(update)
+        self._sent_active = active
+        await self._context.acknowledged(commit.generation)
+        duration_s = time.monotonic() - started
+        last = LastUpdate(
+            at=time.time(),
+            files=commit.operations,
+            bytes=update.size_bytes,
+            duration_s=round(duration_s, 6),
+        )
+        _log.info(
+            "generation %s: %d changes, %d bytes in %.3f s",
+            commit.generation,
+            last.files,
+            last.bytes,
+            duration_s,
+        )
+        self._context.updated(last, update.problems)
+
+    async def _begin(self, update: Update) -> None:
+        number = self._context.history.number + 1
+        await self._link.send(
+            Begin(self._epoch, number, update.operations_planned, update.size_bytes)
+        )
+
+    async def _send_contents(self, update: Update) -> bool:
+        """Send what the update reads; reading and sending overlap.
+
+        Returns:
+            whether there was anything, so that the generation has begun.
+        """
+        begun = False
+        send, receive = trio.open_memory_channel[Pack | Chunk](READ_AHEAD)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_read_ahead, update, send)
+                async with receive:
+                    async for message in receive:
+                        if not begun:
+                            await self._begin(update)
+                            begun = True
+                        self._check_early_failure()
+                        await self._link.send(message)
+        except* ReplicationError as group:
+            error = _first(group)
+            if begun:
+                await self._abandon(error)
+            raise error from group
+        return begun
+
+    def _check_early_failure(self) -> None:
+        try:
+            answer = self._answers.receive_nowait()
+        except trio.WouldBlock:
+            return
+        raise _failure(answer)
+
+    async def _abandon(self, error: ReplicationError) -> None:
+        await self._link.send(Abandon(str(error)[:MAX_TEXT]))
+        if not isinstance(error, _FollowerError):
+            await self._answers.receive()  # the verdict on what was abandoned: Failed
+
+    async def _take_verdict(self, commit: Commit) -> None:
+        answer = await self._answers.receive()
+        match answer:
+            case Committed(generation) if generation == commit.generation:
+                return
+            case Committed(generation):
+                raise RemoteProtocolError(
+                    f"generation {generation} acknowledged instead of {commit.generation}"
+                )
+            case _:
+                raise _failure(answer)
+
+
+class _FollowerError(ReplicationError):
+    """The follower could not take an update."""
+
+
+def _failure(answer: Message) -> Exception:
+    if isinstance(answer, Failed):
+        return _FollowerError(f"the secondary could not take the update: {answer.text}")
+    return RemoteProtocolError(f"{type(answer).__name__} is no verdict")
+
+
+def _first(group: BaseExceptionGroup[ReplicationError]) -> ReplicationError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, ReplicationError):  # except* let nothing else in
+        raise error
+    return error
+
+
+async def _read_ahead(update: Update, send: trio.MemorySendChannel[Pack | Chunk]) -> None:
+    """Read messages in worker threads, one hop for each, a few ahead of the network."""
+    messages = update.messages(trio.from_thread.check_cancelled)
+    async with send:
+        while True:
+            message = await trio.to_thread.run_sync(next, messages, None)
+            if message is None:
+                return
+            await send.send(message)

@@ -1,0 +1,187 @@
+"""One connection to the peer: a stream below, the protocol above.
+
+Control messages are posted and never wait; bulk messages are sent one frame at a time, so a
+heartbeat is at most one frame late. Any byte received counts as a sign of life.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from sbs.core.connection import Connection, Side
+from sbs.core.messages import MAX_TEXT, Code, Heartbeat, Hello, Message, Refused
+from sbs.errors import ProtocolError, TransportError
+
+RECEIVE_BYTES: Final = 256 * 1024
+"""Asked of the stream at a time: a megabyte frame in few calls, and little memory unused."""
+
+MAX_POSTED: Final = 64
+"""Control messages waiting to be written: a peer that takes none for so long is lost."""
+
+FAREWELL_S: Final = 1.0
+"""How long a last word may take to be written before the connection is cut."""
+
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """A connection in use.
+
+    Args:
+        number: names it towards the role machine.
+        stream: bytes.
+        side: whether this node dialled or accepted.
+        hello: this node's first message.
+    """
+
+    def __init__(self, number: int, stream: trio.abc.Stream, side: Side, hello: Hello) -> None:
+        self.number = number
+        self.side = side
+        self.scope = trio.CancelScope()
+        self.closed_here = False
+        self.session = trio.Event()
+        """Set when this node has accepted the peer's Welcome."""
+        self._connection = Connection(side, hello)
+        self._stream = stream
+        self._lock = trio.StrictFIFOLock()
+        self._posted: deque[Message] = deque()
+        self._wake = trio.Event()
+        self._received: deque[Message] = deque()
+        self._delivering = False
+        self._heard_at = trio.current_time()
+        self._heartbeat = 0
+        self._echo = 0
+
+    @property
+    def peer(self) -> Hello | None:
+        """What the other side said of itself."""
+        return self._connection.peer
+
+    @property
+    def heard_at(self) -> float:
+        """When the peer last gave a sign of life; now, while this side is too busy to read."""
+        return trio.current_time() if self._delivering else self._heard_at
+
+    async def greet(self) -> Hello:
+        """Exchange hellos.
+
+        Raises:
+            ProtocolError: the other side is no SBS node, or of another version.
+            TransportError: the connection broke.
+        """
+        await self._send_bytes(self._connection.open())
+        while self._connection.peer is None:
+            await self._read()
+        first = self._received.popleft()
+        if not isinstance(first, Hello):  # the protocol says so; Connection has checked it
+            raise TypeError(f"the first message is a {type(first).__name__}")
+        return first
+
+    async def run(self, deliver: Callable[[Message], Awaitable[None]]) -> None:
+        """Hand each message to ``deliver`` until the connection ends; write what is posted.
+
+        Raises:
+            ProtocolError: the peer broke the protocol; it was told.
+            TransportError: the connection ended, in order or not.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write_posted)
+            while True:
+                while self._received:
+                    message = self._received.popleft()
+                    if isinstance(message, Heartbeat):
+                        self._echo = message.sequence
+                        continue
+                    self._delivering = True
+                    await deliver(message)
+                    self._delivering = False
+                    self._heard_at = trio.current_time()
+                await self._read()
+
+    async def beat(self, interval_s: float) -> None:
+        """Send heartbeats for ever."""
+        while True:
+            self._heartbeat += 1
+            self.post(Heartbeat(self._heartbeat, self._echo))
+            await trio.sleep(interval_s)
+
+    async def _read(self) -> None:
+        try:
+            data = await self._stream.receive_some(RECEIVE_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise TransportError(f"the connection broke: {_cause(error)}") from error
+        self._heard_at = trio.current_time()
+        try:
+            if not data:
+                self._connection.receive_eof()
+                raise TransportError("the peer closed the connection")
+            self._received.extend(self._connection.receive(data))
+        except ProtocolError as error:
+            await self.finish(Refused(Code.PROTOCOL, str(error)[:MAX_TEXT]))
+            raise
+
+    def post(self, message: Message) -> None:
+        """Write a control message soon, in order, without waiting."""
+        if len(self._posted) >= MAX_POSTED:
+            _log.warning("connection %d: the peer takes no messages; closed", self.number)
+            self.cut()
+            return
+        self._posted.append(message)
+        self._wake.set()
+
+    async def send(self, message: Message) -> None:
+        """Write a message after everything posted; return when the stream has taken it.
+
+        Raises:
+            TransportError: the connection broke.
+            LocalProtocolError: the message is not legal now.
+        """
+        async with self._lock:
+            await self._flush_posted()
+            await self._send_bytes(self._connection.send(message))
+
+    async def _write_posted(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            async with self._lock:
+                await self._flush_posted()
+
+    async def _flush_posted(self) -> None:
+        while self._posted:
+            await self._send_bytes(self._connection.send(self._posted.popleft()))
+
+    async def _send_bytes(self, data: bytes) -> None:
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise TransportError(f"the connection broke: {_cause(error)}") from error
+
+    async def finish(self, last: Message) -> None:
+        """Say a last word, if the peer still takes it in time, and close."""
+        self.closed_here = True
+        with trio.move_on_after(FAREWELL_S, shield=True):
+            try:
+                await self.send(last)
+            except (TransportError, ProtocolError) as error:
+                _log.debug("connection %d: last word not sent: %s", self.number, error)
+        self.scope.cancel()
+
+    def cut(self) -> None:
+        """Close at once."""
+        self.closed_here = True
+        self.scope.cancel()
+
+    async def aclose(self) -> None:
+        """Give the stream back."""
+        await trio.aclose_forcefully(self._stream)
+
+
+def _cause(error: Exception) -> str:
+    cause = error.__cause__
+    return str(cause or error) or type(error).__name__

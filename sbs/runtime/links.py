@@ -1,0 +1,233 @@
+"""All connections of a node: dialled and accepted, from hello to the last byte."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import trio
+
+from sbs.core import events as ev
+from sbs.core.connection import Side
+from sbs.core.messages import Follow, Hello, Message, Refused, Released, Taken, Welcome
+from sbs.errors import DialRefusedError, ProtocolError, SbsError, TransportError
+from sbs.ports import Listener, Transport
+from sbs.runtime.link import Link
+
+MAX_ACCEPTED: Final = 32
+"""Connections accepted at a time: a peer has one or two, a probe one; the rest is abuse."""
+
+GREETING_S: Final = 5.0
+"""How long a caller may take to say hello, and then to follow: it does both at once."""
+
+CLOSE_S: Final = 1.0
+"""How long last words may take when the node ends."""
+
+_log = logging.getLogger(__name__)
+
+
+class Router(Protocol):
+    """Where a session's messages go that are not about roles."""
+
+    async def route(self, link: Link, message: Message) -> None:
+        """Take a message about updates."""
+        ...
+
+
+class Links:
+    """The connections of one node.
+
+    Args:
+        transport: carries the bytes.
+        peer_address: whom to dial.
+        hello: makes this node's first message, as it stands at that moment.
+        post: gives the role machine an event.
+        router: takes what is not about roles.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        peer_address: str,
+        hello: Callable[[], Hello],
+        post: Callable[[ev.Event], Awaitable[None]],
+        router: Router,
+    ) -> None:
+        self._transport = transport
+        self._peer_address = peer_address
+        self._hello = hello
+        self._post = post
+        self._router = router
+        self._numbers = itertools.count(1)
+        self._links: dict[int, Link] = {}
+        self._tasks: dict[int, trio.Nursery] = {}
+        self._accepted = 0
+
+    def get(self, number: int) -> Link | None:
+        """The connection with this number, while it stands."""
+        return self._links.get(number)
+
+    def attach(self, number: int, task: Callable[[], Awaitable[None]]) -> None:
+        """Run ``task`` for as long as the connection stands; if it fails, both end."""
+        if number in self._tasks:
+            self._tasks[number].start_soon(task)
+
+    def finish(self, nursery: trio.Nursery, number: int, last: Message) -> None:
+        """Say a last word on a connection, and close it."""
+        link = self._links.get(number)
+        if link is not None:
+            link.closed_here = True
+            nursery.start_soon(link.finish, last)
+
+    def close(self, number: int) -> None:
+        """Close a connection at once."""
+        link = self._links.get(number)
+        if link is not None:
+            link.cut()
+
+    async def accept_forever(self, listener: Listener) -> None:
+        """Serve the port."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                stream = await listener.accept()
+                if self._accepted >= MAX_ACCEPTED:
+                    _log.warning("more than %d connections at a time; one closed", MAX_ACCEPTED)
+                    await trio.aclose_forcefully(stream)
+                    continue
+                self._accepted += 1
+                nursery.start_soon(self._serve, stream)
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        try:
+            await self._run(stream, Side.ACCEPTOR, GREETING_S)
+        except TransportError as error:
+            _log.info("a caller left before it had said hello: %s", error)
+        finally:
+            self._accepted -= 1
+
+    async def dial(self, timeout_s: float) -> None:
+        """Connect to the peer; the outcome is an event. Runs until that connection ends."""
+        with trio.CancelScope(deadline=trio.current_time() + timeout_s) as scope:
+            try:
+                stream = await self._transport.dial(self._peer_address)
+                rest_s = max(0.0, scope.deadline - trio.current_time())
+                scope.deadline = math.inf
+                await self._run(stream, Side.DIALLER, rest_s)
+            except DialRefusedError:
+                await self._post(ev.DialFailed(refused=True))
+            except TransportError as error:
+                _log.debug("dial %s: %s", self._peer_address, error)
+                await self._post(ev.DialFailed(refused=False))
+        if scope.cancelled_caught:
+            await self._post(ev.DialFailed(refused=False))
+
+    async def _run(self, stream: trio.abc.Stream, side: Side, greeting_s: float) -> None:
+        """One connection.
+
+        Raises:
+            TransportError: it ended before hellos were exchanged.
+        """
+        link = Link(next(self._numbers), stream, side, self._hello())
+        try:
+            with link.scope:
+                await self._greet(link, greeting_s)
+                await self._converse(link)
+        finally:
+            await link.aclose()
+
+    async def _greet(self, link: Link, timeout_s: float) -> None:
+        try:
+            with trio.fail_after(timeout_s):
+                hello = await link.greet()
+        except trio.TooSlowError as error:
+            text = f"no complete hello within {timeout_s:g} s"
+            _log.warning("connection %d closed: %s", link.number, text)
+            raise TransportError(text) from error
+        except ProtocolError as error:
+            _log.warning("connection %d closed: %s", link.number, error)
+            raise TransportError(str(error)) from error
+        _log.debug("connection %d: hello from %s", link.number, hello.software)
+
+    async def _converse(self, link: Link) -> None:
+        hello = link.peer
+        claim = None if hello is None else hello.claim
+        if claim is None:
+            await self._host_visitor(link)
+            return
+        self._links[link.number] = link
+        dialled = link.side is Side.DIALLER
+        ended: ev.Event = ev.ConnectionLost(link.number)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._tasks[link.number] = nursery
+                await self._post(ev.PeerMet(connection=link.number, claim=claim, dialled=dialled))
+                await link.run(lambda message: self._take(link, message))
+        except* _PeerRefusedError as refusals:
+            ended = _turned_away(link.number, refusals)
+        except* SbsError as group:
+            for error in _leaves(group):
+                _log.info("connection %d to %s ended: %s", link.number, claim.name, error)
+        finally:
+            del self._links[link.number], self._tasks[link.number]
+            with trio.CancelScope(shield=True):
+                await self._post(ended)
+
+    async def _host_visitor(self, link: Link) -> None:
+        """A visitor has seen all there is; it closes, or is closed."""
+        with trio.move_on_after(GREETING_S):
+            try:
+                await link.run(_refuse_to_talk)
+            except* SbsError as group:
+                _log.debug("connection %d: visitor left: %s", link.number, group.exceptions[0])
+
+    async def _take(self, link: Link, message: Message) -> None:
+        number = link.number
+        hello = link.peer
+        match message:
+            case Follow(epoch):
+                if hello is not None and hello.claim is not None:
+                    await self._post(
+                        ev.FollowAsked(connection=number, claim=hello.claim, epoch=epoch)
+                    )
+            case Welcome(epoch, history):
+                await self._post(ev.Welcomed(connection=number, epoch=epoch, history=history))
+                # Nothing of this leader is looked at before the role machine has accepted it.
+                await link.session.wait()
+            case Released(epoch, generation):
+                await self._post(ev.RoleReleased(number, epoch, generation))
+            case Taken(epoch):
+                await self._post(ev.RoleTaken(number, epoch))
+            case Refused():
+                raise _PeerRefusedError(message)
+            case _:
+                await self._router.route(link, message)
+
+
+class _PeerRefusedError(SbsError):
+    """The peer said no, and closes."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.text)
+        self.refused = refused
+
+
+def _turned_away(number: int, group: BaseExceptionGroup[_PeerRefusedError]) -> ev.TurnedAway:
+    for error in _leaves(group):
+        if isinstance(error, _PeerRefusedError):
+            _log.warning("the peer refuses: %s", error)
+            return ev.TurnedAway(number, error.refused.code, error.refused.text)
+    raise AssertionError("the group holds a refusal")
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+async def _refuse_to_talk(message: Message) -> None:
+    raise ProtocolError(f"a visitor sent {type(message).__name__}")

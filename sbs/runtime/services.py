@@ -1,0 +1,132 @@
+"""The application's services: which start, and who has to know when that changes (R30 to R32)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import trio
+
+from sbs.core.epoch import Epoch
+from sbs.errors import ServiceError
+from sbs.ports import ServiceController, ServiceState, Unit
+from sbs.runtime.alarms import Alarms
+
+_log = logging.getLogger(__name__)
+
+
+class Services:
+    """The configured units under one controller; one start or stop of all at a time.
+
+    Args:
+        units: configured on this node.
+        controller: starts and stops them.
+        alarms: told what fails.
+        stop_bound_s: grace of a stop.
+        environment: of every service, besides ``SBS_EPOCH``.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        controller: ServiceController,
+        alarms: Alarms,
+        *,
+        stop_bound_s: float,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._units = {unit.name: unit for unit in units}
+        self._controller = controller
+        self._alarms = alarms
+        self._stop_bound_s = stop_bound_s
+        self._environment = environment
+        self._lock = trio.Lock()
+
+    @property
+    def die_with_node(self) -> bool:
+        """Whether no service outlives SBS (B31)."""
+        return self._controller.dies_with_node
+
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        """The units that start when this node becomes primary directly."""
+        return tuple(name for name, unit in self._units.items() if unit.enabled)
+
+    async def start(self, names: Sequence[str], epoch: Epoch) -> tuple[str, ...]:
+        """Start services for a primacy; what fails is an alarm, and the rest starts.
+
+        Returns:
+            the names that are active now: those asked for, as far as they are configured here.
+        """
+        async with self._lock:
+            known = [name for name in names if name in self._units]
+            failures = [f"{name}: not configured here" for name in names if name not in known]
+            for name in known:
+                try:
+                    await self._controller.start(name, self._environment_of(epoch))
+                except ServiceError as error:
+                    failures.append(str(error))
+            self._report("service-failed", failures)
+            return tuple(known)
+
+    def _environment_of(self, epoch: Epoch) -> dict[str, str]:
+        return {**self._environment, "SBS_EPOCH": str(epoch.number)}
+
+    async def stop(self) -> None:
+        """Stop every service; return when nothing runs."""
+        async with self._lock:
+            failures: list[str] = []
+            async with trio.open_nursery() as nursery:
+                for name in self._units:
+                    nursery.start_soon(self._stop_one, name, failures)
+            self._report("service-not-stopped", failures)
+            self._alarms.clear("service-failed")
+            self._alarms.clear("service-down")
+
+    async def _stop_one(self, name: str, failures: list[str]) -> None:
+        try:
+            await self._controller.stop(name, self._stop_bound_s)
+        except ServiceError as error:
+            failures.append(str(error))
+
+    def _report(self, code: str, failures: Sequence[str]) -> None:
+        if failures:
+            self._alarms.raise_(code, "; ".join(failures))
+        else:
+            self._alarms.clear(code)
+
+    async def start_one(self, name: str, epoch: Epoch) -> None:
+        """Start one service as its operator asks.
+
+        Raises:
+            ServiceError: it is unknown or cannot be started.
+        """
+        async with self._lock:
+            await self._controller.start(name, self._environment_of(epoch))
+
+    async def stop_one(self, name: str) -> None:
+        """Stop one service as its operator asks; a takeover will not start it.
+
+        Raises:
+            ServiceError: it is unknown or cannot be stopped.
+        """
+        async with self._lock:
+            await self._controller.stop(name, self._stop_bound_s)
+
+    async def wait_changed(self) -> None:
+        """Return when a state may have changed."""
+        await self._controller.wait_changed()
+
+    async def states(self) -> Mapping[str, ServiceState]:
+        """The state of each unit, read while none is being started or stopped."""
+        async with self._lock:
+            return await self._controller.states()
+
+    def check_running(self, states: Mapping[str, ServiceState]) -> None:
+        """Raise or clear the alarm for services that should run and do not."""
+        down = [
+            f"{name}: {state.detail or 'not running'}"
+            for name, state in states.items()
+            if state.active and not state.running
+        ]
+        self._report("service-down", down)

@@ -1,0 +1,152 @@
+"""The durable state of a node: identity, epoch, history, learned folders.
+
+One file, ``state_dir/node.json``, written by temporary file, fsync, rename and fsync of the
+directory. It carries a version and a checksum; a damaged file is set aside and reported, never
+guessed. ``state_dir/lock`` makes sure that one process at a time uses the directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from typing import Any
+
+import attrs
+from cattrs.errors import BaseValidationError
+from cattrs.preconf.json import make_converter
+
+from sbs.core.effects import Durable
+from sbs.core.epoch import NO_EPOCH
+from sbs.core.manifest import FolderSpec
+from sbs.errors import StateError
+
+VERSION = 1
+"""Of the file's form; a newer one is refused, not guessed."""
+
+MAX_STATE_BYTES = 16 * 1024 * 1024
+"""Largest file read: a bounded history, and folders with a thousand filters each, fit well."""
+
+_converter = make_converter(detailed_validation=False)
+
+
+@attrs.frozen(kw_only=True)
+class Stored:
+    """What a node remembers.
+
+    Args:
+        node_id: 32 hexadecimal digits, made once.
+        durable: the role machine's part.
+        folders: learned from the primary, with the generation held (R24).
+    """
+
+    node_id: str
+    durable: Durable
+    folders: tuple[FolderSpec, ...] = ()
+
+
+class StateStore:
+    """The state directory of one node, locked while this object lives.
+
+    Args:
+        state_dir: created, for its owner alone, if it is missing.
+
+    Raises:
+        StateError: another process uses it, or it cannot be created.
+    """
+
+    def __init__(self, state_dir: str) -> None:
+        self.path = os.path.join(state_dir, "node.json")
+        self._state_dir = state_dir
+        try:
+            os.makedirs(state_dir, mode=0o700, exist_ok=True)
+            self._lock_fd = os.open(
+                os.path.join(state_dir, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise StateError(f"state_dir {state_dir}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock_fd)
+            raise StateError(
+                f"state_dir {state_dir} is in use: another node runs with it; see sbs status"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        os.close(self._lock_fd)
+
+    def load(self, slot: int) -> Stored:
+        """Read the state, or make that of a new node.
+
+        Args:
+            slot: of a new node, 0 or 1.
+
+        Raises:
+            StateError: the file is damaged (it was set aside) or cannot be read.
+        """
+        try:
+            with open(self.path, "rb") as file:
+                raw = file.read(MAX_STATE_BYTES + 1)
+        except FileNotFoundError:
+            durable = Durable(slot=slot, epoch=NO_EPOCH)
+            return Stored(node_id=secrets.token_hex(16), durable=durable)
+        except OSError as error:
+            raise StateError(f"{self.path}: {error.strerror}") from error
+        try:
+            return _parse(raw)
+        except (ValueError, KeyError, TypeError, BaseValidationError) as error:
+            raise StateError(self._set_aside(error)) from error
+
+    def _set_aside(self, error: Exception) -> str:
+        aside = f"{self.path}.damaged-{hashlib.sha256(os.urandom(8)).hexdigest()[:8]}"
+        os.rename(self.path, aside)
+        return (
+            f"{self.path} is damaged ({error}); it was set aside as {aside}. Put a good copy in "
+            "its place, or start again: the node then joins the pair as a new one"
+        )
+
+    def save(self, stored: Stored) -> None:
+        """Make the state durable; on return it survives a power cut.
+
+        Raises:
+            StateError: it could not be written; the text says why.
+        """
+        temporary = f"{self.path}.new"
+        try:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(fd, "wb") as file:
+                file.write(_format(stored))
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, self.path)
+            directory = os.open(self._state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+
+def _format(stored: Stored) -> bytes:
+    body = json.dumps(_converter.unstructure(stored), sort_keys=True)
+    document = {"version": VERSION, "sha256": _checksum(body), "body": body}
+    return json.dumps(document, indent=1).encode()
+
+
+def _parse(raw: bytes) -> Stored:
+    document: Any = json.loads(raw)
+    if document["version"] != VERSION:
+        raise ValueError(f"its version is {document['version']!r}; this program reads {VERSION}")
+    body = document["body"]
+    if _checksum(body) != document["sha256"]:
+        raise ValueError("its checksum is wrong")
+    return _converter.structure(json.loads(body), Stored)
+
+
+def _checksum(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()

@@ -1,0 +1,259 @@
+"""The replicated folders of a node: leader or follower, whichever the role machine says."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from sbs.config import Config
+from sbs.core import events as ev
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation, History
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import Message
+from sbs.core.role import Model
+from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.replication.index import Index
+from sbs.replication.problems import Problem
+from sbs.replication.source import Source
+from sbs.replication.target import CommitRecord, Target
+from sbs.replication.watch import Watcher
+from sbs.runtime.alarms import Alarms
+from sbs.runtime.follower import Follower, FollowerSession
+from sbs.runtime.hooks import HookError, run_hook
+from sbs.runtime.leader import Leader
+from sbs.runtime.link import Link
+from sbs.runtime.status import LastUpdate
+
+_log = logging.getLogger(__name__)
+
+
+class Updates:
+    """Runs the sessions of one node.
+
+    Args:
+        config: of the node.
+        alarms: told what fails.
+        model: the role machine's present state.
+        post: gives the role machine an event.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        alarms: Alarms,
+        model: Callable[[], Model],
+        post: Callable[[ev.Event], Awaitable[None]],
+    ) -> None:
+        self._config = config
+        self._alarms = alarms
+        self._model = model
+        self._post = post
+        self._index = Index(os.path.join(config.node.state_dir, "index.db"))
+        self._target = Target(config.node.state_dir, self._index)
+        own = {folder.name: folder.path for folder in config.folders}
+        self.follower = Follower(self._target, own, config.sync.accept_under, self)
+        self.learned: tuple[FolderSpec, ...] = ()
+        self.last_update: LastUpdate | None = None
+        self.problems: tuple[Problem, ...] = ()
+        self._leader: Leader | None = None
+        self._leading: int | None = None
+        self._session: FollowerSession | None = None
+        self._following: int | None = None
+        self._waiting: list[tuple[Generation, trio.Event]] = []
+        self.closing = False
+
+    def close(self) -> None:
+        """Give files and database back."""
+        self._target.close()
+        self._index.close()
+
+    async def recover(self) -> CommitRecord | None:
+        """Finish what a crash left half-way; before anything else."""
+        return await trio.to_thread.run_sync(self._target.recover, trio.from_thread.check_cancelled)
+
+    # Sessions.
+
+    async def lead(self, link: Link, epoch: Epoch) -> None:
+        """Update the follower on ``link`` until it ends."""
+        await self.follower.settle()
+        folders = self.folders()
+        leader = Leader(
+            link, epoch, Source(folders, self._index), folders, self._config.sync.period_s, self
+        )
+        self._leader, self._leading = leader, link.number
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._config.sync.watch:
+                    nursery.start_soon(self._watch, [spec.path for spec in folders], leader)
+                await leader.run()
+        finally:
+            if self._leader is leader:
+                self._leader = self._leading = None
+
+    async def follow(self, link: Link, epoch: Epoch, history: History) -> None:
+        """Take updates on ``link`` until it ends."""
+        session = self.follower.session(link, epoch, history)
+        self._session, self._following = session, link.number
+        try:
+            await session.run()
+        finally:
+            if self._session is session:
+                self._session = self._following = None
+
+    async def route(self, link: Link, message: Message) -> None:
+        """Give a message to the session it belongs to."""
+        if self._leader is not None and link.number == self._leading:
+            await self._leader.take(message)
+        elif self._session is not None and link.number == self._following:
+            await self._session.take(message)
+        else:
+            raise RemoteProtocolError(f"{type(message).__name__} outside a session")
+
+    def folders(self) -> tuple[FolderSpec, ...]:
+        """What this node replicates as primary (R24).
+
+        After a takeover the settings learned from the last primary hold, each at its place on
+        this node; what only this node's configuration names is added. After a direct start it
+        is the other way round.
+        """
+        own = {spec.name: spec for spec in self._config.folder_specs()}
+        learned: dict[str, FolderSpec] = {}
+        for spec in self.learned:
+            try:
+                learned[spec.name] = attrs.evolve(spec, path=self.follower.place(spec))
+            except ReplicationError as error:
+                self._alarms.raise_("folder-refused", str(error))
+        via = self._model().via
+        takeover = via is not None and via.takeover
+        merged = {**own, **learned} if takeover else {**learned, **own}
+        return tuple(merged.values())
+
+    async def _watch(self, paths: list[str], leader: Leader) -> None:
+        """Begin an update when something changes; only a hint, the scan decides (B23)."""
+        try:
+            watcher = await trio.to_thread.run_sync(Watcher, paths)
+        except ReplicationError as error:
+            self._alarms.raise_("watch-failed", f"{error}; changes wait for the period")
+            return
+        self._alarms.clear("watch-failed")
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(watcher.fileno())
+                if watcher.drain():
+                    leader.nudge()
+        finally:
+            trio.lowlevel.notify_closing(watcher.fileno())
+            watcher.close()
+
+    def nudge(self) -> None:
+        """The list of active services changed: send it at once (R32)."""
+        if self._leader is not None:
+            self._leader.nudge()
+
+    async def update_now(self) -> str:
+        """Run one update to its end.
+
+        Returns:
+            why it failed, or an empty text.
+        """
+        if self._leader is None:
+            return "there is no secondary"
+        return await self._leader.update_now()
+
+    async def finish(self) -> None:
+        """Run the last update of a handover, and tell the role machine how it ended."""
+        error = "the connection to the secondary was lost"
+        try:
+            error = await self.update_now()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._post(ev.FinalUpdateEnded(done=not error))
+
+    # What leader and follower ask.
+
+    @property
+    def history(self) -> History:
+        """The generations held."""
+        return self._model().durable.history
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The services that a takeover starts."""
+        return self._model().durable.active or ()
+
+    async def run_update_hooks(self) -> None:
+        """Run the update scripts; paths they print are looked at like any other change."""
+        await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
+
+    async def run_apply_hooks(self, generation: Generation) -> None:
+        """Run the apply scripts after a generation was applied."""
+        environment = {"SBS_GENERATION": str(generation.number)}
+        await self._run_hooks(self._config.hooks.apply, environment, "apply-hook-failed")
+
+    async def _run_hooks(
+        self, hooks: tuple[tuple[str, ...], ...], environment: dict[str, str], alarm: str
+    ) -> list[str]:
+        printed: list[str] = []
+        failures: list[str] = []
+        for argv in hooks:
+            try:
+                printed += await run_hook(argv, environment)
+            except HookError as error:
+                failures.append(str(error))
+        if failures:
+            self._alarms.raise_(alarm, "; ".join(failures))
+        else:
+            self._alarms.clear(alarm)
+        return printed
+
+    async def proposed(self, generation: Generation) -> None:
+        """See :class:`~sbs.runtime.leader.LeaderContext`."""
+        await self._post(ev.GenerationProposed(generation))
+
+    async def acknowledged(self, generation: Generation) -> None:
+        """See :class:`~sbs.runtime.leader.LeaderContext`."""
+        await self._post(ev.GenerationAcknowledged(generation))
+
+    async def held(self, record: CommitRecord) -> trio.Event:
+        """See :class:`~sbs.runtime.follower.FollowerContext`."""
+        self.learned = record.folders
+        known = trio.Event()
+        if self.closing:
+            known.set()
+            return known
+        self._waiting.append((record.history.entries[-1], known))
+        await self._post(ev.GenerationHeld(record.history, record.active))
+        return known
+
+    def saved(self, history: History) -> None:
+        """The node's state with ``history`` is durable."""
+        for generation, known in self._waiting:
+            if history.contains(generation):
+                known.set()
+        self._waiting = [entry for entry in self._waiting if not entry[1].is_set()]
+
+    def give_up(self) -> None:
+        """The node ends: nothing more becomes durable, and nobody shall wait for it."""
+        self.closing = True
+        for _, known in self._waiting:
+            known.set()
+
+    def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
+        """An update was sent or applied; problems that are new go to the log."""
+        if update is not None:
+            self.last_update = update
+        self._alarms.clear("update-failed")
+        known = set(self.problems)
+        for problem in problems:
+            if problem not in known:
+                _log.warning("not replicated: %s: %s", problem.path, problem.text)
+        self.problems = problems
+
+    def update_failed(self, text: str) -> None:
+        """An update failed; nothing of it counts, and it is tried again."""
+        self._alarms.raise_("update-failed", text)

@@ -36,9 +36,9 @@ from sbs.core.frames import GREETING_LIMITS, SESSION_LIMITS, Frame, encode_frame
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Entry, Operation
 from sbs.core.rows import (
-    ENTRY,
+    ENTRY_FIELDS,
     EPOCH,
-    OPERATION,
+    OPERATION_FIELDS,
     entry_from,
     epoch_from,
     generation_from,
@@ -184,7 +184,7 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 def _structure(cls: Any, where: str, fields: Any) -> Any:
     try:
         return _converter.structure(fields, cls)
-    except (ValueError, BaseValidationError) as error:
+    except (ValueError, TypeError, BaseValidationError) as error:
         cause: BaseException = error
         while isinstance(cause, BaseValidationError):
             cause = cause.exceptions[0]
@@ -231,7 +231,7 @@ def _tuple(annotation: Any, converter: cattrs.Converter) -> Hook:
         try:
             for each in value:
                 items.append(structure_item(each, item))  # noqa: PERF401 - len(items) is used below
-        except (ValueError, BaseValidationError) as error:
+        except (ValueError, TypeError, BaseValidationError) as error:
             error.add_note(IterableValidationNote("", len(items), item))
             raise
         return tuple(items)
@@ -266,14 +266,14 @@ def _versions(value: Any, _: Any) -> tuple[int, int]:
 
 def _add_rows(converter: cattrs.Converter) -> None:
     """The values that travel as arrays."""
-    builders: dict[type, Callable[[object], Any]] = {
+    builders: dict[type, Hook] = {
         Epoch: epoch_from,
         Generation: generation_from,
         Entry: entry_from,
         Operation: operation_from,
     }
     for cls, build in builders.items():
-        converter.register_structure_hook(cls, _ignoring_type(build))
+        converter.register_structure_hook(cls, build)
     generations = _tuple(tuple[Generation, ...], converter)
 
     def history(value: Any, _: Any) -> History:
@@ -282,20 +282,13 @@ def _add_rows(converter: cattrs.Converter) -> None:
     converter.register_structure_hook(History, history)
 
     generation = attrgetter("epoch.counter", "epoch.slot", "number", "digest")
-    converter.register_unstructure_hook(Epoch, attrgetter(*EPOCH.fields))
-    converter.register_unstructure_hook(Entry, attrgetter(*ENTRY.fields))
-    converter.register_unstructure_hook(Operation, attrgetter(*OPERATION.fields))
+    converter.register_unstructure_hook(Epoch, attrgetter(*EPOCH.names))
+    converter.register_unstructure_hook(Entry, attrgetter(*ENTRY_FIELDS))
+    converter.register_unstructure_hook(Operation, attrgetter(*OPERATION_FIELDS))
     converter.register_unstructure_hook(Generation, generation)
     converter.register_unstructure_hook(
         History, lambda history: tuple(map(generation, history.entries))
     )
-
-
-def _ignoring_type(build: Callable[[object], Any]) -> Hook:
-    def structure(value: Any, _: Any) -> Any:
-        return build(value)
-
-    return structure
 
 
 def _make_converter() -> cattrs.Converter:

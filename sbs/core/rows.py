@@ -1,17 +1,24 @@
 """Values that travel as arrays of their fields: epochs, generations, entries, operations.
 
-There may be thousands of them in a message, so one look-up decides whether all the types of a
-row are right; only a wrong row is looked at field by field, for the error's text.
+There may be thousands of them in a message, so that the types of a row are compared at once;
+only a wrong row is looked at field by field, for the error's text. The builders have the second
+parameter of a hook of cattrs, the type, and ignore it.
 """
 
 from __future__ import annotations
 
-import itertools
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
+
+import attrs
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation
 from sbs.core.manifest import Action, Entry, Kind, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
 
 
 def type_name(value: object) -> str:
@@ -30,11 +37,11 @@ def is_map(value: object) -> TypeGuard[dict[Any, Any]]:
 
 
 class Row:
-    """The array form of a class: the names of its fields in order, each with its types."""
+    """The array form of a class: the names of its fields in order, each with its type."""
 
-    def __init__(self, **fields: tuple[type, ...]) -> None:
-        self.fields = fields
-        self.legal = frozenset(itertools.product(*fields.values()))
+    def __init__(self, **fields: type) -> None:
+        self.names = tuple(fields)
+        self.types = tuple(fields.values())
 
     def check(self, value: object) -> list[Any]:
         """Return ``value`` as a row of the right length and types.
@@ -42,71 +49,43 @@ class Row:
         Raises:
             ValueError: it is none; the text names the field.
         """
-        if not is_array(value):
-            raise ValueError(f"must be an array, not {type_name(value)}")
-        if tuple(map(type, value)) not in self.legal:
-            raise ValueError(self._fault(value))
-        return value
-
-    def _fault(self, row: list[Any]) -> str:
-        if len(row) != len(self.fields):
-            return f"must be an array of {len(self.fields)} fields, not {len(row)}"
-        name, value = next(
-            (name, value)
-            for (name, types), value in zip(self.fields.items(), row, strict=True)
-            if type(value) not in types
-        )
-        return f"{name!r} must be {self.fields[name][0].__name__}, not {type_name(value)}"
+        row = _fields(value, self.names)
+        if tuple(map(type, row)) != self.types:
+            name, field, cls = next(
+                (name, field, cls)
+                for name, field, cls in zip(self.names, row, self.types, strict=True)
+                if type(field) is not cls
+            )
+            raise ValueError(f"{name!r} must be {cls.__name__}, not {type_name(field)}")
+        return row
 
 
-_INT: Final = (int,)
-_MAYBE_INT: Final = (int, type(None))
-EPOCH: Final = Row(counter=_INT, slot=_INT)
-GENERATION: Final = Row(counter=_INT, slot=_INT, number=_INT, digest=(bytes,))
-ENTRY: Final = Row(
-    path=(str,),
-    kind=_INT,
-    mode=_INT,
-    size_bytes=_INT,
-    mtime_ns=_INT,
-    digest=(bytes, type(None)),
-    target=(str,),
-)
-OPERATION: Final = Row(
-    folder=_INT,
-    action=_INT,
-    path=(str,),
-    mode=_INT,
-    mtime_ns=_MAYBE_INT,
-    size_bytes=_INT,
-    digest=(bytes,),
-    target=(str,),
-    stream=_MAYBE_INT,
-)
+EPOCH: Final = Row(counter=int, slot=int)
+GENERATION: Final = Row(counter=int, slot=int, number=int, digest=bytes)
+ENTRY_FIELDS: Final = tuple(field.name for field in attrs.fields(Entry))
+OPERATION_FIELDS: Final = tuple(field.name for field in attrs.fields(Operation))
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _ACTIONS: Final = {action.value: action for action in Action}
 
 
-def epoch_from(value: object) -> Epoch:
+def epoch_from(value: object, _: object = None) -> Epoch:
     """Build an epoch from its row; ValueError names the field that is wrong."""
     counter, slot = EPOCH.check(value)
     return Epoch(counter, slot)
 
 
-def generation_from(value: object) -> Generation:
+def generation_from(value: object, _: object = None) -> Generation:
     """Build a generation from its row; ValueError names the field that is wrong."""
     counter, slot, number, digest = GENERATION.check(value)
     return Generation(Epoch(counter, slot), number, digest)
 
 
-def entry_from(value: object) -> Entry:
-    """Build an entry from its row; ValueError names the field that is wrong."""
-    path, kind, mode, size_bytes, mtime_ns, digest, target = ENTRY.check(value)
-    if kind not in _KINDS:
-        raise ValueError(f"'kind' must be one of {list(_KINDS)}, not {kind}")
+def entry_from(value: object, _: object = None) -> Entry:
+    """Build an entry from its row; ValueError or TypeError names the field that is wrong."""
+    path, kind, mode, size_bytes, mtime_ns, digest, target = _fields(value, ENTRY_FIELDS)
     return Entry(
         path=path,
-        kind=_KINDS[kind],
+        kind=_member("kind", _KINDS, kind),
         mode=mode,
         size_bytes=size_bytes,
         mtime_ns=mtime_ns,
@@ -115,16 +94,13 @@ def entry_from(value: object) -> Entry:
     )
 
 
-def operation_from(value: object) -> Operation:
-    """Build an operation from its row; ValueError names the field that is wrong."""
-    folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream = OPERATION.check(
-        value
-    )
-    if action not in _ACTIONS:
-        raise ValueError(f"'action' must be one of {list(_ACTIONS)}, not {action}")
+def operation_from(value: object, _: object = None) -> Operation:
+    """Build an operation from its row; ValueError or TypeError names the field that is wrong."""
+    row = _fields(value, OPERATION_FIELDS)
+    folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream = row
     return Operation(
         folder=folder,
-        action=_ACTIONS[action],
+        action=_member("action", _ACTIONS, action),
         path=path,
         mode=mode,
         mtime_ns=mtime_ns,
@@ -133,3 +109,19 @@ def operation_from(value: object) -> Operation:
         target=target,
         stream=stream,
     )
+
+
+def _fields(value: object, names: tuple[str, ...]) -> list[Any]:
+    """The row ``value``, if it is as long as ``names``; the types are checked by the class."""
+    if not is_array(value):
+        raise ValueError(f"must be an array, not {type_name(value)}")
+    if len(value) != len(names):
+        raise ValueError(f"must be an array of {len(names)} fields, not {len(value)}")
+    return value
+
+
+def _member(name: str, members: Mapping[int, T], value: object) -> T:
+    if type(value) is not int or value not in members:
+        shown = value if type(value) is int else type_name(value)
+        raise ValueError(f"{name!r} must be one of {list(members)}, not {shown}")
+    return members[value]

@@ -141,8 +141,9 @@ class RollForward:
         )
 
     def _finish(self, folders: list[int]) -> None:
-        for folder in folders:
-            remove_staging(self._places, folder)
+        for folder in range(len(self._record.places)):
+            with contextlib.suppress(FileNotFoundError):  # nothing is to be done in this one
+                remove_staging(self._places, folder)
         devices: set[int] = set()
         for fd in (*(self._places.directory(folder) for folder in folders), *self._mounts.values()):
             device = os.fstat(fd).st_dev

@@ -231,8 +231,9 @@ class Update:
                             yield from self._file(places, folder, step, check)
                 finally:
                     self._store_rows(spec)
-                if len(self.operations) > before:
-                    for operation in planned.restore:
+                changed = {parent_of(sent.path) for sent in self.operations[before:]}
+                for operation in planned.restore:
+                    if operation.path in changed:
                         yield from self._send(operation)
         yield from self._sealed(self._packer.flush())
 

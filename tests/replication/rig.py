@@ -1,0 +1,159 @@
+"""A pair of folders without a network, and an independent look at what stands in them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from sbs.core.epoch import Epoch
+from sbs.core.history import History
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import Begin, Chunk, Commit, Pack
+from sbs.replication.apply import Applied
+from sbs.replication.index import Index
+from sbs.replication.source import PeerTree, Source, Update
+from sbs.replication.target import CommitRecord, Target
+
+EPOCH = Epoch(1, 0)
+
+
+def proceed() -> None:
+    """A check that never cancels."""
+
+
+class Pair:
+    """A primary's folders and their copies below ``base``.
+
+    ``settings`` go into each :class:`FolderSpec`.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        names: Iterable[str] = ("data",),
+        *,
+        filters: tuple[str, ...] = (),
+        strict_delete: bool = False,
+        preserve_mtime: bool = False,
+    ) -> None:
+        self.base = base
+        self.state_dir = f"{base}/state-b"
+        self.specs = [
+            FolderSpec(
+                name=name,
+                path=f"{base}/a/{name}",
+                filters=filters,
+                strict_delete=strict_delete,
+                preserve_mtime=preserve_mtime,
+            )
+            for name in names
+        ]
+        self.sources = [spec.path for spec in self.specs]
+        self.copies = [f"{base}/b/{spec.name}" for spec in self.specs]
+        for path in (*self.sources, *self.copies, f"{base}/state-a", self.state_dir):
+            os.makedirs(path, exist_ok=True)
+        self._index_a = Index(f"{base}/state-a/index")
+        self._index_b = Index(f"{base}/state-b/index")
+        self.source = Source(self.specs, self._index_a)
+        self.target = Target(self.state_dir, self._index_b)
+        self.history = History()
+        self.peer = PeerTree(len(self.specs))
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.target.close()
+        self._index_a.close()
+        self._index_b.close()
+
+    @property
+    def a(self) -> str:
+        return self.sources[0]
+
+    @property
+    def b(self) -> str:
+        return self.copies[0]
+
+    def connect(self) -> None:
+        """A new session: the follower lists what it has."""
+        self.target.open(self.specs, self.copies)
+        self.peer = PeerTree(len(self.specs))
+        for listing in self.target.listing(proceed):
+            self.peer.add(listing)
+        assert self.peer.complete
+
+    def stage(self, *, each: Callable[[Pack | Chunk], object] = lambda _: None) -> Update:
+        """Read and stage an update."""
+        update = self.source.prepare(self.peer, proceed)
+        self.target.begin(Begin(EPOCH, self.history.number + 1))
+        for message in update.messages(proceed):
+            each(message)
+            if isinstance(message, Pack):
+                self.target.pack(message, proceed)
+            else:
+                self.target.chunk(message)
+        return update
+
+    def seal(self, update: Update, active: tuple[str, ...] = ("printer",)) -> Commit:
+        return update.seal(EPOCH, self.history, active)
+
+    def commit(self, update: Update) -> CommitRecord:
+        return self.target.commit(self.seal(update), self.history, proceed)
+
+    def update(self) -> tuple[Update, Applied]:
+        """A whole update within the session."""
+        update = self.stage()
+        record = self.commit(update)
+        applied = self.target.apply(record, proceed)
+        self.history = record.history
+        self.peer.commit(update)
+        return update, applied
+
+    def replicate(self) -> tuple[Update, Applied]:
+        """A new session and an update in it."""
+        self.connect()
+        return self.update()
+
+
+def write(path: str, content: bytes | str = b"", *, mode: int | None = None) -> None:
+    """Write a file, with its directories."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    if mode is not None:
+        os.chmod(path, mode)
+
+
+def read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def look(root: str, *, times: bool = False) -> dict[bytes, tuple[object, ...]]:
+    """What stands below ``root``, by raw path: an account that shares no code with SBS."""
+    found: dict[bytes, tuple[object, ...]] = {}
+    base = os.fsencode(root)
+    for directory, names, files in os.walk(base):
+        for name in names + files:
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                entry: tuple[object, ...] = ("link", os.readlink(path))
+            elif stat.S_ISDIR(status.st_mode):
+                entry = ("directory", stat.S_IMODE(status.st_mode))
+            else:
+                with open(path, "rb") as file:
+                    content = file.read()
+                entry = ("file", stat.S_IMODE(status.st_mode), content)
+                if times:
+                    entry += (status.st_mtime_ns,)
+            found[os.path.relpath(path, base)] = entry
+    return found

@@ -1,0 +1,114 @@
+"""The cache of digests."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from sbs.errors import StateError
+from sbs.replication.index import SETTLING_NS, Index, Row, stat_key
+
+STAT = (10, 1000, 2000, 7, 0o100644)
+ROW = Row(STAT, b"d" * 32, 2000 + SETTLING_NS + 1)
+
+
+def test_rows_are_kept_over_a_restart(tmp_path: Path) -> None:
+    index = Index(f"{tmp_path}/index")
+    index.store("f", [("a", "x\n\udcff", ROW), ("", "y", ROW)])
+    index.close()
+    index = Index(f"{tmp_path}/index")
+    assert index.rows("f", "a") == {"x\n\udcff": ROW}
+    assert index.row("f", "", "y") == ROW
+    assert index.row("f", "", "z") is None
+    assert index.rows("g", "a") == {}
+    index.close()
+
+
+def test_rows_are_replaced_and_dropped(tmp_path: Path) -> None:
+    index = Index(f"{tmp_path}/index")
+    index.store("f", [("a", "x", ROW), ("a", "y", ROW), ("b", "x", ROW), ("c", "x", ROW)])
+    newer = Row(STAT, b"e" * 32, 5)
+    index.store("f", [("a", "x", newer)])
+    index.drop("f", [("a", "y")])
+    index.keep_directories("f", {"a", "c"})
+    assert [index.rows("f", place) for place in "abc"] == [{"x": newer}, {}, {"x": ROW}]
+    index.close()
+
+
+def test_a_file_that_was_young_when_it_was_read_is_not_trusted() -> None:
+    """Adversarial case 17: two changes within one tick of the kernel's clock look like one."""
+    assert ROW.settled
+    assert not Row(STAT, b"", 2000 + SETTLING_NS).settled
+    assert not Row((10, 5000, 2000, 7, 0), b"", 2000 + SETTLING_NS + 1).settled
+
+
+def test_any_change_of_the_status_shows(tmp_path: Path) -> None:
+    path = f"{tmp_path}/f"
+    seen: set[tuple[int, ...]] = set()
+
+    def note() -> None:
+        key = stat_key(os.stat(path))
+        assert key not in seen
+        seen.add(key)
+
+    with open(path, "w") as file:
+        file.write("1")
+    note()
+    os.utime(path, ns=(5, 5))
+    note()
+    os.chmod(path, 0o600)
+    note()
+    os.link(path, f"{path}2")
+    os.rename(f"{path}2", f"{path}3")
+    note()
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 100, b"SQLite format 3\0" + b"x" * 5000]
+)
+def test_a_damaged_database_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    for number in (1, 2):
+        with open(f"{tmp_path}/index", "wb") as file:
+            file.write(content)
+        index = Index(f"{tmp_path}/index")
+        assert index.rows("f", "") == {}
+        index.store("f", [("", "x", ROW)])
+        index.close()
+        with open(f"{tmp_path}/index.damaged-{number}", "rb") as file:
+            assert file.read() == content
+
+
+def test_a_database_of_another_version_is_set_aside(tmp_path: Path) -> None:
+    index = Index(f"{tmp_path}/index")
+    index.store("f", [("", "x", ROW)])
+    index._database.execute("PRAGMA user_version = 99")
+    index.close()
+    index = Index(f"{tmp_path}/index")
+    assert index.rows("f", "") == {}
+    index.close()
+    assert os.path.exists(f"{tmp_path}/index.damaged-1")
+
+
+def test_a_database_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="cannot be opened"):
+        Index(f"{tmp_path}/missing/index")
+
+
+def test_an_index_that_fails_later_says_what_to_do(tmp_path: Path) -> None:
+    index = Index(f"{tmp_path}/index")
+    index._database.execute("DROP TABLE digests")
+    with pytest.raises(StateError, match="may be removed"):
+        index.rows("f", "")
+    index.close()
+
+
+def test_it_may_be_used_from_changing_threads(tmp_path: Path) -> None:
+    index = Index(f"{tmp_path}/index")
+    worker = threading.Thread(target=index.store, args=("f", [("", "x", ROW)]))
+    worker.start()
+    worker.join()
+    assert index.rows("f", "") == {"x": ROW}
+    index.close()

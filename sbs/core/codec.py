@@ -142,9 +142,7 @@ def decode_versions(frame: Frame) -> tuple[int, int]:
     if cls is not m.Hello:
         raise RemoteProtocolError(f"the first message must be Hello, not {cls.__name__}")
     versions = _unpack(cls, frame.head).get("versions")
-    checked: m.Hello = _structure(
-        m.Hello, "Hello", {"versions": versions, "software": "", "claim": None}
-    )
+    checked: m.Hello = _structure(m.Hello, "Hello", {**_BARE_HELLO, "versions": versions})
     return checked.versions
 
 
@@ -315,3 +313,4 @@ def _is_tuple(annotation: Any) -> bool:
 
 
 _converter: Final = _make_converter()
+_BARE_HELLO: Final = _converter.unstructure(m.Hello(versions=(1, 1)))

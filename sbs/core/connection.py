@@ -43,7 +43,9 @@ everywhere, Heartbeat from *following* on; neither is drawn::
            +-----+                                +-----+              FAILED_EARLY
                                                           !Commit !Abandon back to READY
 
-Released may be sent from LEADING, AWAITING_LISTING, READY and AWAITING_VERDICT, and ends the
+Instead of listing, a follower that cannot take the leader's folders says Failed; then both are
+DECLINED, and nothing is replicated while the session stands. Released may be sent from LEADING,
+AWAITING_LISTING, DECLINED, READY and AWAITING_VERDICT, and ends the
 leader's updates (RELEASED). It takes the follower to the state of the same name with ``OFFERED``,
 where it finishes what it owes and may then answer Taken. A Hello without a claim makes its sender
 a visitor (VISITING), which may send nothing more than Refused.
@@ -105,6 +107,8 @@ class State(enum.Enum):
     FOLLOWING = "following"
     FOLLOWER = "follower"
     LISTING = "listing"
+    DECLINED = "declined"
+    """The follower cannot take the leader's folders: nothing is replicated, roles go on."""
     CURRENT = "current"
     STAGING = "staging"
     STAGED = "staged"
@@ -143,12 +147,18 @@ _DIALLER: Final[Mapping[State, Mapping[Word, State]]] = {
     S.GREETED: {Follow: S.FOLLOWING},
     S.FOLLOWING: {},
     S.FOLLOWER: {},
-    S.LISTING: {Listing: S.LISTING, Mark.LAST_LISTING: S.CURRENT},
+    S.LISTING: {Listing: S.LISTING, Mark.LAST_LISTING: S.CURRENT, Failed: S.DECLINED},
+    S.DECLINED: {},
     S.CURRENT: {},
     S.STAGING: {Failed: S.CURRENT},
     S.STAGED: {Committed: S.CURRENT, Failed: S.CURRENT},
     S.GIVEN_UP: {Failed: S.CURRENT},
-    S.OFFERED_LISTING: {Listing: S.OFFERED_LISTING, Mark.LAST_LISTING: S.OFFERED, Taken: S.TAKEN},
+    S.OFFERED_LISTING: {
+        Listing: S.OFFERED_LISTING,
+        Mark.LAST_LISTING: S.OFFERED,
+        Failed: S.OFFERED,
+        Taken: S.TAKEN,
+    },
     S.OFFERED_STAGED: {Committed: S.OFFERED, Failed: S.OFFERED},
     S.OFFERED_GIVEN_UP: {Failed: S.OFFERED},
     S.OFFERED: {Taken: S.TAKEN},
@@ -163,6 +173,7 @@ _ACCEPTOR: Final[Mapping[State, Mapping[Word, State]]] = {
     S.ASKED: {Welcome: S.LEADING},
     S.LEADING: {Folders: S.AWAITING_LISTING, Released: S.RELEASED},
     S.AWAITING_LISTING: {Released: S.RELEASED},
+    S.DECLINED: {Released: S.RELEASED},
     S.READY: {Begin: S.UPDATING, Released: S.RELEASED},
     S.UPDATING: {
         Pack: S.UPDATING,
@@ -210,6 +221,7 @@ ANSWERS: Final[Mapping[Side, Mapping[State, Mapping[Word, State]]]] = {
         S.FOLLOWING: {Welcome: S.FOLLOWER},
         S.FOLLOWER: {Folders: S.LISTING, Released: S.OFFERED},
         S.LISTING: {Released: S.OFFERED_LISTING},
+        S.DECLINED: {Released: S.OFFERED},
         S.CURRENT: {Begin: S.STAGING, Released: S.OFFERED},
         S.STAGING: {Commit: S.STAGED, Abandon: S.GIVEN_UP},
         S.STAGED: {Released: S.OFFERED_STAGED},
@@ -217,7 +229,7 @@ ANSWERS: Final[Mapping[Side, Mapping[State, Mapping[Word, State]]]] = {
     },
     Side.ACCEPTOR: {
         S.GREETED: {Follow: S.ASKED},
-        S.AWAITING_LISTING: {Mark.LAST_LISTING: S.READY},
+        S.AWAITING_LISTING: {Mark.LAST_LISTING: S.READY, Failed: S.DECLINED},
         S.UPDATING: {Failed: S.FAILED_EARLY},
         S.AWAITING_VERDICT: {Committed: S.READY, Failed: S.READY},
     },

@@ -34,6 +34,9 @@ MAX_ITEMS = 8192
 MAX_TEXT = 2000
 """Characters of an explanation for people."""
 
+MAX_FACTS = 16
+"""Settings compared between the nodes: a hello stays far below its limit of 64 KiB."""
+
 MAX_SERVICES = 4096
 """Names in a list of services."""
 
@@ -53,8 +56,6 @@ class Code(enum.Enum):
     """The node does not lead; the peer must decide anew."""
     STALE = "stale"
     """The peer acts for an epoch that is over (B2)."""
-    FOLDER = "folder"
-    """The secondary's configuration does not allow a folder (R24)."""
     BUSY = "busy"
     """Too many connections, or still busy with the last one."""
 
@@ -67,6 +68,14 @@ def _check_versions(
         raise ValueError(f"'versions' must be lowest and highest, 1 to {MAX_VERSION}, not {value}")
 
 
+@attrs.frozen
+class Fact:
+    """A setting that the nodes of a pair have in common, for ``sbs probe`` (R64)."""
+
+    name: str = attrs.field(validator=[instance_of(str), max_len(100)])
+    value: str = attrs.field(validator=[instance_of(str), max_len(MAX_TEXT)])
+
+
 @attrs.frozen(kw_only=True)
 class Hello:
     """The first message of either side.
@@ -75,11 +84,17 @@ class Hello:
         versions: lowest and highest protocol version this side speaks.
         software: name and version, for people.
         claim: who the node is; ``None`` from a visitor that only looks, such as ``sbs probe``.
+        facts: settings that ``sbs probe`` compares.
+        clock_ns: the sender's wall clock, nanoseconds since 1970; 0 for unknown.
     """
 
     versions: tuple[int, int] = attrs.field(validator=_check_versions)
     software: str = attrs.field(default="", validator=[instance_of(str), max_len(100)])
     claim: Claim | None = None
+    facts: tuple[Fact, ...] = attrs.field(
+        default=(), validator=[deep_iterable(instance_of(Fact)), max_len(MAX_FACTS)]
+    )
+    clock_ns: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(2**63 - 1)])
 
 
 @attrs.frozen

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sbs.config import Config
-
-Facts = tuple[tuple[str, str], ...]
+from sbs.core.messages import Fact
 
 MUST_MATCH: Mapping[str, str] = {
     "failover.heartbeat_interval_s": "one node would find the other silent too early",
@@ -21,7 +20,7 @@ MUST_MATCH: Mapping[str, str] = {
 """Settings that both nodes should share, and what goes wrong otherwise."""
 
 
-def facts_of(config: Config) -> Facts:
+def facts_of(config: Config) -> tuple[Fact, ...]:
     """The settings of :data:`MUST_MATCH` as texts, for the hello."""
     units = ", ".join(sorted(unit.name for unit in config.services.unit))
     values = {
@@ -34,4 +33,4 @@ def facts_of(config: Config) -> Facts:
         "requirements.account": config.requirements.account[:1000],
         "requirements.capture_folder": config.requirements.capture_folder[:1000],
     }
-    return tuple(values.items())
+    return tuple(Fact(name, value) for name, value in values.items())

@@ -111,15 +111,19 @@ class Follower:
     async def settle(self) -> None:
         """Finish what the last committed generation left to apply; return when it is done."""
         async with self._busy:
-            while self._unapplied is not None:
-                try:
-                    await self._apply(self._unapplied)
-                except ReplicationError as error:
-                    self.context.update_failed(
-                        f"the last generation cannot be completed, and until then no service "
-                        f"starts: {error}"
-                    )
-                    await trio.sleep(RETRY_S)
+            await self._roll_forward()
+
+    async def _roll_forward(self) -> None:
+        """Apply the committed generation; a full disk, say, is tried again until it is not."""
+        while self._unapplied is not None and not self.context.closing:
+            try:
+                await self._apply(self._unapplied)
+            except ReplicationError as error:
+                self.context.update_failed(
+                    "the last generation is committed but cannot be completed, and until then no "
+                    f"service starts here; tried again every {RETRY_S:g} s: {error}"
+                )
+                await trio.sleep(RETRY_S)
 
     async def _apply(self, record: CommitRecord) -> None:
         started = time.monotonic()
@@ -166,9 +170,8 @@ class Follower:
                     known = await self.context.held(record)
                 told()
                 await known.wait()
-                if self.context.closing:  # the journal has it; the next start applies it
-                    return record.history
-                await self._apply(record)
+                # A node that ends leaves the rest to its next start: the journal has it.
+                await self._roll_forward()
         await self.context.run_apply_hooks(commit.generation)
         return record.history
 

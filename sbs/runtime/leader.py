@@ -136,7 +136,12 @@ class Leader:
     async def run(self) -> None:
         """Send folder settings, take the follower's listing, then update it for ever."""
         await self._link.send(Folders(self._epoch, self._folders))
-        await self._take_listing()
+        try:
+            await self._take_listing()
+        except _FollowerError as error:
+            self._error = str(error)
+            self._context.update_failed(self._error)
+            await self._refuse_updates()
         while True:
             asked, self._asked = self._asked, []
             self._changed, self._hurry = trio.Event(), trio.Event()
@@ -146,6 +151,15 @@ class Leader:
             for done in asked:
                 done.set()
             await self._pause(began_at)
+
+    async def _refuse_updates(self) -> None:
+        """Nothing can be replicated in this session; say so to all who ask."""
+        while True:
+            asked, self._asked = self._asked, []
+            for done in asked:
+                done.set()
+            self._hurry = trio.Event()
+            await self._hurry.wait()
 
     async def _pause(self, began_at: float) -> None:
         """Wait for the period, or for a change; then long enough that scans stay a small share."""
@@ -166,7 +180,7 @@ class Leader:
                     if listing.last:
                         return
                 case Failed(text):
-                    raise ReplicationError(f"the secondary cannot take these folders: {text}")
+                    raise _FollowerError(f"the secondary cannot take these folders: {text}")
                 case other:
                     raise RemoteProtocolError(f"{type(other).__name__} instead of a listing")
 

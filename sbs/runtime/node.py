@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import time
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -29,6 +30,7 @@ from sbs.core.role import Model, Settings, State, deadline, transition
 from sbs.errors import RefusedError
 from sbs.ports import ServiceFactory, Transport
 from sbs.runtime.alarms import Alarms
+from sbs.runtime.facts import facts_of
 from sbs.runtime.hooks import HookError, run_hook
 from sbs.runtime.links import Links
 from sbs.runtime.requests import Requests
@@ -376,6 +378,8 @@ class Node:
             versions=(1, PROTOCOL_VERSION),
             software=f"sbs {__version__}",
             claim=self.model.claim,
+            facts=facts_of(self.config),
+            clock_ns=time.time_ns(),
         )
 
     async def stop(self) -> None:

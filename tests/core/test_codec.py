@@ -60,7 +60,13 @@ PUT = Operation(
 ODD_NAME = b"caf\xe9\n".decode("utf-8", "surrogateescape")
 
 SAMPLES: dict[str, m.Message] = {
-    "hello": m.Hello(versions=(1, 1), software="sbs 0.1", claim=CLAIM),
+    "hello": m.Hello(
+        versions=(1, 1),
+        software="sbs 0.1",
+        claim=CLAIM,
+        facts=(m.Fact("failover.down_interval_s", "2"), m.Fact("services.adapter", "process")),
+        clock_ns=1_763_845_200_250_000_000,
+    ),
     "hello of a visitor": m.Hello(versions=(1, 3)),
     "refused": m.Refused(m.Code.NOT_PRIMARY, "beta is primary"),
     "heartbeat": m.Heartbeat(7, 6),

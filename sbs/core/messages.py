@@ -12,7 +12,7 @@ import enum
 from typing import TypeAlias
 
 import attrs
-from attrs.validators import deep_iterable, ge, instance_of, le, max_len
+from attrs.validators import and_, deep_iterable, ge, instance_of, le, max_len
 
 from sbs.core.claim import Claim
 from sbs.core.epoch import Epoch
@@ -72,8 +72,8 @@ def _check_versions(
 class Fact:
     """A setting that the nodes of a pair have in common, for ``sbs probe`` (R64)."""
 
-    name: str = attrs.field(validator=[instance_of(str), max_len(100)])
-    value: str = attrs.field(validator=[instance_of(str), max_len(MAX_TEXT)])
+    name: str = attrs.field(validator=and_(instance_of(str), max_len(100)))
+    value: str = attrs.field(validator=and_(instance_of(str), max_len(MAX_TEXT)))
 
 
 @attrs.frozen(kw_only=True)

@@ -146,7 +146,10 @@ class Follower:
         """Accept a leader's folders."""
         places = [self.place(folder) for folder in folders]
         await self.settle()
-        await trio.to_thread.run_sync(self.target.open, folders, places)
+        try:
+            await trio.to_thread.run_sync(self.target.open, folders, places)
+        except ValueError as error:
+            raise ReplicationError(f"a filter of the primary: {error}") from error
 
     def abandon(self) -> None:
         """Forget what is staged, unless it is committed already."""

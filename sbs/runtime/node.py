@@ -29,6 +29,7 @@ from sbs.core.messages import PROTOCOL_VERSION, Follow, Hello, Refused, Released
 from sbs.core.role import Model, Settings, State, deadline, transition
 from sbs.errors import RefusedError
 from sbs.ports import ServiceFactory, Transport
+from sbs.replication.target import CommitRecord
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.facts import facts_of
 from sbs.runtime.hooks import HookError, run_hook
@@ -150,12 +151,19 @@ class Node:
 
     async def _recover(self, stored: Stored) -> Stored:
         """Finish a generation that a crash left half applied, and count it in."""
-        record = await self.updates.recover()
-        if record is None or stored.durable.history.contains(record.history.entries[-1]):
-            return stored
-        _log.info("generation %s completed after a crash", record.history.tip)
-        durable = attrs.evolve(stored.durable, history=record.history, active=record.active)
-        return attrs.evolve(stored, durable=durable, folders=record.folders)
+        known = stored
+
+        def count_in(record: CommitRecord) -> None:
+            nonlocal known
+            tip = record.history.entries[-1]
+            if not known.durable.history.contains(tip):
+                durable = attrs.evolve(known.durable, history=record.history, active=record.active)
+                known = attrs.evolve(known, durable=durable, folders=record.folders)
+            self._store.save(known)
+            _log.info("generation %s completed after a crash", tip)
+
+        await self.updates.recover(count_in)
+        return known
 
     def _settings(self) -> Settings:
         node, failover = self.config.node, self.config.failover

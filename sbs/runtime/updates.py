@@ -72,9 +72,14 @@ class Updates:
         self._target.close()
         self._index.close()
 
-    async def recover(self) -> CommitRecord | None:
-        """Finish what a crash left half-way; before anything else."""
-        return await trio.to_thread.run_sync(self._target.recover, trio.from_thread.check_cancelled)
+    async def recover(self, save: Callable[[CommitRecord], None]) -> None:
+        """Finish what a crash left half-way; before anything else.
+
+        Args:
+            save: makes the node's state know the generation, before the journal forgets it.
+        """
+        check = trio.from_thread.check_cancelled
+        await trio.to_thread.run_sync(self._target.recover, check, save)
 
     # Sessions.
 
@@ -187,17 +192,26 @@ class Updates:
         return self._model().durable.active or ()
 
     async def run_update_hooks(self) -> None:
-        """Run the update scripts; paths they print are looked at like any other change."""
-        await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
+        """Run the update scripts; the scan that follows finds what they changed (R25)."""
+        printed = await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
+        roots = [os.path.realpath(spec.path) for spec in self.folders()]
+        for path in printed:
+            real = os.path.realpath(path)
+            if not any(os.path.commonpath([real, root]) == root for root in roots):
+                _log.warning(
+                    "update hook: %s lies in no replicated folder; it is not replicated",
+                    ascii(path),
+                )
 
     async def run_apply_hooks(self, generation: Generation) -> None:
-        """Run the apply scripts after a generation was applied."""
+        """Run the apply scripts after a generation was applied (R25)."""
         environment = {"SBS_GENERATION": str(generation.number)}
         await self._run_hooks(self._config.hooks.apply, environment, "apply-hook-failed")
 
     async def _run_hooks(
         self, hooks: tuple[tuple[str, ...], ...], environment: dict[str, str], alarm: str
     ) -> list[str]:
+        """Run each; return what they printed. A failure is an alarm until the next success."""
         printed: list[str] = []
         failures: list[str] = []
         for argv in hooks:

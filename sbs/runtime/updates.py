@@ -194,14 +194,8 @@ class Updates:
     async def run_update_hooks(self) -> None:
         """Run the update scripts; the scan that follows finds what they changed (R25)."""
         printed = await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
-        roots = [os.path.realpath(spec.path) for spec in self.folders()]
-        for path in printed:
-            real = os.path.realpath(path)
-            if not any(os.path.commonpath([real, root]) == root for root in roots):
-                _log.warning(
-                    "update hook: %s lies in no replicated folder; it is not replicated",
-                    ascii(path),
-                )
+        for path in _outside(printed, [spec.path for spec in self.folders()]):
+            _log.warning("update hook: %s is in no replicated folder; not replicated", ascii(path))
 
     async def run_apply_hooks(self, generation: Generation) -> None:
         """Run the apply scripts after a generation was applied (R25)."""
@@ -271,3 +265,13 @@ class Updates:
     def update_failed(self, text: str) -> None:
         """An update failed; nothing of it counts, and it is tried again."""
         self._alarms.raise_("update-failed", text)
+
+
+def _outside(paths: list[str], folders: list[str]) -> list[str]:
+    """Those of the paths that lie in none of the folders."""
+    roots = [os.path.realpath(folder) for folder in folders]
+    return [
+        path
+        for path in paths
+        if not any(os.path.commonpath([os.path.realpath(path), root]) == root for root in roots)
+    ]

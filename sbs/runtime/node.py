@@ -1,4 +1,4 @@
-"""A node: one inbox, one loop. Events go to the role machine; what it wants is performed.
+"""A node: performs what the role machine wants, and answers its operator.
 
 Effects that take time run beside the loop and come back as events, so the loop never waits for a
 disk, a service or the peer.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import time
 from contextlib import AsyncExitStack
 from typing import Final
@@ -26,32 +25,24 @@ from sbs.core.claim import Role
 from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.messages import PROTOCOL_VERSION, Follow, Hello, Refused, Released, Taken, Welcome
-from sbs.core.role import Model, Settings, State, deadline, transition
-from sbs.errors import RefusedError
+from sbs.core.role import Model, Settings, State
+from sbs.errors import RefusedError, ReplicationError
 from sbs.ports import ServiceFactory, Transport
 from sbs.replication.target import CommitRecord
 from sbs.runtime.alarms import Alarms
+from sbs.runtime.announcer import Announcer
 from sbs.runtime.facts import facts_of
-from sbs.runtime.hooks import HookError, run_hook
 from sbs.runtime.links import Links
+from sbs.runtime.loop import RoleLoop
 from sbs.runtime.requests import Requests
 from sbs.runtime.services import Services
 from sbs.runtime.slots import first_slot
 from sbs.runtime.state import StateStore, Stored
-from sbs.runtime.status import Status, status_of
+from sbs.runtime.status import LastUpdate, Status, make_status
 from sbs.runtime.updates import Updates
-
-MAX_INBOX: Final = 256
-"""Events not yet handled: each connection has a few under way, and there are few connections."""
 
 MAX_SAVES: Final = 64
 """Saves not yet on disk: the machine asks for one at a step, and waits where it matters."""
-
-MAX_HOOKS: Final = 64
-"""Role changes whose hooks have not run yet; more at a time are a loop, and are dropped."""
-
-STALL_SHARE: Final = 0.25
-"""Of a down interval: a node that did not run for longer has not listened, and starts anew."""
 
 HOOK_END_S: Final = 10.0
 """How long the hooks of the last role change may take when the node ends."""
@@ -83,14 +74,11 @@ class Node:
     ) -> None:
         self.config = config
         self.alarms = Alarms()
-        self.role = Role.STOPPED
+        self.announcer = Announcer(config.hooks.transition, self.alarms)
         self.listen = str(config.node.listen)
         self._transport = transport or TcpTransport()
         self._factory = services
-        self._send, self._inbox = trio.open_memory_channel[ev.Event](MAX_INBOX)
         self._save, self._saves = trio.open_memory_channel[ef.Save](MAX_SAVES)
-        self._tell, self._told = trio.open_memory_channel[ef.TellRole](MAX_HOOKS)
-        self._ended = trio.Event()
         self._refusal = ""
         self._tickets = itertools.count(1)
         self._answers: dict[int, tuple[trio.Event, list[str]]] = {}
@@ -114,7 +102,6 @@ class Node:
                 self._nursery = nursery
                 await nursery.start(self._run_parts)
                 task_status.started()
-            self.role = Role.STOPPED
         if self._refusal:
             raise RefusedError(self._refusal)
 
@@ -146,7 +133,8 @@ class Node:
             stop_bound_s=self.config.failover.stop_bound_s,
             environment={"SBS_NODE": node.name},
         )
-        self.model = Model(settings=self._settings(), durable=stored.durable)
+        model = Model(settings=self._settings(), durable=stored.durable)
+        self._loop = RoleLoop(model, self._perform, self._heard_at)
         self.links = Links(self._transport, str(node.peer), self.hello, self.post, self.updates)
 
     async def _recover(self, stored: Stored) -> Stored:
@@ -184,68 +172,44 @@ class Node:
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         async with trio.open_nursery() as background:
-            async with Requests(self) as requests:
+            async with Requests(self, self.config.node.state_dir) as requests:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._watch_services)
                 async with trio.open_nursery() as finishing:
                     finishing.start_soon(self._run_saves)
-                    finishing.start_soon(self._run_hooks)
+                    finishing.start_soon(self.announcer.run)
                     task_status.started()
                     _log.info("%s serves %s", self.config.node.name, self.listen)
                     try:
-                        await self._loop()
+                        await self._loop.run()
                     finally:
                         self.updates.give_up()
                         self._save.close()
-                        self._tell.close()
+                        self.announcer.end()
                         finishing.cancel_scope.deadline = trio.current_time() + HOOK_END_S
             background.cancel_scope.cancel()
         self._nursery.cancel_scope.cancel()
 
-    # The loop.
+    @property
+    def role(self) -> Role:
+        """The role as last told to the outside."""
+        return self.announcer.role
+
+    @property
+    def model(self) -> Model:
+        """Where the role machine stands."""
+        return self._loop.model
 
     async def post(self, event: ev.Event) -> None:
         """Give the role machine an event; waits while the inbox is full."""
-        await self._send.send(event)
+        await self._loop.post(event)
 
-    async def _loop(self) -> None:
-        """Handle, perform, re-arm."""
-        await self.post(ev.Started())
-        awake_at = trio.current_time()
-        beat_s = self.config.failover.heartbeat_interval_s
-        stall_s = beat_s + STALL_SHARE * self.config.failover.down_interval_s
-        while not self._ended.is_set():
-            event = await self._next_event(awake_at + beat_s)
-            now = trio.current_time()
-            if now - awake_at > stall_s:
-                _log.warning("this node did not run for %.2f s", now - awake_at)
-                self._step(ev.Heard(), now)
-            awake_at = now
-            if event is not None:
-                self._step(event, now)
+    def _heard_at(self, number: int) -> float | None:
+        link = self.links.get(number)
+        return None if link is None else link.heard_at
 
-    async def _next_event(self, beat_at: float) -> ev.Event | None:
-        """The next event, the deadline's, or nothing: then it was just time to look around."""
-        due = deadline(self.model)
-        with trio.move_on_at(min(beat_at, math.inf if due is None else due)):
-            return await self._inbox.receive()
-        self._listen()
-        due = deadline(self.model)
-        return ev.TimePassed() if due is not None and trio.current_time() >= due else None
-
-    def _listen(self) -> None:
-        """Count what the session's connection has received as signs of life."""
-        link = None if self.model.session is None else self.links.get(self.model.session)
-        if link is not None and link.heard_at > self.model.heard_at:
-            self._step(ev.Heard(), link.heard_at)
-
-    def _step(self, event: ev.Event, now: float) -> None:
-        before = self.model.state
-        self.model, effects = transition(self.model, event, now)
-        _log.debug("%s + %s -> %s", before.name, event, self.model.state.name)
-        for effect in effects:
-            self._perform(effect)
+    # Effects.
 
     def _perform(self, effect: ef.Effect) -> None:
         match effect:
@@ -260,7 +224,7 @@ class Node:
             case ef.FinalUpdate(number):
                 self._final_update(number)
             case ef.TellRole():
-                self._tell_role(effect)
+                self.announcer.tell(effect)
             case ef.RaiseAlarm(alarm, text):
                 self.alarms.raise_(alarm.value, text)
             case ef.ClearAlarm(alarm):
@@ -269,7 +233,7 @@ class Node:
                 self._answer(ticket, error)
             case ef.Exit(refusal):
                 self._refusal = refusal
-                self._ended.set()
+                self._loop.end()
             case _:
                 self._speak(effect)
 
@@ -354,29 +318,7 @@ class Node:
                 )
             await trio.to_thread.run_sync(self._store.save, stored)
             self.updates.saved(save.durable.history)
-            if not self._ended.is_set():
-                await self.post(ev.Saved(save.serial))
-
-    def _tell_role(self, told: ef.TellRole) -> None:
-        self.role = told.role
-        _log.info("role %s, epoch %s: %s", told.role.value, told.epoch, told.reason)
-        try:
-            self._tell.send_nowait(told)
-        except trio.WouldBlock:
-            _log.error("transition hooks are %d role changes late; one is left out", MAX_HOOKS)
-
-    async def _run_hooks(self) -> None:
-        async for told in self._told:
-            environment = {
-                "SBS_ROLE": told.role.value,
-                "SBS_EPOCH": str(told.epoch.number),
-                "SBS_REASON": told.reason,
-            }
-            for argv in self.config.hooks.transition:
-                try:
-                    await run_hook(argv, environment)
-                except HookError as error:
-                    self.alarms.raise_("transition-hook-failed", str(error))
+            await self.post(ev.Saved(save.serial))
 
     # Requests of the operator.
 
@@ -414,6 +356,53 @@ class Node:
             errors.append(error)
         answered.set()
 
+    async def sync(self) -> LastUpdate | None:
+        """Run one update now, and return the last one that changed anything.
+
+        Raises:
+            RefusedError: this node is not the primary.
+            ReplicationError: the update failed.
+        """
+        self._require_primary()
+        error = await self.updates.update_now()
+        if error:
+            raise ReplicationError(f"the update failed: {error}")
+        return self.updates.last_update
+
+    async def start_unit(self, name: str) -> None:
+        """Start one service, as its operator (R32).
+
+        Raises:
+            RefusedError: this node is not the primary.
+            ServiceError: it is unknown or cannot be started.
+        """
+        self._require_primary()
+        await self.services.start_one(name, self.model.primacy)
+
+    async def stop_unit(self, name: str) -> None:
+        """Stop one service, as its operator: a takeover will not start it (R32).
+
+        Raises:
+            RefusedError: this node is not the primary.
+            ServiceError: it is unknown or cannot be stopped.
+        """
+        self._require_primary()
+        await self.services.stop_one(name)
+
+    def _require_primary(self) -> None:
+        if self.model.state is not State.PRIMARY:
+            text = f"{self.config.node.name} is {self.role.value}; run this on the primary"
+            raise RefusedError(text)
+
     async def status(self) -> Status:
         """The node at this moment (B61)."""
-        return await status_of(self)
+        return make_status(
+            self.model,
+            role=self.role,
+            peer_address=str(self.config.node.peer),
+            listen=self.listen,
+            states=await self.services.states(),
+            alarms=self.alarms.standing,
+            last_update=self.updates.last_update,
+            problems=self.updates.problems,
+        )

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from types import TracebackType
+from typing import Any, Final, Protocol
 
+import attrs
 import trio
 
-from sbs.core.role.model import HOLDING
-from sbs.errors import RefusedError, SbsError
+from sbs.errors import SbsError
 from sbs.runtime import control
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from sbs.runtime.node import Node
+from sbs.runtime.status import LastUpdate, Status
 
 MAX_REQUESTS: Final = 16
 """Requests at a time: people and scripts ask one by one."""
@@ -27,11 +24,45 @@ READ_TIMEOUT_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Requests:
-    """Serves the control socket of a node; a context manager, for the socket's file."""
+class Operated(Protocol):
+    """What an operator may ask of a node; see :class:`~sbs.runtime.node.Node`."""
 
-    def __init__(self, node: Node) -> None:
+    async def status(self) -> Status:
+        """The node at this moment."""
+        ...
+
+    async def stop(self) -> None:
+        """End in order."""
+        ...
+
+    async def switchover(self) -> None:
+        """Exchange the roles."""
+        ...
+
+    async def sync(self) -> LastUpdate | None:
+        """Run one update now."""
+        ...
+
+    async def start_unit(self, name: str) -> None:
+        """Start one service."""
+        ...
+
+    async def stop_unit(self, name: str) -> None:
+        """Stop one service."""
+        ...
+
+
+class Requests:
+    """Serves the control socket of a node; a context manager, for the socket's file.
+
+    Args:
+        node: is asked.
+        state_dir: its state directory, locked.
+    """
+
+    def __init__(self, node: Operated, state_dir: str) -> None:
         self._node = node
+        self._state_dir = state_dir
         self._limit = trio.CapacityLimiter(MAX_REQUESTS)
         self._commands: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
@@ -43,7 +74,7 @@ class Requests:
         }
 
     async def __aenter__(self) -> Requests:
-        self._listener = await control.bind(self._node.config.node.state_dir)
+        self._listener = await control.bind(self._state_dir)
         return self
 
     async def __aexit__(
@@ -52,7 +83,7 @@ class Requests:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        control.remove(self._node.config.node.state_dir)
+        control.remove(self._state_dir)
         with trio.CancelScope(shield=True):
             await self._listener.aclose()
 
@@ -95,21 +126,11 @@ class Requests:
         await self._node.switchover()
 
     async def _sync(self, _request: Mapping[str, Any]) -> Any:
-        if self._node.model.state not in HOLDING:
-            raise RefusedError("this node is not the primary; run this on the primary")
-        error = await self._node.updates.update_now()
-        if error:
-            raise SbsError(f"the update failed: {error}")
-        status = await self._node.status()
-        return status.to_json()["last_update"]
+        update = await self._node.sync()
+        return None if update is None else attrs.asdict(update)
 
     async def _unit_start(self, request: Mapping[str, Any]) -> Any:
-        node = self._node
-        if node.model.state not in HOLDING:
-            raise RefusedError("services run on the primary only; run this there")
-        await node.services.start_one(str(request.get("name")), node.model.primacy)
+        await self._node.start_unit(str(request.get("name")))
 
     async def _unit_stop(self, request: Mapping[str, Any]) -> Any:
-        if self._node.model.state not in HOLDING:
-            raise RefusedError("services run on the primary only; run this there")
-        await self._node.services.stop_one(str(request.get("name")))
+        await self._node.stop_unit(str(request.get("name")))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 
 from sbs import __version__
 from sbs.core.claim import Role
+from sbs.core.role import Model
+from sbs.ports import ServiceState
+from sbs.replication.problems import Problem
 from sbs.runtime.alarms import StandingAlarm
 
-if TYPE_CHECKING:
-    from sbs.runtime.node import Node
+MAX_PROBLEMS_SHOWN: Final = 100
+"""Problems in a status: more than anybody reads; the log has all."""
 
 SCHEMA = 1
 """Of the JSON form; it changes when a field changes its meaning or goes."""
@@ -84,42 +88,62 @@ class Status:
         return attrs.asdict(self)
 
 
-async def status_of(node: Node) -> Status:
-    """The status of a node at this moment."""
-    model, durable = node.model, node.model.durable
-    states = await node.services.states()
-    peer = None
-    if model.peer is not None:
-        connected = model.session is not None
-        role = model.peer.role
-        if connected and role is not Role.PRIMARY:
-            role = Role.PRIMARY if node.role is Role.SECONDARY else Role.SECONDARY
-        peer = PeerStatus(
-            name=model.peer.name,
-            address=str(node.config.node.peer),
-            role=role.value,
-            connected=connected,
-        )
+def make_status(
+    model: Model,
+    *,
+    role: Role,
+    peer_address: str,
+    listen: str,
+    states: Mapping[str, ServiceState],
+    alarms: tuple[StandingAlarm, ...],
+    last_update: LastUpdate | None,
+    problems: Sequence[Problem],
+) -> Status:
+    """Put a status together.
+
+    Args:
+        model: of the role machine.
+        role: as last told to the outside.
+        peer_address: as configured.
+        listen: where the node really listens.
+        states: of the services.
+        alarms: that stand.
+        last_update: sent or applied.
+        problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown.
+    """
+    settings, durable = model.settings, model.durable
     return Status(
-        name=node.config.node.name,
-        role=node.role.value,
+        name=settings.name,
+        role=role.value,
         state=model.state.value,
-        mode=model.settings.mode.value,
+        mode=settings.mode.value,
         epoch=durable.epoch.counter,
         epoch_token=model.primacy.number,
         generation=durable.history.number,
-        peer=peer,
+        peer=_peer_status(model, role, peer_address),
         in_step=model.in_step,
         services=ServiceStatus(
             active=tuple(name for name, state in states.items() if state.active),
             wanted=durable.active or (),
         ),
-        last_update=node.updates.last_update,
+        last_update=last_update,
         paused=False,
-        alarms=node.alarms.standing,
-        problems=tuple(f"{each.path}: {each.text}" for each in node.updates.problems[:100]),
-        listen=node.listen,
-        node_id=model.settings.node_id,
+        alarms=alarms,
+        problems=tuple(f"{each.path}: {each.text}" for each in problems[:MAX_PROBLEMS_SHOWN]),
+        listen=listen,
+        node_id=settings.node_id,
         pid=os.getpid(),
         version=__version__,
+    )
+
+
+def _peer_status(model: Model, role: Role, address: str) -> PeerStatus | None:
+    peer = model.peer
+    if peer is None:
+        return None
+    shown = peer.role
+    if model.session is not None:  # the claim is from before the session began
+        shown = Role.PRIMARY if role is Role.SECONDARY else Role.SECONDARY
+    return PeerStatus(
+        name=peer.name, address=address, role=shown.value, connected=model.session is not None
     )

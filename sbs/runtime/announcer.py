@@ -1,0 +1,60 @@
+"""Tells the outside which role the node has: log, status, transition hooks."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import trio
+
+from sbs.core.claim import Role
+from sbs.core.effects import TellRole
+from sbs.runtime.alarms import Alarms
+from sbs.runtime.hooks import HookError, run_hook
+
+MAX_UNTOLD: Final = 64
+"""Role changes whose hooks have not run yet; more at a time are a loop, and are dropped."""
+
+_log = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Announces the role changes of one node, in order.
+
+    Args:
+        hooks: argument vectors; each learns ``SBS_ROLE``, ``SBS_EPOCH`` and ``SBS_REASON``.
+        alarms: told when one fails.
+    """
+
+    def __init__(self, hooks: tuple[tuple[str, ...], ...], alarms: Alarms) -> None:
+        self.role = Role.STOPPED
+        self._hooks = hooks
+        self._alarms = alarms
+        self._send, self._untold = trio.open_memory_channel[TellRole](MAX_UNTOLD)
+
+    def tell(self, change: TellRole) -> None:
+        """The role is this now; its hooks run soon."""
+        self.role = change.role
+        _log.info("role %s, epoch %s: %s", change.role.value, change.epoch, change.reason)
+        try:
+            self._send.send_nowait(change)
+        except trio.WouldBlock:
+            _log.error("transition hooks are %d role changes late; one is left out", MAX_UNTOLD)
+
+    def end(self) -> None:
+        """No change comes any more; :meth:`run` returns after the hooks of the last."""
+        self._send.close()
+
+    async def run(self) -> None:
+        """Run the hooks."""
+        async for change in self._untold:
+            environment = {
+                "SBS_ROLE": change.role.value,
+                "SBS_EPOCH": str(change.epoch.number),
+                "SBS_REASON": change.reason,
+            }
+            for argv in self._hooks:
+                try:
+                    await run_hook(argv, environment)
+                except HookError as error:
+                    self._alarms.raise_("transition-hook-failed", str(error))

@@ -22,6 +22,7 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Pack
 from sbs.errors import ReplicationError
+from sbs.replication.seal import Seal
 from sbs.replication.source import STREAM_ABOVE
 from tests.replication.rig import EPOCH, Pair, look, proceed, read, write
 
@@ -406,3 +407,43 @@ def test_closed_directories_and_files_by_a_common_user(tmp_path: Path) -> None:
             assert look(pair.b) == look(pair.a)
 
     as_common_user(work)
+
+
+def test_many_closed_directories_keep_their_modes(tmp_path: Path) -> None:
+    """R22: more of them than are held open at once."""
+    with Pair(str(tmp_path)) as pair:
+        closed = [f"{number}{below}" for number in range(150) for below in ("/inner", "")]
+        for path in closed:
+            write(f"{pair.a}/{path}/f", b"1")
+            os.chmod(f"{pair.a}/{path}", 0o555)
+        pair.replicate()
+        assert look(pair.b) == look(pair.a)
+        for path in closed:
+            os.chmod(f"{pair.a}/{path}/f", 0o600)
+        pair.update()
+        assert look(pair.b) == look(pair.a)
+        if os.geteuid() != 0:
+            subprocess.run(["chmod", "-R", "u+rwx", str(tmp_path)], check=True)
+
+
+def test_a_directory_that_is_removed_and_made_again_is_the_new_one(pair: Pair) -> None:
+    write(f"{pair.b}/d/f", b"old")
+    pack = Pack(
+        (
+            Operation(folder=0, action=Action.DELETE, path="d/f"),
+            Operation(folder=0, action=Action.DELETE, path="d"),
+            Operation(folder=0, action=Action.MKDIR, path="d", mode=0o700),
+            put("d/g", b"new"),
+        ),
+        b"new",
+    )
+    pair.target.pack(pack, proceed)
+    seal = Seal()
+    seal.add(pack.operations)
+    commit = Commit(generation=seal.generation(EPOCH, pair.history, ()), operations=4)
+    record = pair.target.commit(commit, pair.history, proceed)
+    assert pair.target.apply(record, proceed).problems == ()
+    assert look(pair.b) == {
+        b"d": ("directory", 0o700),
+        b"d/g": ("file", 0o644, b"new"),
+    }

@@ -21,7 +21,7 @@ from sbs.core.effects import (
     TellRole,
     Via,
 )
-from sbs.core.election import agreed_slot, mode_alone
+from sbs.core.election import agreed_slot, mode_alone, modes_clash
 from sbs.core.events import PeerMet
 from sbs.core.history import Generation
 from sbs.core.messages import Code
@@ -140,7 +140,10 @@ def answer(model: Model, error: str = "") -> Step:
 
 
 def note_peer(model: Model, peer: Claim) -> Step:
-    """Remember what the peer says of itself, agree on slots, warn of its mode (R6)."""
+    """Remember what a peer that may run beside this node says of itself, and agree on slots.
+
+    An "only" mode that stands alone is warned of (R6); a clash of before is over.
+    """
     mine = model.claim
     model, saving = save(
         model,
@@ -154,7 +157,9 @@ def note_peer(model: Model, peer: Claim) -> Step:
             "primary-only and backup-only belong together, one on each node"
         )
         warning = RaiseAlarm(Alarm.MODE_ALONE, text)
-    return attrs.evolve(model, peer=peer), (*saving, warning)
+    over = () if modes_clash(mine, peer) else (ClearAlarm(Alarm.MODE_CLASH),)
+    effects = (*saving, warning, *over, ClearAlarm(Alarm.SAME_IDENTITY))
+    return attrs.evolve(model, peer=peer), effects
 
 
 def met(model: Model, event: PeerMet) -> Model:

@@ -35,6 +35,7 @@ class Via(enum.Enum):
     REFUSED = "the primary's process is gone: its host refuses the connection"
     SILENCE = "the primary was silent for the down interval"
     RELEASED = "the primary handed the role over"
+    YIELDED = "the primary came back undecided, and asked to be secondary"
     RENEWED = "an epoch newer than its own was seen"
 
     @property

@@ -55,10 +55,10 @@ def release_saved(model: Model, event: Saved, now: float) -> Step:
         return model, ()
     if model.session is None:
         return _not_relieved(model, now, "the secondary was lost before it could take over")
+    released = SendReleased(model.session, model.primacy, model.durable.history.tip)
     model = attrs.evolve(
         model, state=State.RELEASED, taken_until=now + model.settings.down_interval_s
     )
-    released = SendReleased(model.session or 0, model.primacy, model.durable.history.tip)
     return model, (steps.tell(model, "released; waiting for the secondary to take over"), released)
 
 

@@ -175,8 +175,7 @@ def demote(model: Model, reason: str) -> Step:
     """Give way to another primary: stop the services, then follow it."""
     model, closing = steps.drop_connections(model)
     model = attrs.evolve(model, state=State.DEMOTING)
-    model, answering = steps.answer(model, reason)
-    return model, (*closing, *answering, steps.tell(model, reason), StopServices())
+    return model, (*closing, steps.tell(model, reason), StopServices())
 
 
 def renew(model: Model) -> Step:
@@ -186,9 +185,7 @@ def renew(model: Model) -> Step:
 
 
 def time_passed(model: Model, _event: TimePassed, now: float) -> Step:
-    """Drop a silent follower, look for a missing one, give the role back when it is time."""
-    if model.failback_at is not None and now >= model.failback_at:
-        return drain(attrs.evolve(model, failback_at=None))
+    """Drop a silent follower, look for a missing one."""
     if model.session is not None:
         if now < model.heard_at + model.settings.down_interval_s:
             return model, ()
@@ -198,6 +195,13 @@ def time_passed(model: Model, _event: TimePassed, now: float) -> Step:
     if model.dial_at is not None and now >= model.dial_at:
         return steps.dial(model)
     return model, ()
+
+
+def primary_time(model: Model, event: TimePassed, now: float) -> Step:
+    """Give the role back when it is time (B5); else look after the follower."""
+    if model.failback_at is not None and now >= model.failback_at:
+        return drain(attrs.evolve(model, failback_at=None))
+    return time_passed(model, event, now)
 
 
 def dial_failed(model: Model, _event: DialFailed, now: float) -> Step:

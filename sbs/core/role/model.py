@@ -125,7 +125,7 @@ class Model:
         heard_at: when the peer was last heard (SECONDARY, or with a session).
         probe_until: until when a start waits for its peer (PROBING).
         in_step: the follower, or this node as follower, holds a complete generation of
-            the leader's history.
+            the leader's history; in PROBING, of a leader that was lost and came back undecided.
         proposed: the generation whose commit was sent last (B20).
         failback_at: when the role goes back to a ``primary-only`` peer.
         taken_until: until when a releaser waits to be relieved.

@@ -77,6 +77,8 @@ def _look_again(model: Model, now: float) -> Step:
 def _no_answer(model: Model, now: float, *, on_silence: bool) -> Step:
     if model.durable.held:
         return steps.claim(model, Via.RESUMED, on_silence=on_silence)
+    if model.in_step:
+        return _primary_lost(model, now, Via.SILENCE)
     if model.settings.mode is Mode.BACKUP_ONLY:
         return steps.wait(model, now, Alarm.NO_PRIMARY, "backup-only: waiting for a primary")
     return steps.claim(model, Via.DIRECT, on_silence=on_silence)
@@ -132,9 +134,10 @@ def undecided_met(model: Model, event: PeerMet, now: float) -> Step:
         return _clashing(model, event.connection, event, now)
     model, noting = steps.note_peer(model, theirs)
     if model.state is State.SECONDARY and not theirs.primary:
-        # The primary came back and is undecided: so is everything.
+        # The primary came back and is undecided: so is everything. Yet it was lost (R7).
+        in_step = model.in_step
         model, probing = steps.undecide(model, now, f"{theirs.name} runs again, but not as primary")
-        model = attrs.evolve(model, peer=theirs)
+        model = attrs.evolve(model, peer=theirs, in_step=in_step)
         noting = (*noting, *probing)
     model, deciding = _decide(model, event, now)
     return model, (*noting, *deciding)
@@ -174,7 +177,8 @@ def undecided_follow_asked(model: Model, event: FollowAsked, now: float) -> Step
         text = f"{mine.name} is {mine.role.value}; decide anew"
         return model, (Refuse(event.connection, Code.NOT_PRIMARY, text),)
     model, noting = steps.note_peer(model, theirs)
-    via = Via.RESUMED if model.durable.held else Via.FOLLOWED
+    via = Via.YIELDED if model.in_step else Via.FOLLOWED
+    via = Via.RESUMED if model.durable.held else via
     model, claiming = steps.claim(model, via, session=event.connection)
     return attrs.evolve(model, heard_at=now), (*noting, *claiming)
 

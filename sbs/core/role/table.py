@@ -54,7 +54,7 @@ _SEEKING: Mapping[type[ev.Event], Rule] = {
     ev.SwitchoverAsked: _rule(handover.refuse_switchover),
 }
 _HOLDING: Mapping[type[ev.Event], Rule] = {
-    ev.TimePassed: _rule(holding.time_passed, S.DRAINING),
+    ev.TimePassed: _rule(holding.time_passed),
     ev.PeerMet: _rule(holding.peer_met, S.DEMOTING, S.RENEWING),
     ev.DialFailed: _rule(holding.dial_failed),
     ev.FollowAsked: _rule(holding.follow_asked, S.DEMOTING, S.RENEWING),
@@ -124,6 +124,7 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     },
     S.PRIMARY: {
         **_HOLDING,
+        ev.TimePassed: _rule(holding.primary_time, S.DRAINING),
         ev.SwitchoverAsked: _rule(holding.switchover, S.DRAINING),
     },
     S.DRAINING: {
@@ -149,6 +150,7 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     },
     S.DEMOTING: {
         **_LEAVING,
+        ev.GenerationHeld: _rule(holding.claiming_generation_held),
         ev.ServicesStopped: _rule(handover.demoted, S.PROBING, S.STOPPED),
     },
 }

@@ -14,7 +14,7 @@ from sbs.core import events as ev
 from sbs.core.claim import Claim
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.history import Generation, History
-from sbs.core.role import TABLE, Model, Settings, State, deadline, transition
+from sbs.core.role import TABLE, Model, Settings, deadline, transition
 from sbs.core.role.model import SERVING
 from sbs.testing.simupdates import Updates
 
@@ -78,6 +78,7 @@ class SimNode:
         self.random = random
         self.speeds = speeds
         self._postponed: list[ev.Event] = []
+        self._starting: Epoch | None = None
         self._saving: deque[ef.Save] = deque()
         self._open: dict[int, Connection] = {}
         self._updates = Updates(self)
@@ -102,7 +103,7 @@ class SimNode:
         self.running = False
         self.frozen = False
         self.life += 1
-        self.serving = None
+        self.serving = self._starting = None
         self._postponed.clear()
         self._saving.clear()
         self._hang_up()
@@ -196,8 +197,10 @@ class SimNode:
             case ef.Save():
                 self._save(effect)
             case ef.StartServices(epoch):
+                self._starting = epoch
                 self.within(self.speeds.service_s, lambda: self._started(epoch))
             case ef.StopServices():
+                self._starting = None  # what has not started yet does not start
                 self.within(self.speeds.service_s, self._stopped)
             case ef.FinalUpdate(connection):
                 self._updates.finish(connection)
@@ -220,6 +223,9 @@ class SimNode:
         self.within(self.speeds.save_s, self._saved)
 
     def _saved(self) -> None:
+        if self._updates.journaling:  # the generation under way counts first
+            self.later(0.001, self._saved)
+            return
         effect = self._saving.popleft()
         durable = effect.durable
         if durable.epoch < self.disk.durable.epoch:
@@ -231,10 +237,9 @@ class SimNode:
         self.post(ev.Saved(effect.serial))
 
     def _started(self, epoch: Epoch) -> None:
-        if self.model.state is not State.STARTING:
+        if self._starting != epoch:
             return
-        if self.disk.durable.epoch < epoch or not self.disk.durable.held:
-            self.pair.fail(f"{self.settings.name} serves in {epoch}, which is not durable")
+        self._starting = None
         self.pair.serve(self, epoch)
         self.post(ev.ServicesStarted(("app",)))
 
@@ -244,7 +249,7 @@ class SimNode:
 
     def _exit(self, refusal: str) -> None:
         self.refusal = refusal
-        self.serving = None
+        self.serving = self._starting = None
         self.disk.durable = self.model.durable
         self._saving.clear()
         self._hang_up()
@@ -288,6 +293,7 @@ class SimNode:
             case ef.TakeUpdates(number):
                 self._updates.beat(number)
             case ef.SendReleased(number, epoch, generation):
+                self.pair.promises.released(self)
                 self.say(number, ev.RoleReleased(number, epoch, generation))
             case ef.SendTaken(number, epoch):
                 self.say(number, ev.RoleTaken(number, epoch))

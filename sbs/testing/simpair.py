@@ -14,6 +14,7 @@ from sbs.core import events as ev
 from sbs.core.claim import Claim, Mode
 from sbs.core.epoch import Epoch
 from sbs.core.role import Settings, State
+from sbs.testing.promises import Promises
 from sbs.testing.simclock import Clock, Connection, Faults, Network
 from sbs.testing.simnode import InvariantError, SimNode, Speeds
 
@@ -48,7 +49,7 @@ class SimPair:
         self.seen: set[tuple[State, type[ev.Event], State]] = set()
         self._connections = itertools.count(1)
         self._writes = itertools.count(1)
-        self._epochs: dict[int, tuple[int, int]] = {}
+        self.promises = Promises(self)
         ids = [f"{self.random.getrandbits(128):032x}" for _ in range(2)]
         self.nodes = [
             SimNode(
@@ -83,10 +84,8 @@ class SimPair:
         return next(self._writes)
 
     def serve(self, node: SimNode, epoch: Epoch) -> None:
-        """A node's services run now; its epoch must never have been used elsewhere (B2)."""
-        life = (node.side, node.life)
-        if self._epochs.setdefault(epoch.number, life) != life:
-            self.fail(f"SBS_EPOCH {epoch.number} was used twice")
+        """A node's services run now."""
+        self.promises.serving(node, epoch)
         node.serving = epoch
 
     @property

@@ -23,6 +23,8 @@ class Updates:
         self._first = True
         self._sending = False
         self._finishing = False
+        self.journaling = False
+        """A generation is being committed, whatever becomes of its connection."""
 
     def lead(self, number: int) -> None:
         """A session as leader begins: its first update follows at once (R20)."""
@@ -75,12 +77,14 @@ class Updates:
         node = self._node
 
         def journaled() -> None:
+            self.journaling = False
             node.disk.tree, node.disk.journal = tree, history
             node.post(ev.GenerationHeld(history, ACTIVE))
             peer = node.pair.peer(node)
             node.send(number, lambda: peer.taken(number, history.entries[-1]))
 
         if number == node.model.session:
+            self.journaling = True
             node.within(node.speeds.update_s, journaled)
 
     def taken(self, number: int, generation: Generation) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import trio
@@ -72,6 +73,7 @@ class Follower:
         target: stages, journals and applies.
         own: paths of the folders that this node's configuration names.
         accept_under: where a folder that only the primary names may lie (R24).
+        state_dir: of the node; no folder may touch it.
         context: the node.
     """
 
@@ -80,11 +82,13 @@ class Follower:
         target: Target,
         own: dict[str, str],
         accept_under: tuple[str, ...],
+        state_dir: str,
         context: FollowerContext,
     ) -> None:
         self.target = target
         self._own = own
         self._accept_under = accept_under
+        self._state_dir = state_dir
         self.context = context
         self._busy = trio.Lock()
         self.journaling = trio.Lock()
@@ -99,14 +103,30 @@ class Follower:
         """
         if folder.name in self._own:
             return self._own[folder.name]
-        real = os.path.realpath(folder.path)
-        for allowed in map(os.path.realpath, self._accept_under):
-            if os.path.commonpath([real, allowed]) == allowed:
-                return folder.path
-        raise ReplicationError(
-            f"folder {folder.name!r} ({folder.path}) of the primary is not allowed here: add it "
-            "under [[folders]], or a directory above it to sync.accept_under"
-        )
+        what = f"folder {folder.name!r} ({ascii(folder.path)[1:-1]}) of the primary"
+        if not os.path.isabs(folder.path):
+            raise ReplicationError(f"{what} has no absolute path")
+        if not any(_is_below(folder.path, allowed) for allowed in self._accept_under):
+            raise ReplicationError(
+                f"{what} is not allowed here: add it under [[folders]], or a directory above it "
+                "to sync.accept_under"
+            )
+        for taken in (self._state_dir, *self._own.values()):
+            if _is_below(folder.path, taken) or _is_below(taken, folder.path):
+                raise ReplicationError(f"{what} is not allowed here: it overlaps {taken}")
+        return folder.path
+
+    def places(self, folders: Sequence[FolderSpec]) -> list[str]:
+        """Where the folders of the primary lie on this node, none inside another.
+
+        Raises:
+            ReplicationError: the configuration does not allow one of them.
+        """
+        places = [self.place(folder) for folder in folders]
+        for one, other in itertools.permutations(places, 2):
+            if _is_below(one, other):
+                raise ReplicationError(f"folder {one} lies in folder {other}; see [[folders]]")
+        return places
 
     async def settle(self) -> None:
         """Finish what the last committed generation left to apply; return when it is done."""
@@ -144,7 +164,7 @@ class Follower:
 
     async def open(self, folders: tuple[FolderSpec, ...]) -> None:
         """Accept a leader's folders."""
-        places = [self.place(folder) for folder in folders]
+        places = self.places(folders)
         await self.settle()
         try:
             await trio.to_thread.run_sync(self.target.open, folders, places)
@@ -177,6 +197,12 @@ class Follower:
                 await self._roll_forward()
         await self.context.run_apply_hooks(commit.generation)
         return record.history
+
+
+def _is_below(path: str, above: str) -> bool:
+    """Whether ``path`` is ``above`` or lies in it, links followed."""
+    real = os.path.realpath(above)
+    return os.path.commonpath([os.path.realpath(path), real]) == real
 
 
 def _uncancelled() -> None:

@@ -113,12 +113,20 @@ class Leader:
         self._changed = trio.Event()
         self._hurry = trio.Event()
         self._asked: list[trio.Event] = []
+        """Those who wait for an update that has not begun yet."""
+        self._served: list[trio.Event] = []
+        """Those who wait for the one under way."""
         self._scan_s = 0.0
         self._error = ""
 
     async def take(self, message: Message) -> None:
         """A message of the follower arrived."""
         await self._deliver.send(message)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the follower would start other services than it should."""
+        return self._context.active != self._sent_active
 
     def nudge(self) -> None:
         """Something changed: do not wait for the period."""
@@ -135,6 +143,14 @@ class Leader:
 
     async def run(self) -> None:
         """Send folder settings, take the follower's listing, then update it for ever."""
+        try:
+            await self._lead()
+        finally:
+            self._error = "the connection to the secondary was lost"
+            self._serve_asked()
+            self._answer_served()
+
+    async def _lead(self) -> None:
         await self._link.send(Folders(self._epoch, self._folders))
         try:
             await self._take_listing()
@@ -143,21 +159,28 @@ class Leader:
             self._context.update_failed(self._error)
             await self._refuse_updates()
         while True:
-            asked, self._asked = self._asked, []
+            self._serve_asked()
             self._changed, self._hurry = trio.Event(), trio.Event()
             began_at = trio.current_time()
             await self._cycle()
             self._scan_s = trio.current_time() - began_at
-            for done in asked:
-                done.set()
+            self._answer_served()
             await self._pause(began_at)
+
+    def _serve_asked(self) -> None:
+        self._served += self._asked
+        self._asked = []
+
+    def _answer_served(self) -> None:
+        for done in self._served:
+            done.set()
+        self._served = []
 
     async def _refuse_updates(self) -> None:
         """Nothing can be replicated in this session; say so to all who ask."""
         while True:
-            asked, self._asked = self._asked, []
-            for done in asked:
-                done.set()
+            self._serve_asked()
+            self._answer_served()
             self._hurry = trio.Event()
             await self._hurry.wait()
 

@@ -37,7 +37,7 @@ from sbs.runtime.loop import RoleLoop
 from sbs.runtime.requests import Requests
 from sbs.runtime.services import Services
 from sbs.runtime.slots import first_slot
-from sbs.runtime.state import StateStore, Stored
+from sbs.runtime.state import StateStore, Stored, new_node
 from sbs.runtime.status import LastUpdate, Status, make_status
 from sbs.runtime.updates import Updates
 
@@ -80,6 +80,7 @@ class Node:
         self._factory = services
         self._save, self._saves = trio.open_memory_channel[ef.Save](MAX_SAVES)
         self._refusal = ""
+        self._starting = trio.CancelScope()
         self._tickets = itertools.count(1)
         self._answers: dict[int, tuple[trio.Event, list[str]]] = {}
 
@@ -110,8 +111,9 @@ class Node:
         node = self.config.node
         self._store = StateStore(node.state_dir)
         stack.callback(self._store.close)
-        slot = node.slot if node.slot is not None else await first_slot(node.listen, node.peer)
-        stored = await trio.to_thread.run_sync(self._store.load, slot)
+        stored = await trio.to_thread.run_sync(self._store.load)
+        if stored is None:
+            stored = new_node(await first_slot(node.listen, node.peer))
         if node.slot is not None:
             stored = attrs.evolve(stored, durable=attrs.evolve(stored.durable, slot=node.slot))
         self._node_id = stored.node_id
@@ -217,9 +219,12 @@ class Node:
                 self._nursery.start_soon(self.links.dial, timeout_s)
             case ef.Save():
                 self._save.send_nowait(effect)
+                self.updates.nudge()  # if the active services changed, they are sent at once
             case ef.StartServices(epoch, via):
-                self._nursery.start_soon(self._start_services, epoch, via)
+                self._starting = trio.CancelScope()
+                self._nursery.start_soon(self._start_services, epoch, via, self._starting)
             case ef.StopServices():
+                self._starting.cancel()
                 self._nursery.start_soon(self._stop_services)
             case ef.FinalUpdate(number):
                 self._final_update(number)
@@ -278,13 +283,14 @@ class Node:
 
     # Effects that take time.
 
-    async def _start_services(self, epoch: Epoch, via: Via) -> None:
+    async def _start_services(self, epoch: Epoch, via: Via, scope: trio.CancelScope) -> None:
         """R7, R32: after a takeover those that were active before, else those enabled."""
-        await self.updates.follower.settle()
-        wanted = self.model.durable.active
-        names = wanted if via.takeover and wanted is not None else self.services.enabled
-        active = await self.services.start(names, epoch)
-        await self.post(ev.ServicesStarted(active))
+        with scope:  # a stop that comes meanwhile must have the last word
+            await self.updates.follower.settle()
+            wanted = self.model.durable.active
+            names = wanted if via.takeover and wanted is not None else self.services.enabled
+            active = await self.services.start(names, epoch)
+            await self.post(ev.ServicesStarted(active))
 
     async def _stop_services(self) -> None:
         await self.services.stop()
@@ -307,7 +313,6 @@ class Node:
             active = tuple(name for name, state in states.items() if state.active)
             if active != self.model.durable.active:
                 await self.post(ev.ActiveChanged(active))
-                self.updates.nudge()
 
     async def _run_saves(self) -> None:
         async for save in self._saves:

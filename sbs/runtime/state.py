@@ -47,6 +47,15 @@ class Stored:
     folders: tuple[FolderSpec, ...] = ()
 
 
+def new_node(slot: int) -> Stored:
+    """The state of a node that never ran; its identity is random.
+
+    Args:
+        slot: 0 or 1, see :class:`~sbs.core.epoch.Epoch`.
+    """
+    return Stored(node_id=secrets.token_hex(16), durable=Durable(slot=slot, epoch=NO_EPOCH))
+
+
 class StateStore:
     """The state directory of one node, locked while this object lives.
 
@@ -79,11 +88,11 @@ class StateStore:
         """Let go of the directory."""
         os.close(self._lock_fd)
 
-    def load(self, slot: int) -> Stored:
-        """Read the state, or make that of a new node.
+    def load(self) -> Stored | None:
+        """Read the state.
 
-        Args:
-            slot: of a new node, 0 or 1.
+        Returns:
+            it, or ``None`` if this node never ran: see :func:`new_node`.
 
         Raises:
             StateError: the file is damaged (it was set aside) or cannot be read.
@@ -92,8 +101,7 @@ class StateStore:
             with open(self.path, "rb") as file:
                 raw = file.read(MAX_STATE_BYTES + 1)
         except FileNotFoundError:
-            durable = Durable(slot=slot, epoch=NO_EPOCH)
-            return Stored(node_id=secrets.token_hex(16), durable=durable)
+            return None
         except OSError as error:
             raise StateError(f"{self.path}: {error.strerror}") from error
         try:

@@ -56,7 +56,9 @@ class Updates:
         self._index = Index(os.path.join(config.node.state_dir, "index.db"))
         self._target = Target(config.node.state_dir, self._index)
         own = {folder.name: folder.path for folder in config.folders}
-        self.follower = Follower(self._target, own, config.sync.accept_under, self)
+        self.follower = Follower(
+            self._target, own, config.sync.accept_under, config.node.state_dir, self
+        )
         self.learned: tuple[FolderSpec, ...] = ()
         self.last_update: LastUpdate | None = None
         self.problems: tuple[Problem, ...] = ()
@@ -156,8 +158,8 @@ class Updates:
             watcher.close()
 
     def nudge(self) -> None:
-        """The list of active services changed: send it at once (R32)."""
-        if self._leader is not None:
+        """The list of active services may have changed: send it at once (R32)."""
+        if self._leader is not None and self._leader.is_outdated:
             self._leader.nudge()
 
     async def update_now(self) -> str:

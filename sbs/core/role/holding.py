@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from sbs.core.claim import Mode
+from sbs.core.claim import Claim, Mode
 from sbs.core.effects import (
     Alarm,
     Answer,
@@ -120,11 +120,15 @@ def _unfit(model: Model, event: FollowAsked) -> tuple[Effect, ...]:
         return steps.refuse_identity(model, event.connection)
     if modes_clash(mine, theirs):
         return steps.refuse_clash(model, event.connection, theirs)
-    other = model.session is not None and model.peer is not None
-    if other and model.peer is not None and model.peer.node_id != theirs.node_id:
-        text = f"{mine.name} has a secondary already: {model.peer.name}"
-        return (Refuse(event.connection, Code.BUSY, text),)
-    return ()
+    return _intruding(model, event.connection, theirs)
+
+
+def _intruding(model: Model, connection: int, theirs: Claim) -> tuple[Effect, ...]:
+    """A third node: while the session stands, nothing that it says counts."""
+    if model.session is None or model.peer is None or model.peer.node_id == theirs.node_id:
+        return ()
+    text = f"{model.settings.name} has a secondary already: {model.peer.name}"
+    return (Refuse(connection, Code.BUSY, text),)
 
 
 def _replace_session(model: Model, connection: int, now: float) -> Step:
@@ -149,6 +153,8 @@ def peer_met(model: Model, event: PeerMet, now: float) -> Step:
     mine, theirs = model.claim, event.claim
     if same_node(mine, theirs):
         return model, steps.refuse_identity(model, event.connection)
+    if intruding := _intruding(model, event.connection, theirs):
+        return model, intruding
     if modes_clash(mine, theirs) and came_first(mine, theirs):
         return model, steps.refuse_clash(model, event.connection, theirs)
     model, noting = steps.note_peer(model, theirs)

@@ -1,0 +1,1 @@
+"""``sbs demo``: a real pair on loopback that replicates, loses its primary, and takes over."""

@@ -40,7 +40,10 @@ from sbs.core.role.steps import Step
 
 def start(model: Model, _event: Started, now: float) -> Step:
     """Look for the peer (R1)."""
-    return steps.probe(model, now, "started; looking for the peer")
+    # A generation may have become durable before the epoch that made it.
+    model, saving = steps.save(model, epoch=max(model.durable.epoch, model.primacy))
+    model, probing = steps.probe(model, now, "started; looking for the peer")
+    return model, (*saving, *probing)
 
 
 def probing_time(model: Model, _event: TimePassed, now: float) -> Step:
@@ -113,6 +116,8 @@ def waiting_dial_failed(model: Model, _event: DialFailed, now: float) -> Step:
 def secondary_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
     """Refused by a host whose services die with SBS: the primary is gone, take over at once."""
     model = attrs.evolve(model, dialling=False)
+    if model.session is not None:  # of a dial from before
+        return model, ()
     if event.refused and model.peer is not None and model.peer.services_die:
         return _primary_lost(model, now, Via.REFUSED)
     return attrs.evolve(model, dial_at=now + _pause(model)), ()

@@ -79,8 +79,7 @@ def _peace(pair: SimPair, trouble: Trouble) -> None:
     for node in pair.nodes:
         node.thaw()
         node.start()
-    pair.run(0.0)
-    for node in pair.nodes:
-        pair.clock.after(3.0, node.start)  # one that was just ending
+        for second in range(1, 16):
+            pair.clock.after(second, node.start)  # one that was just ending
     pair.run(trouble.settle_s)
     pair.promises.settled()

@@ -77,7 +77,7 @@ class SimNode:
         self.model = Model(settings=settings, durable=self.disk.durable)
         self.random = random
         self.speeds = speeds
-        self._postponed: list[ev.Event] = []
+        self._postponed: list[Callable[[], None]] = []
         self._starting: Epoch | None = None
         self._saving: deque[ef.Save] = deque()
         self._open: dict[int, Connection] = {}
@@ -117,8 +117,8 @@ class SimNode:
         """Let a frozen SBS go on."""
         self.frozen = False
         postponed, self._postponed = self._postponed, []
-        for event in postponed:
-            self.post(event)
+        for action in postponed:
+            action()
 
     def write(self) -> None:
         """The application changes a file, if it runs here."""
@@ -137,7 +137,7 @@ class SimNode:
         if not self.running:
             return
         if self.frozen:
-            self._postponed.append(event)
+            self._postponed.append(lambda: self.post(event))
             return
         now = self.pair.clock.now
         before = self.model
@@ -314,9 +314,17 @@ class SimNode:
     def send(self, number: int, arrive: Callable[[], None]) -> bool:
         """Run ``arrive`` at the peer; False if the connection is gone."""
         connection = self._open.get(number)
+        peer = self.pair.peer(self)
         if connection is not None:
-            connection.send(self.side, arrive)
+            connection.send(self.side, lambda: peer.awake(arrive))
         return connection is not None
+
+    def awake(self, action: Callable[[], None]) -> None:
+        """Do it now, or when the node is no longer frozen, in the order of asking."""
+        if self.frozen:
+            self._postponed.append(action)
+        else:
+            action()
 
     def hear(self, number: int, event: ev.Event) -> None:
         """A message arrived."""

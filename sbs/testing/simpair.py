@@ -114,29 +114,36 @@ class SimPair:
         peer = self.peer(node)
         connection = Connection(next(self._connections), self.network, self.clock)
         claim = node.claim
+        life = node.life
         ended = [False]
+
+        def lost() -> None:
+            peer.awake(lambda: peer.lost(connection))
 
         def fail(*, refused: bool) -> None:
             if not ended[0]:
                 ended[0] = True
-                connection.close(node.side, lambda: peer.lost(connection))
-                node.post(ev.DialFailed(refused))
+                connection.close(node.side, lost)
+                if node.life == life:
+                    node.post(ev.DialFailed(refused))
 
         def knock() -> None:
             if not peer.running:
                 self.network.send(
-                    peer.side, lambda: node.later(0, lambda: fail(refused=True)), dial=True
+                    peer.side, lambda: node.awake(lambda: fail(refused=True)), dial=True
                 )
             elif peer.frozen:
                 self.clock.after(0.01, knock)
             elif connection.open[node.side]:
                 answer = peer.claim
                 peer.opened(connection)
-                connection.send(peer.side, lambda: node.later(0, lambda: arrived(answer)))
+                connection.send(peer.side, lambda: node.awake(lambda: arrived(answer)))
                 peer.post(ev.PeerMet(connection=connection.number, claim=claim, dialled=False))
 
         def arrived(answer: Claim) -> None:
-            if not ended[0]:
+            if node.life != life:  # its kernel knows nothing of it any more
+                fail(refused=False)
+            elif not ended[0]:
                 ended[0] = True
                 node.opened(connection)
                 node.post(ev.PeerMet(connection=connection.number, claim=answer, dialled=True))
@@ -147,4 +154,4 @@ class SimPair:
     def hang_up(self, node: SimNode, connection: Connection) -> None:
         """Close ``node``'s side of a connection."""
         peer = self.peer(node)
-        connection.close(node.side, lambda: peer.lost(connection))
+        connection.close(node.side, lambda: peer.awake(lambda: peer.lost(connection)))

@@ -54,6 +54,15 @@ def drain(sock: socket.socket) -> bytes:
     return bytes(said)
 
 
+def trickle(sock: socket.socket, data: bytes, for_s: float) -> None:
+    """Send ``data`` again and again, one byte at a time."""
+    give_up_at = time.monotonic() + for_s
+    while time.monotonic() < give_up_at:
+        for byte in data:
+            sock.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+
 @contextmanager
 def unimpressed(pair: Pair, node: Node) -> Iterator[None]:
     """Roles, epoch, session and memory of a pair are after the block as before."""
@@ -117,12 +126,8 @@ def test_a_slow_caller_is_cut_off(pair: Pair) -> None:
     pair.start()
     node = pair.alpha
     with unimpressed(pair, node), calling(node) as sock:
-        began_at = time.monotonic()
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            while time.monotonic() < began_at + 20:
-                for byte in HELLO[: len(HELLO) - 1]:
-                    sock.sendall(bytes([byte]))
-                    time.sleep(0.05)
+            trickle(sock, HELLO[:-1], for_s=20.0)
         node.wait_logged("no complete hello within 5 s")
 
 

@@ -151,7 +151,9 @@ def test_one_only_mode_alone_is_warned_of(pair: Pair, name: str, mode: str) -> N
         assert f"{name} is {mode}" in text
 
 
-@pytest.mark.parametrize(("mode", "role"), [("primary-only", "primary"), ("backup-only", "waiting")])
+@pytest.mark.parametrize(
+    ("mode", "role"), [("primary-only", "primary"), ("backup-only", "waiting")]
+)
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_same_only_mode_twice_is_refused(pair: Pair, mode: str, role: str, first: int) -> None:
     """R6: the node that runs stays, with an alarm; the later one refuses to start."""

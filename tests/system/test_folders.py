@@ -1,0 +1,134 @@
+"""Which files reach the secondary, where, and with what time stamp."""
+
+from __future__ import annotations
+
+import os
+
+from tests.system.nodes import Node, Pair, wait_until
+
+LEARNED = "/proc/self/cwd/learned"
+"""One path, two places: on one machine each node finds its own directory behind it."""
+
+
+def pass_through(source: Node, copy: Node, name: str) -> None:
+    """Wait until an update that begins now is on the copy."""
+    (source.folder / name).write_text(name)
+    copy.wait_file(name, name.encode())
+
+
+def test_deleted_files_stay_by_default(pair: Pair) -> None:
+    """R22: every file is duplicated; what only the secondary has is left alone."""
+    (pair.beta.folder / "own").write_text("of beta")
+    (pair.alpha.folder / "gone").write_text("soon")
+    alpha, beta = pair.start()
+    beta.wait_file("gone", b"soon")
+    (alpha.folder / "gone").unlink()
+    pass_through(alpha, beta, "next")
+    assert (beta.folder / "gone").read_text() == "soon"
+    assert (beta.folder / "own").read_text() == "of beta"
+
+
+def test_strict_delete(pair: Pair) -> None:
+    """R21, R22: what the primary does not have goes, except what a filter excludes."""
+    pair.configure({"sync": {"strict_delete": True}})
+    for node in pair.nodes:
+        node.tables["folders"][0]["filters"] = ["- *.local"]
+        node.configure({})
+    (pair.beta.folder / "own").write_text("of beta")
+    (pair.beta.folder / "kept.local").write_text("of beta")
+    (pair.alpha.folder / "not-sent.local").write_text("of alpha")
+    (pair.alpha.folder / "directory").mkdir()
+    (pair.alpha.folder / "directory" / "gone").write_text("soon")
+    alpha, beta = pair.start()
+    beta.wait_file("directory/gone", b"soon")
+    wait_until(lambda: not (beta.folder / "own").exists(), "what only beta had is gone")
+    (alpha.folder / "directory" / "gone").unlink()
+    (alpha.folder / "directory").rmdir()
+    wait_until(lambda: not (beta.folder / "directory").exists(), "the directory is gone")
+    assert sorted(os.listdir(beta.folder)) == ["kept.local"]
+    assert (beta.folder / "kept.local").read_text() == "of beta"
+
+
+def test_preserve_mtime(pair: Pair) -> None:
+    """R23: the copy bears the source's time stamp, to the nanosecond."""
+    pair.configure({"sync": {"preserve_mtime": True}})
+    source = pair.alpha.folder / "file"
+    source.write_text("old")
+    os.utime(source, ns=(1, 1_000_000_000_123_456_789))
+    alpha, beta = pair.start()
+    beta.wait_file("file", b"old")
+    assert (beta.folder / "file").stat().st_mtime_ns == 1_000_000_000_123_456_789
+    os.utime(source, ns=(1, 1_100_000_000_000_000_001))
+    pass_through(alpha, beta, "next")
+    assert (beta.folder / "file").stat().st_mtime_ns == 1_100_000_000_000_000_001
+
+
+def test_time_of_the_copy(pair: Pair) -> None:
+    """R23: by default the copy bears the time at which it was made."""
+    source = pair.alpha.folder / "file"
+    source.write_text("old")
+    os.utime(source, ns=(1, 1))
+    before = pair.beta.folder.stat().st_mtime
+    _, beta = pair.start()
+    beta.wait_file("file", b"old")
+    assert (beta.folder / "file").stat().st_mtime >= before
+
+
+def learning(pair: Pair, *accept_under: str) -> None:
+    """Alpha names a folder that beta has to learn."""
+    folder = {"name": "learned", "path": LEARNED, "filters": ["- *.tmp"]}
+    pair.alpha.configure({"folders": [folder]})
+    pair.beta.configure({"folders": [], "sync": {"accept_under": list(accept_under)}})
+    for node in pair.nodes:
+        node.folder = node.directory / "learned"
+    pair.alpha.folder.mkdir()
+
+
+def test_a_learned_folder_is_used_after_a_takeover(pair: Pair) -> None:
+    """R24: with its settings, also after a restart of the node that learned it."""
+    learning(pair, "/proc/self/cwd")
+    alpha, beta = pair.start()
+    pass_through(alpha, beta, "from-alpha")
+    alpha.kill()
+    beta.wait_role("primary")
+    alpha.start()
+    pair.wait_settled(beta, alpha)
+    (beta.folder / "excluded.tmp").write_text("not sent")
+    pass_through(beta, alpha, "from-beta")
+    for node in (alpha, beta):
+        node.kill()
+    beta.start()
+    beta.wait_role("primary")
+    alpha.start()
+    pair.wait_settled(beta, alpha)
+    pass_through(beta, alpha, "after-the-restart")
+    assert not (alpha.folder / "excluded.tmp").exists()
+
+
+def test_a_folder_that_is_not_accepted(pair: Pair) -> None:
+    """R24: the secondary takes nothing, both nodes say what to do, and nobody takes over."""
+    elsewhere = pair.beta.directory / "elsewhere"
+    elsewhere.mkdir()
+    learning(pair, str(elsewhere))
+    alpha, beta = pair.alpha, pair.beta
+    (alpha.folder / "file").write_text("not for beta")
+    alpha.start()
+    alpha.wait_role("primary")
+    beta.start()
+    beta.wait_role("secondary")
+    for node in pair.nodes:
+        text = node.wait_alarm("update-failed")
+        assert "learned" in text
+        assert "sync.accept_under" in text
+    assert not beta.folder.exists()
+    assert alpha.command("sync").returncode == 1
+    alpha.kill()
+    beta.wait_role("waiting")
+    assert "not taking over" in beta.wait_alarm("no-generation")
+    assert not beta.serves
+    beta.stop()
+    beta.configure({"sync": {"accept_under": ["/proc/self/cwd"]}})
+    pair.start()
+    beta.wait_file("file", b"not for beta")
+    for node in pair.nodes:
+        node.wait_no_alarm()

@@ -7,40 +7,19 @@ line of JSON ``{"command": ..., ...}``; one line comes back, ``{"ok": true, "res
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import trio
 
-from sbs.errors import NotRunningError, RefusedError, SbsError, StateError
+from sbs.errors import StateError
+from sbs.runtime import client
+from sbs.runtime.client import ASK_TIMEOUT_S, MAX_LINE_BYTES, SOCKET_NAME, reachable
 
-SOCKET_NAME: Final = "control.sock"
-
-MAX_LINE_BYTES: Final = 4 * 1024 * 1024
-"""Longest request or answer: a status with all its alarms and problems is far smaller."""
-
-MAX_SOCKET_PATH: Final = 107
-"""Longest path of a Unix socket on Linux, without its final NUL."""
-
-ASK_TIMEOUT_S: Final = 10.0
-"""How long a node may take to answer a request that needs no work."""
-
-
-@contextmanager
-def reachable(path: str) -> Iterator[str]:
-    """A name for the socket ``path`` that is short enough to connect or bind to."""
-    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
-        yield path
-        return
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/dev/fd/{directory}/{os.path.basename(path)}"
-    finally:
-        os.close(directory)
+__all__ = ["ask", "bind", "read_line", "remove", "write_line"]
 
 
 async def bind(state_dir: str) -> trio.SocketListener:
@@ -95,37 +74,6 @@ async def write_line(stream: trio.abc.Stream, value: Any) -> None:
 async def ask(
     state_dir: str, command: str, *, timeout_s: float = ASK_TIMEOUT_S, **arguments: Any
 ) -> Any:
-    """Send a command to the node that runs with ``state_dir``.
-
-    Args:
-        state_dir: of the node.
-        command: see :mod:`sbs.runtime.requests`.
-        timeout_s: how long to wait for the answer; ``math.inf`` for commands that take time.
-        arguments: of the command.
-
-    Returns:
-        the command's result.
-
-    Raises:
-        NotRunningError: no node runs there, or it does not answer.
-        RefusedError: the node refuses.
-        SbsError: the command failed.
-    """
-    path = os.path.join(state_dir, SOCKET_NAME)
-    try:
-        with trio.fail_after(timeout_s), reachable(path) as name:
-            async with await trio.open_unix_socket(name) as stream:
-                await write_line(stream, {"command": command, **arguments})
-                answer = await read_line(stream)
-    except trio.TooSlowError as error:
-        raise NotRunningError(f"the node at {path} did not answer in {timeout_s:g} s") from error
-    except PermissionError as error:
-        raise NotRunningError(f"{path}: not permitted; run this as the node's account") from error
-    except (OSError, trio.BrokenResourceError) as error:
-        raise NotRunningError(f"no node is running with state_dir {state_dir}") from error
-    if answer is None:
-        raise NotRunningError(f"the node at {path} ended before it answered")
-    if answer["ok"]:
-        return answer["result"]
-    kind = RefusedError if answer["exit_code"] == RefusedError.exit_code else SbsError
-    raise kind(answer["error"])
+    """As :func:`sbs.runtime.client.ask`, from a trio task."""
+    asking = functools.partial(client.ask, state_dir, command, timeout_s=timeout_s, **arguments)
+    return await trio.to_thread.run_sync(asking, abandon_on_cancel=True)

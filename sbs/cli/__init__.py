@@ -1,0 +1,98 @@
+"""The command line: parse, build, run, and turn errors into exit codes (``docs/cli.md``).
+
+A command's module is imported when the command is used: the others do not cost it time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import click
+
+from sbs import __version__
+from sbs.cli.help import VerbatimGroup
+from sbs.cli.text import plain
+from sbs.errors import ConfigError, NotRunningError, SbsError
+
+COMMANDS: Final = {
+    "run": "sbs.cli.run:run",
+    "stop": "sbs.cli.acting:stop",
+    "switchover": "sbs.cli.acting:switchover",
+    "sync": "sbs.cli.acting:sync",
+    "unit": "sbs.cli.acting:unit",
+    "status": "sbs.cli.status:status",
+}
+"""Each command and where it is defined, in the order of the help."""
+
+
+class Commands(VerbatimGroup):
+    """Imports commands on demand, and reports errors of SBS without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names, in the order of :data:`COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import one command."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{place} is a {type(command).__name__}, not a command")
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an :class:`SbsError` ends it with its exit code."""
+        try:
+            return super().invoke(ctx)
+        except SbsError as error:
+            report(error)
+            ctx.exit(error.exit_code)
+
+
+def report(error: SbsError) -> None:
+    """Write an error to standard error: what it is, and what to do about it."""
+    first, *rest = str(error).splitlines() or [type(error).__name__]
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {plain(first)}", err=True)
+    for line in rest:
+        click.echo(f"       {plain(line)}", err=True)
+    match error:
+        case NotRunningError():
+            click.echo("       Start a node with: sbs run -c FILE", err=True)
+        case ConfigError():
+            click.echo("       Every key and what it allows: docs/configuration.md", err=True)
+        case _:
+            return
+
+
+_EPILOG: Final = """\
+Exit codes:
+  0   done
+  1   it failed
+  2   wrong usage
+  3   no node is running, or it cannot be reached
+  4   refused by a rule
+  78  the configuration is wrong
+
+Example:
+  sbs run -c alpha.toml        on one machine
+  sbs run -c beta.toml         on the other
+  sbs status -c alpha.toml"""
+
+
+@click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", message="sbs %(version)s")
+def main() -> None:
+    """SBS keeps a second server ready to replace the first.
+
+    A pair of nodes: the primary runs your services and sends its folders to the secondary, which
+    takes over when the primary is gone. Each command reads the node's configuration: -c FILE, or
+    the environment variable SBS_CONFIG, or /etc/sbs/sbs.toml.
+    """

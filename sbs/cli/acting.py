@@ -1,0 +1,94 @@
+"""Commands that make a running node do something."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from sbs.cli.help import VerbatimCommand, VerbatimGroup
+from sbs.cli.options import config_option, find_state_dir, load_config
+from sbs.cli.text import plain
+from sbs.runtime import client
+
+
+def _ask(config_path: str, command: str, **arguments: Any) -> Any:
+    try:
+        return client.ask(find_state_dir(config_path), command, timeout_s=math.inf, **arguments)
+    except client.NoNodeError:
+        load_config(config_path)  # a wrong file may be why, and is then the better answer
+        raise
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs stop -c alpha.toml")
+@config_option
+def stop(config_path: str) -> None:
+    """Stop the running node, in order.
+
+    A primary stops its services, sends a last update and hands its role to the secondary; so
+    this is also how the two swap roles. Returns when the node has ended.
+    """
+    try:
+        client.stop(find_state_dir(config_path))
+    except client.NoNodeError:
+        load_config(config_path)
+        raise
+    click.echo("stopped")
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs switchover -c alpha.toml")
+@config_option
+def switchover(config_path: str) -> None:
+    """Exchange the roles of the two nodes; run it on the primary.
+
+    The primary stops its services, sends a last update, and the secondary takes over with all of
+    the data; the old primary stays as its secondary. Returns when that is done. Refused (exit
+    code 4) while the nodes are not in step.
+    """
+    _ask(config_path, "switchover")
+    click.echo("the roles are exchanged")
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs sync -c alpha.toml")
+@config_option
+def sync(config_path: str) -> None:
+    """Run one update now, without waiting for the period; run it on the primary.
+
+    Returns when the secondary holds the update durably.
+    """
+    update = _ask(config_path, "sync")
+    if update is None:
+        click.echo("the secondary has everything")
+    else:
+        click.echo(
+            f"the secondary has everything; the last update: {update['files']} files, "
+            f"{update['bytes']} bytes, {update['duration_s']:.3f} s"
+        )
+
+
+@click.group(cls=VerbatimGroup, epilog="Example:\n  sbs unit stop printer-1 -c alpha.toml")
+def unit() -> None:
+    """Start or stop one service on the primary.
+
+    The services that are active on the primary are those that a takeover starts: one stopped
+    here stays stopped on the other node, too.
+    """
+
+
+@unit.command("start")
+@click.argument("name")
+@config_option
+def unit_start(name: str, config_path: str) -> None:
+    """Start the service NAME; a takeover starts it, too."""
+    _ask(config_path, "unit-start", name=name)
+    click.echo(f"{plain(name)} is started")
+
+
+@unit.command("stop")
+@click.argument("name")
+@config_option
+def unit_stop(name: str, config_path: str) -> None:
+    """Stop the service NAME; a takeover does not start it."""
+    _ask(config_path, "unit-stop", name=name)
+    click.echo(f"{plain(name)} is stopped")

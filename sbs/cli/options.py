@@ -1,0 +1,56 @@
+"""What the commands share: the option ``-c``, and the way to the running node."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from sbs.config import Config
+
+DEFAULT_CONFIG: Final = "/etc/sbs/sbs.toml"
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "config_path",
+    metavar="FILE",
+    envvar="SBS_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    show_envvar=True,
+    help="The node's configuration.",
+)
+
+
+def load_config(path: str) -> Config:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: it is wrong or cannot be read.
+    """
+    from sbs.config import load  # noqa: PLC0415 - slow, and a running node is found without
+
+    return load(path)
+
+
+def find_state_dir(path: str) -> str:
+    """Where the node of a configuration file keeps its state.
+
+    Only this key is looked at: a node that runs shall be found although its file has been broken
+    since, and quickly.
+
+    Raises:
+        ConfigError: the file cannot be read, or does not tell.
+    """
+    try:
+        with open(path, "rb") as file:
+            state_dir = tomllib.load(file)["node"]["state_dir"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        state_dir = None
+    if not isinstance(state_dir, str) or not state_dir or "\0" in state_dir:
+        return load_config(path).node.state_dir  # the default, or an error that says it all
+    return os.path.join(os.path.dirname(os.path.abspath(path)), state_dir)

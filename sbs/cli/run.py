@@ -1,0 +1,34 @@
+"""``sbs run``."""
+
+from __future__ import annotations
+
+import click
+
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.logs import LEVELS, log_to_stderr
+from sbs.cli.options import config_option, load_config
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs run -c alpha.toml --log-level debug")
+@config_option
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    show_default=True,
+    help="The least important events to log.",
+)
+def run(config_path: str, log_level: str) -> None:
+    """Run a node in the foreground.
+
+    SIGTERM, SIGINT (Ctrl-C) and "sbs stop" end it in order: a primary stops its services, sends a
+    last update and hands its role to the secondary. A second signal ends it at once; the peer
+    then takes over as after a crash. The log goes to standard error.
+    """
+    config = load_config(config_path)
+    log_to_stderr(log_level)
+    import trio  # noqa: PLC0415 - slow: sbs -h does not need it
+
+    from sbs.runtime.running import run_node  # noqa: PLC0415 - likewise
+
+    trio.run(run_node, config)

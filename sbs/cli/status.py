@@ -1,0 +1,136 @@
+"""``sbs status``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import click
+
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.options import config_option, find_state_dir, load_config
+from sbs.cli.text import plain
+from sbs.errors import NotRunningError
+from sbs.runtime import client
+
+WATCH_INTERVAL_S: Final = 1.0
+"""Between two looks of ``--watch``: a person sees no more."""
+
+_COLOURS: Final = {"primary": "green", "secondary": "cyan", "stopped": "red", "fenced": "red"}
+
+Status = Mapping[str, Any]
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs status -c alpha.toml --json")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+def status(config_path: str, as_json: bool, watch: bool) -> None:
+    """Show the node's role, its peer, services, last update and alarms.
+
+    Exit code 3 if no node is running; its role is then "stopped".
+    """
+    show = _show_json if as_json else _show_text
+    found = read_status(config_path)
+    if watch:
+        try:
+            while True:
+                if sys.stdout.isatty() and not as_json:
+                    click.clear()
+                show(found)
+                time.sleep(WATCH_INTERVAL_S)
+                found = read_status(config_path)
+        except KeyboardInterrupt:
+            return
+    show(found)
+    if found["role"] == "stopped":
+        raise SystemExit(NotRunningError.exit_code)
+
+
+def read_status(config_path: str) -> Status:
+    """The status of the node of a configuration file, also of one that does not run.
+
+    Raises:
+        ConfigError: no node runs, and the file is wrong.
+        NotRunningError: a node runs, but does not answer.
+    """
+    try:
+        answer: Status = client.ask(find_state_dir(config_path), "status")
+    except (client.NoNodeError, client.EndedError):
+        return _stopped(config_path)
+    return answer
+
+
+def _stopped(config_path: str) -> Status:
+    """The form of :class:`sbs.runtime.status.Status`, as far as it is known without a node."""
+    node = load_config(config_path).node
+    from sbs.runtime.status import SCHEMA  # noqa: PLC0415 - slow, and rarely needed
+
+    nothing = ("state", "epoch", "epoch_token", "generation", "peer", "in_step", "last_update")
+    return {
+        "schema": SCHEMA,
+        "name": node.name,
+        "role": "stopped",
+        "mode": node.mode.value,
+        **dict.fromkeys(nothing),
+        "services": {"active": [], "wanted": []},
+        "paused": False,
+        "alarms": [],
+        "problems": [],
+        **dict.fromkeys(("listen", "node_id", "pid", "version")),
+    }
+
+
+def _show_json(found: Status) -> None:
+    click.echo(json.dumps(found))
+
+
+def _show_text(found: Status) -> None:
+    role = str(found["role"])
+    click.echo(click.style(role.upper(), fg=_COLOURS.get(role, "yellow"), bold=True))
+    for label, value in _rows(found):
+        click.echo(f"  {label:<12}{plain(value)}")
+    for alarm in found["alarms"]:
+        text = f"{_moment(alarm['since'])}  {alarm['code']}: {alarm['text']}"
+        click.echo(f"  {click.style('alarm', fg='red', bold=True):<12}{plain(text)}")
+    for problem in found["problems"]:
+        click.echo(f"  {'problem':<12}{plain(problem)}")
+
+
+def _rows(found: Status) -> Iterator[tuple[str, str]]:
+    yield "node", f"{found['name']} ({found['mode']})"
+    if found["role"] == "stopped":
+        yield "", "no node is running; start it with: sbs run"
+        return
+    yield "state", f"{found['state']}, serves {found['listen']}, process {found['pid']}"
+    yield "epoch", f"{found['epoch']} (SBS_EPOCH {found['epoch_token']})"
+    in_step = ", in step" if found["in_step"] else ""
+    yield "generation", f"{found['generation']}{in_step}"
+    peer = found["peer"]
+    if peer is None:
+        yield "peer", "not met since the start"
+    else:
+        connected = f"{peer['role']}, connected" if peer["connected"] else "not connected"
+        yield "peer", f"{peer['name']} at {peer['address']}: {connected}"
+    services = found["services"]
+    yield "services", ", ".join(services["active"]) or "none active"
+    if sorted(services["wanted"]) != sorted(services["active"]):
+        yield "", f"a takeover starts: {', '.join(services['wanted']) or 'none'}"
+    update = found["last_update"]
+    if update is None:
+        yield "last update", "none yet"
+    else:
+        yield (
+            "last update",
+            f"{_moment(update['at'])}, {update['files']} files, {update['bytes']} bytes, "
+            f"{update['duration_s']:.3f} s",
+        )
+    if found["paused"]:
+        yield "paused", "yes"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))

@@ -1,0 +1,68 @@
+"""A node as a process: it runs until a signal or a command ends it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import AsyncIterator
+
+import trio
+
+from sbs.config import Config
+from sbs.errors import SbsError
+from sbs.runtime.node import Node
+
+_log = logging.getLogger(__name__)
+
+
+async def run_node(config: Config) -> None:
+    """Run a node until it ends; must be called in the main thread, for it takes signals.
+
+    The first SIGTERM or SIGINT ends it in order: a primary hands its role over (R8). A second
+    one, or one that comes before the node serves, ends it at once; its services are stopped and
+    its control socket is removed then, too, and the peer takes over as after a crash.
+
+    Args:
+        config: as :func:`sbs.config.load` makes it.
+
+    Raises:
+        SbsError: as :meth:`sbs.runtime.node.Node.run`, never in an exception group.
+    """
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            await _run(Node(config), signals)
+    except BaseExceptionGroup as group:
+        raise _only_error(group) from group
+
+
+async def _run(node: Node, signals: AsyncIterator[int]) -> None:
+    serving = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_obey, signals, node, serving, nursery.cancel_scope)
+        async with trio.open_nursery() as life:
+            await life.start(node.run)
+            serving.set()
+        nursery.cancel_scope.cancel()
+
+
+async def _obey(
+    signals: AsyncIterator[int], node: Node, serving: trio.Event, scope: trio.CancelScope
+) -> None:
+    name = signal.Signals(await anext(signals)).name
+    if serving.is_set():
+        _log.info("%s: stopping in order; a second signal ends at once", name)
+        await node.stop()
+        name = signal.Signals(await anext(signals)).name
+    _log.warning("%s: ending at once", name)
+    scope.cancel()
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of SBS if the group holds no other; else the group."""
+    ours, others = group.split(SbsError)
+    if ours is None or others is not None:
+        return group
+    first: BaseException = ours
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -141,10 +141,10 @@ class Save:
 
 @attrs.frozen
 class StartServices:
-    """Finish what the last generation left to apply, then start the services; answer."""
+    """Finish what the last generation left to apply, then start these services; answer."""
 
     epoch: Epoch
-    via: Via
+    names: tuple[str, ...]
 
 
 @attrs.frozen

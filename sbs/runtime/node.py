@@ -22,7 +22,6 @@ from sbs.config import Config
 from sbs.core import effects as ef
 from sbs.core import events as ev
 from sbs.core.claim import Role
-from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.messages import PROTOCOL_VERSION, Follow, Hello, Refused, Released, Taken, Welcome
 from sbs.core.role import Model, Settings, State
@@ -163,6 +162,7 @@ class Node:
             mode=node.mode,
             priority=node.priority,
             services_die=self.services.die_with_node,
+            enabled=self.services.enabled,
             heartbeat_interval_s=failover.heartbeat_interval_s,
             down_interval_s=failover.down_interval_s,
             probe_timeout_s=failover.probe_timeout_s,
@@ -220,9 +220,9 @@ class Node:
             case ef.Save():
                 self._save.send_nowait(effect)
                 self.updates.nudge()  # if the active services changed, they are sent at once
-            case ef.StartServices(epoch, via):
+            case ef.StartServices(epoch, names):
                 self._starting = trio.CancelScope()
-                self._nursery.start_soon(self._start_services, epoch, via, self._starting)
+                self._nursery.start_soon(self._start_services, epoch, names, self._starting)
             case ef.StopServices():
                 self._starting.cancel()
                 self._nursery.start_soon(self._stop_services)
@@ -283,14 +283,12 @@ class Node:
 
     # Effects that take time.
 
-    async def _start_services(self, epoch: Epoch, via: Via, scope: trio.CancelScope) -> None:
-        """R7, R32: after a takeover those that were active before, else those enabled."""
+    async def _start_services(
+        self, epoch: Epoch, names: tuple[str, ...], scope: trio.CancelScope
+    ) -> None:
         with scope:  # a stop that comes meanwhile must have the last word
             await self.updates.follower.settle()
-            wanted = self.model.durable.active
-            names = wanted if via.takeover and wanted is not None else self.services.enabled
-            active = await self.services.start(names, epoch)
-            await self.post(ev.ServicesStarted(active))
+            await self.post(ev.ServicesStarted(await self.services.start(names, epoch)))
 
     async def _stop_services(self) -> None:
         await self.services.stop()

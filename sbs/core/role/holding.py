@@ -58,7 +58,7 @@ def claim_saved(model: Model, event: Saved, now: float) -> Step:
         ClearAlarm(Alarm.NO_PRIMARY),
         ClearAlarm(Alarm.NO_GENERATION),
         *waiting,
-        StartServices(model.primacy, via),
+        StartServices(model.primacy, model.durable.active or ()),
     )
 
 

@@ -83,6 +83,7 @@ class Settings:
         mode: which roles it is meant for.
         priority: greater is preferred.
         services_die: the services cannot outlive SBS (B31).
+        enabled: services that start when the node becomes primary without a takeover.
         heartbeat_interval_s: how often to look for a missing peer, at most.
         down_interval_s: silence that means the peer is gone.
         probe_timeout_s: how long a start waits for the peer's answer.
@@ -95,6 +96,7 @@ class Settings:
     mode: Mode = Mode.SYMMETRIC
     priority: int = 100
     services_die: bool = True
+    enabled: tuple[str, ...] = ()
     heartbeat_interval_s: float = 0.5
     down_interval_s: float = 2.0
     probe_timeout_s: float = 2.0

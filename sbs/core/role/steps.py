@@ -88,11 +88,19 @@ def claim(
     session: int | None = None,
     relieves: int | None = None,
 ) -> Step:
-    """Begin a primacy: its number must be durable before anything else happens (B2)."""
+    """Begin a primacy: its number must be durable before anything else happens (B2).
+
+    After a takeover the services that were active before start, else those enabled (R7, R32).
+    """
     model, closing = drop_connections(model, but=(session, relieves))
+    active = model.durable.active
+    if active is None or not via.takeover:
+        active = model.settings.enabled
     epoch = model.durable.epoch.next(model.durable.slot)
     history = model.durable.history.append(Generation(epoch, model.durable.history.number))
-    model, saving = save(model, epoch=epoch, history=history, held=True, on_silence=on_silence)
+    model, saving = save(
+        model, epoch=epoch, history=history, held=True, on_silence=on_silence, active=active
+    )
     model = attrs.evolve(
         model,
         state=State.CLAIMING,

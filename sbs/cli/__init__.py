@@ -16,6 +16,7 @@ from sbs.cli.text import plain
 from sbs.errors import ConfigError, NotRunningError, SbsError
 
 COMMANDS: Final = {
+    "demo": "sbs.cli.demo:demo",
     "run": "sbs.cli.run:run",
     "stop": "sbs.cli.acting:stop",
     "switchover": "sbs.cli.acting:switchover",

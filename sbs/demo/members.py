@@ -27,7 +27,7 @@ MAX_PICKS: Final = 1000
 """Ports tried; so many in use are no coincidence."""
 
 MAX_LOG_LINES: Final = 1000
-"""Lines of a node's log held in memory; all are in the file."""
+"""Last lines held of a node's log: several times what a node writes in a demo."""
 
 GONE_BOUND_S: Final = 15.0
 """How long a killed node may take to vanish with its services; milliseconds, if nothing hangs."""
@@ -129,9 +129,9 @@ class Member:
 
     def start(self, nursery: trio.Nursery) -> None:
         """Start the process; it ends with this one, whatever ends this one."""
-        # Not by trio: it starts processes in worker threads, see leash.py.
         reading, writing = os.pipe()
         try:
+            # Not by trio: it starts processes in worker threads, see leash.py.
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", _LEASH, str(os.getpid())),
@@ -148,20 +148,20 @@ class Member:
         finally:
             os.close(writing)
         self.gone = trio.Event()
-        nursery.start_soon(self._read, reading, self._process, self.gone)
-
-    async def _read(self, reading: int, process: subprocess.Popen[bytes], gone: trio.Event) -> None:
-        """Take in the log; it ends when the last process that could write to it has ended."""
         self._reading = trio.CancelScope(shield=True)
+        nursery.start_soon(self._read, reading)
+
+    async def _read(self, reading: int) -> None:
+        """Take in the log; it ends when the last process that could write to it has ended."""
         rest = b""
-        with self._reading, open(self._log, "ab", buffering=0) as log:
+        with self._reading:
             async with trio.lowlevel.FdStream(reading) as stream:
                 async for data in stream:
-                    log.write(data)
                     *lines, rest = (rest + data).split(b"\n")
                     self.lines += [line.decode(errors="replace") for line in lines]
-            process.wait()
-            gone.set()
+            if self._process is not None:
+                self._process.wait()
+            self.gone.set()
 
     @property
     def exit_code(self) -> int | None:
@@ -181,6 +181,11 @@ class Member:
             return ""
         self._reading.cancel()
         return f"something of {self.name} still runs {GONE_BOUND_S:g} s after it was killed"
+
+    def save_log(self) -> None:
+        """Write the lines held to a file beside the configuration."""
+        text = "".join(f"{line}\n" for line in self.lines)
+        Path(self._log).write_text(text, encoding="utf-8")
 
     async def status(self) -> dict[str, Any]:
         """What ``sbs status --json`` shows.

@@ -87,6 +87,8 @@ class _Demo:
         finally:
             if keep:
                 self._kept = base
+                for member in self._members:
+                    member.save_log()
             else:
                 shutil.rmtree(base)
 

@@ -135,8 +135,9 @@ async def open_stage(
         try:
             yield stage
         finally:
+            stuck: list[str] = []
             with trio.CancelScope(shield=True):
-                stuck = [text for member in members if (text := await member.end())]
+                stuck += [text for member in members if (text := await member.end())]
             nursery.cancel_scope.cancel()
             if stuck:
                 raise DemoError("; ".join(stuck))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from sbs.core import events as ev
+from sbs.testing.simclock import Faults
 from sbs.testing.simpair import SimPair
 
 
@@ -76,6 +77,7 @@ def run_trouble(pair: SimPair, trouble: Trouble) -> None:
 
 def _peace(pair: SimPair, trouble: Trouble) -> None:
     pair.network.heal()
+    pair.network.faults = Faults()  # loss can look like silence at any time
     for node in pair.nodes:
         node.thaw()
         node.start()

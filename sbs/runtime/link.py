@@ -45,7 +45,7 @@ class Link:
         self.scope = trio.CancelScope()
         self.closed_here = False
         self.session = trio.Event()
-        """Set when this node has accepted the peer's Welcome."""
+        """Set when this node has accepted the peer's Welcome and can take its updates."""
         self._connection = Connection(side, hello)
         self._stream = stream
         self._lock = trio.StrictFIFOLock()

@@ -269,7 +269,6 @@ class Node:
                 self.links.attach(link.number, lambda: self.updates.lead(link, epoch))
             case ef.TakeUpdates(number, epoch, history):
                 self.links.attach(number, lambda: self.updates.follow(link, epoch, history))
-                link.session.set()
             case ef.SendReleased(_, epoch, generation):
                 link.post(Released(epoch, generation))
             case ef.SendTaken(_, epoch):

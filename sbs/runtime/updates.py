@@ -106,6 +106,7 @@ class Updates:
         """Take updates on ``link`` until it ends."""
         session = self.follower.session(link, epoch, history)
         self._session, self._following = session, link.number
+        link.session.set()  # from here on route() knows where the leader's messages go
         try:
             await session.run()
         finally:

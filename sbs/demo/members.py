@@ -108,6 +108,8 @@ class Member:
         self.gone = trio.Event()
         """Set when the process, its fencer and its services are gone."""
         self.gone.set()
+        self.may_end = False
+        """Whether the end of the process is meant; else it is an error."""
         self._log = os.path.join(base, f"{name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._reading = trio.CancelScope(shield=True)
@@ -148,6 +150,7 @@ class Member:
         finally:
             os.close(writing)
         self.gone = trio.Event()
+        self.may_end = False
         self._reading = trio.CancelScope(shield=True)
         nursery.start_soon(self._read, reading)
 
@@ -162,6 +165,8 @@ class Member:
             if self._process is not None:
                 self._process.wait()
             self.gone.set()
+        if not self.may_end:
+            raise DemoError(f"{self.name} ended by itself, with code {self.exit_code}")
 
     @property
     def exit_code(self) -> int | None:
@@ -170,6 +175,7 @@ class Member:
 
     def kill(self) -> None:
         """Kill the process, and no other: its services are its fencer's matter."""
+        self.may_end = True
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
 

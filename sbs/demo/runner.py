@@ -53,6 +53,8 @@ class _Demo:
         self._reporter = reporter
         self._began_at = trio.current_time()
         self._steps: list[StepResult] = []
+        self._step: Step | None = None
+        self._step_began_at = self._began_at
         self._members: list[Member] = []
         self._figures = Figures()
         self._errors: list[str] = []
@@ -73,11 +75,12 @@ class _Demo:
                 async with open_stage(base, self._members, self._reporter.progress) as stage:
                     self._figures = stage.figures
                     for step in STEPS:
-                        if self._errors or self._reporter.failure:
-                            return
-                        await self._perform(step, stage)
+                        if self._reporter.failure is None:
+                            await self._perform(step, stage)
         except* (SbsError, OSError) as group:
             self._errors += _texts(group)
+        if self._errors and self._step is not None:
+            self._end_step(self._step, "; ".join(self._errors), ok=False)
 
     @contextmanager
     def _directory(self, keep: bool) -> Generator[str, None, None]:
@@ -93,22 +96,16 @@ class _Demo:
                 shutil.rmtree(base)
 
     async def _perform(self, step: Step, stage: Stage) -> None:
-        began_at = trio.current_time()
+        self._step, self._step_began_at = step, trio.current_time()
         self._reporter.began(step.title)
-        failures: list[str] = []
-        text = ""
-        try:
-            text = await step.run(stage)
-        except* (SbsError, OSError) as group:
-            failures = _texts(group)
-        self._errors += failures
-        done = StepResult(
-            name=step.name,
-            ok=not failures,
-            duration_ms=round((trio.current_time() - began_at) * 1000, 1),
-            text="; ".join(failures) or text,
-        )
+        text = await step.run(stage)
+        self._end_step(step, text, ok=True)
+
+    def _end_step(self, step: Step, text: str, *, ok: bool) -> None:
+        duration_ms = round((trio.current_time() - self._step_began_at) * 1000, 1)
+        done = StepResult(name=step.name, ok=ok, duration_ms=duration_ms, text=text)
         self._steps.append(done)
+        self._step = None
         self._reporter.ended(done)
 
     def result(self) -> Result:

@@ -45,8 +45,6 @@ class Stage:
         """Wait until a node has a role, and is in step if it is the secondary."""
         with limit(f"{member.name} is {role}"):
             while True:
-                if member.exit_code is not None:
-                    raise DemoError(f"{member.name} ended with code {member.exit_code}")
                 try:
                     status = await member.status()
                 except NotRunningError:  # not yet

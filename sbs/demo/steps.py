@@ -144,6 +144,7 @@ async def stop(stage: Stage) -> str:
     """Stop both nodes, the secondary first so that no role changes; look at what is left."""
     stage.figures.generations = (await stage.alpha.status())["generation"]
     for member in (stage.beta, stage.alpha):
+        member.may_end = True
         await run_sbs("stop", "-c", member.config)
         with limit(f"{member.name} is gone"):
             await member.gone.wait()
@@ -190,7 +191,6 @@ async def _next_primacy(stage: Stage, member: Member, after: int = 0) -> int:
 
 async def _settle(primary: Member, secondary: Member) -> None:
     """Wait until the folders of both nodes are equal."""
-    await _update(primary)
     await until(
         lambda: same(primary.folder, secondary.folder),
         f"the files of {secondary.name} equal those of {primary.name}",

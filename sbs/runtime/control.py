@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import stat
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -49,11 +49,11 @@ def remove(state_dir: str) -> None:
         os.unlink(path)
 
 
-async def read_line(stream: trio.abc.Stream) -> Any:
+async def read_line(stream: trio.abc.Stream) -> dict[str, Any] | None:
     """Read one line of JSON; ``None`` if the other side closed before it was whole.
 
     Raises:
-        ValueError: it is no JSON, or longer than :data:`MAX_LINE_BYTES`.
+        ValueError: it is no JSON object, or longer than :data:`MAX_LINE_BYTES`.
     """
     line = bytearray()
     while not line.endswith(b"\n"):
@@ -63,7 +63,13 @@ async def read_line(stream: trio.abc.Stream) -> Any:
         line += data
         if len(line) > MAX_LINE_BYTES:
             raise ValueError(f"a line over {MAX_LINE_BYTES} bytes")
-    return json.loads(line)
+    try:
+        value: Any = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deep") from error
+    if not isinstance(value, dict):
+        raise ValueError("a line that is no JSON object")
+    return cast(dict[str, Any], value)
 
 
 async def write_line(stream: trio.abc.Stream, value: Any) -> None:

@@ -184,19 +184,23 @@ class Follower:
         """
         # From here to the end nothing may be left half-way by a lost connection.
         with trio.CancelScope(shield=True):
-            async with self._busy:
-                async with self.journaling:
-                    record = await trio.to_thread.run_sync(
-                        self.target.commit, commit, history, _uncancelled
-                    )
-                    self._unapplied = record
-                    known = await self.context.held(record)
-                told()
-                await known.wait()
-                # A node that ends leaves the rest to its next start: the journal has it.
-                await self._roll_forward()
+            history = await self._commit(commit, history, told)
         await self.context.run_apply_hooks(commit.generation)
-        return record.history
+        return history
+
+    async def _commit(self, commit: Commit, history: History, told: Callable[[], None]) -> History:
+        async with self._busy:
+            async with self.journaling:
+                record = await trio.to_thread.run_sync(
+                    self.target.commit, commit, history, _uncancelled
+                )
+                self._unapplied = record
+                known = await self.context.held(record)
+            told()
+            await known.wait()
+            # A node that ends leaves the rest to its next start: the journal has it.
+            await self._roll_forward()
+            return record.history
 
 
 def _is_below(path: str, above: str) -> bool:

@@ -27,6 +27,7 @@ from sbs.core.messages import (
 from sbs.errors import RemoteProtocolError, ReplicationError
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
+from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
 
@@ -277,7 +278,7 @@ class Leader:
                         self._check_early_failure()
                         await self._link.send(message)
         except* ReplicationError as group:
-            error = _first(group)
+            error = next(leaves(group))
             if begun:
                 await self._abandon(error)
             raise error from group
@@ -316,15 +317,6 @@ def _failure(answer: Message) -> Exception:
     if isinstance(answer, Failed):
         return _FollowerError(f"the secondary could not take the update: {answer.text}")
     return RemoteProtocolError(f"{type(answer).__name__} is no verdict")
-
-
-def _first(group: BaseExceptionGroup[ReplicationError]) -> ReplicationError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if not isinstance(error, ReplicationError):  # except* let nothing else in
-        raise error
-    return error
 
 
 async def _read_ahead(update: Update, send: trio.MemorySendChannel[Pack | Chunk]) -> None:

@@ -15,6 +15,7 @@ from sbs.core.connection import Side
 from sbs.core.messages import Follow, Hello, Message, Refused, Released, Taken, Welcome
 from sbs.errors import DialRefusedError, ProtocolError, SbsError, TransportError
 from sbs.ports import Listener, Transport
+from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
 
 MAX_ACCEPTED: Final = 32
@@ -168,7 +169,7 @@ class Links:
         except* _PeerRefusedError as refusals:
             ended = _turned_away(link.number, refusals)
         except* SbsError as group:
-            for error in _leaves(group):
+            for error in leaves(group):
                 _log.info("connection %d to %s ended: %s", link.number, claim.name, error)
         finally:
             del self._links[link.number], self._tasks[link.number]
@@ -215,18 +216,9 @@ class _PeerRefusedError(SbsError):
 
 
 def _turned_away(number: int, group: BaseExceptionGroup[_PeerRefusedError]) -> ev.TurnedAway:
-    for error in _leaves(group):
-        if isinstance(error, _PeerRefusedError):
-            _log.warning("the peer refuses: %s", error)
-            return ev.TurnedAway(number, error.refused.code, error.refused.text)
-    raise AssertionError("the group holds a refusal")
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+    refused = next(leaves(group)).refused
+    _log.warning("the peer refuses: %s", refused.text)
+    return ev.TurnedAway(number, refused.code, refused.text)
 
 
 async def _refuse_to_talk(message: Message) -> None:

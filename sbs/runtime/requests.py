@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
@@ -96,17 +95,17 @@ class Requests:
             try:
                 with trio.fail_after(READ_TIMEOUT_S):
                     request = await control.read_line(stream)
-                answer = await self._answer(request)
-                await control.write_line(stream, answer)
+                if request is not None:
+                    await control.write_line(stream, await self._answer(request))
             except (ValueError, trio.TooSlowError, trio.BrokenResourceError) as error:
                 _log.warning("control socket: request dropped: %r", error)
 
-    async def _answer(self, request: Any) -> dict[str, Any]:
-        command = request.get("command") if isinstance(request, dict) else None
-        handler = self._commands.get(str(command))
+    async def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        command = str(request.get("command"))
+        handler = self._commands.get(command)
         if handler is None:
             names = ", ".join(self._commands)
-            text = f"unknown command {json.dumps(command)}; this node knows {names}"
+            text = f"unknown command {command!a}; this node knows {names}"
             return {"ok": False, "error": text, "exit_code": 2}
         try:
             return {"ok": True, "result": await handler(request)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -21,8 +22,8 @@ MAX_LINES = 410
         ["ruff", "check"],
         ["ruff", "format", "--check"],
         ["mypy"],
-        ["pyright", "--pythonpath", sys.executable],
-        ["pyright", "--pythonpath", sys.executable, "--verifytypes", "sbs", "--ignoreexternal"],
+        ["pyright"],
+        ["pyright", "--verifytypes", "sbs", "--ignoreexternal"],
         ["lint-imports"],
     ],
     ids=" ".join,
@@ -30,7 +31,12 @@ MAX_LINES = 410
 def test_tool_finds_nothing(command: list[str]) -> None:
     program, *arguments = command
     done = subprocess.run(
-        [SCRIPTS / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [SCRIPTS / program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -40,11 +46,16 @@ def test_core_is_covered_to_the_last_branch(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "coverage"]
     subprocess.run(
         [*run, "run", data, "--branch", "--source=sbs.core", "-m", "pytest", "-q", "tests/core"],
-        cwd=ROOT, check=True, capture_output=True,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     report = subprocess.run(
         [*run, "report", data, "--fail-under=100", "--show-missing", "--skip-covered"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert report.returncode == 0, report.stdout
 
@@ -64,6 +75,8 @@ def test_core_needs_nothing_but_attrs_cattrs_and_msgpack() -> None:
     assert {name for name in loaded if not name.startswith("_")} <= known
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("sbs/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("sbs/**/*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_module_is_no_room_too_large(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES

@@ -1,3 +1,149 @@
-"""SBS keeps a second server ready to replace the first."""
+"""SBS keeps a second server ready to replace the first.
+
+What an integrator needs, under one roof: a node to embed, its configuration, the ports that
+adapters fulfil, replication alone, and every error. The core is in :mod:`sbs.core`, helpers for
+tests in :mod:`sbs.testing`. Names are imported when they are used: who drives the core needs
+neither trio nor the rest.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sbs.adapters.transports.tcp import TcpTransport
+    from sbs.config import Config
+    from sbs.config import load as load_config
+    from sbs.config import parse as parse_config
+    from sbs.core.address import Address
+    from sbs.core.claim import Mode, Role
+    from sbs.core.epoch import Epoch
+    from sbs.core.history import Generation, History
+    from sbs.core.manifest import FolderSpec
+    from sbs.errors import (
+        ConfigError,
+        DialRefusedError,
+        LocalProtocolError,
+        NotRunningError,
+        ProtocolError,
+        RefusedError,
+        RemoteProtocolError,
+        ReplicationError,
+        SbsError,
+        ServiceError,
+        StateError,
+        TransportError,
+        VersionError,
+    )
+    from sbs.ports import (
+        Listener,
+        ServiceController,
+        ServiceFactory,
+        ServiceState,
+        Transport,
+        Unit,
+    )
+    from sbs.replication.index import Index
+    from sbs.replication.source import Source
+    from sbs.replication.target import Target
+    from sbs.runtime.node import Node
+    from sbs.runtime.probe import ProbeReport, probe
+    from sbs.runtime.running import run_node
+    from sbs.runtime.status import Status
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Address",
+    "Config",
+    "ConfigError",
+    "DialRefusedError",
+    "Epoch",
+    "FolderSpec",
+    "Generation",
+    "History",
+    "Index",
+    "Listener",
+    "LocalProtocolError",
+    "Mode",
+    "Node",
+    "NotRunningError",
+    "ProbeReport",
+    "ProtocolError",
+    "RefusedError",
+    "RemoteProtocolError",
+    "ReplicationError",
+    "Role",
+    "SbsError",
+    "ServiceController",
+    "ServiceError",
+    "ServiceFactory",
+    "ServiceState",
+    "Source",
+    "StateError",
+    "Status",
+    "Target",
+    "TcpTransport",
+    "Transport",
+    "TransportError",
+    "Unit",
+    "VersionError",
+    "__version__",
+    "load_config",
+    "parse_config",
+    "probe",
+    "run_node",
+]
+
+_PLACES: Final = {
+    "sbs.adapters.transports.tcp": ("TcpTransport",),
+    "sbs.config": ("Config",),
+    "sbs.core.address": ("Address",),
+    "sbs.core.claim": ("Mode", "Role"),
+    "sbs.core.epoch": ("Epoch",),
+    "sbs.core.history": ("Generation", "History"),
+    "sbs.core.manifest": ("FolderSpec",),
+    "sbs.ports": (
+        "Listener",
+        "ServiceController",
+        "ServiceFactory",
+        "ServiceState",
+        "Transport",
+        "Unit",
+    ),
+    "sbs.replication.index": ("Index",),
+    "sbs.replication.source": ("Source",),
+    "sbs.replication.target": ("Target",),
+    "sbs.runtime.node": ("Node",),
+    "sbs.runtime.probe": ("ProbeReport", "probe"),
+    "sbs.runtime.running": ("run_node",),
+    "sbs.runtime.status": ("Status",),
+}
+"""Where the names of :data:`__all__` are defined; the errors are all in :mod:`sbs.errors`."""
+
+_RENAMED: Final = {"load_config": ("sbs.config", "load"), "parse_config": ("sbs.config", "parse")}
+
+
+def _place_of(name: str) -> tuple[str, str]:
+    for module, names in _PLACES.items():
+        if name in names:
+            return module, name
+    return "sbs.errors", name
+
+
+if not TYPE_CHECKING:  # a type checker shall still find a misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Import a public name at its first use (PEP 562)."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, attribute = _RENAMED.get(name) or _place_of(name)
+        value: object = getattr(importlib.import_module(module), attribute)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted({*globals(), *__all__})

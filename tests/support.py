@@ -160,7 +160,7 @@ class NodeProcess:
 
         def reached() -> bool:
             assert self.process is None or self.process.poll() is None, self.log.read_text()
-            return self.status()["role"] == role
+            return bool(self.status()["role"] == role)
 
         wait_until(reached, f"{self.name} is {role}; it is {self.status()}")
 

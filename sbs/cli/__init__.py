@@ -23,6 +23,10 @@ COMMANDS: Final = {
     "sync": "sbs.cli.acting:sync",
     "unit": "sbs.cli.acting:unit",
     "status": "sbs.cli.status:status",
+    "probe": "sbs.cli.probe:probe",
+    "explain": "sbs.cli.folders:explain",
+    "config": "sbs.cli.config:config",
+    "adapters": "sbs.cli.adapters:adapters",
 }
 """Each command and where it is defined, in the order of the help."""
 

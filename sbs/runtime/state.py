@@ -140,6 +140,27 @@ class StateStore:
             raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error
 
 
+def read_node_id(state_dir: str) -> str | None:
+    """The identity of the node whose state is in ``state_dir``, whether it runs or not.
+
+    Returns:
+        32 hexadecimal digits; ``None`` if no node has run with this directory.
+
+    Raises:
+        StateError: the file is damaged or cannot be read; it is left as it is.
+    """
+    path = os.path.join(state_dir, "node.json")
+    try:
+        with open(path, "rb") as file:
+            return _parse(file.read(MAX_STATE_BYTES + 1)).node_id
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, BaseValidationError) as error:
+        raise StateError(f"{path} is damaged ({error})") from error
+
+
 def _format(stored: Stored) -> bytes:
     body = json.dumps(_converter.unstructure(stored), sort_keys=True)
     document = {"version": VERSION, "sha256": _checksum(body), "body": body}

@@ -1,0 +1,21 @@
+"""``sbs adapters``."""
+
+from __future__ import annotations
+
+import click
+
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.text import plain
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs adapters")
+def adapters() -> None:
+    """List the adapters that are installed.
+
+    A package brings its own with an entry point; docs/cli.md says how.
+    """
+    from sbs.adapters import services  # noqa: PLC0415 - slow
+
+    for name, point in sorted(services.installed().items()):
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+        click.echo(f"services  {plain(name)}  {plain(point.value)}  ({plain(package)})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
@@ -15,12 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import trio
-
 from sbs.errors import NotRunningError
-from sbs.runtime import control
+from sbs.runtime import client
 
-SBS = (sys.executable, "-c", "from sbs.cli import main; main()")
+SBS = (sys.executable, "-m", "sbs")
 """The command line of the program under test."""
 
 SERVICE = str(Path(__file__).with_name("service.py"))
@@ -128,6 +125,7 @@ class Node:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                cwd=self.directory,
             )
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -180,10 +178,7 @@ class Node:
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Ask through the control socket, without the cost of a command's start."""
-        asking = functools.partial(
-            control.ask, str(self.state_dir), command, timeout_s=60.0, **arguments
-        )
-        return trio.run(asking)
+        return client.ask(str(self.state_dir), command, timeout_s=60.0, **arguments)
 
     def status(self) -> dict[str, Any]:
         """The node's status; of one that does not answer only the role, ``stopped``."""
@@ -231,6 +226,10 @@ class Node:
         """Wait until an alarm stands; return its text."""
         wait_until(lambda: code in self.alarms, f"{self.name} has alarm {code}")
         return self.alarms[code]
+
+    def wait_no_alarm(self) -> None:
+        """Wait until no alarm stands."""
+        wait_until(lambda: not self.alarms, f"no alarm of {self.name} stands")
 
     def wait_logged(self, text: str) -> None:
         """Wait until the log says ``text``."""
@@ -353,4 +352,4 @@ def _toml(tables: Tables) -> str:
 def _is_section(value: Any) -> bool:
     if isinstance(value, Mapping):
         return True
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    return isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value)

@@ -116,11 +116,13 @@ class Filter:
         excluded: dict[str, bool] = {"": False}
 
         def below_excluded(parent: str) -> bool:
-            known = excluded.get(parent)
-            if known is None:
-                known = excluded[parent] = (
-                    below_excluded(parent_of(parent)) or not self.decide(parent, True).included
-                )
+            unknown: list[str] = []  # no recursion: a peer may name a path of 2000 components
+            while (known := excluded.get(parent)) is None:
+                unknown.append(parent)
+                parent = parent_of(parent)
+            for directory in reversed(unknown):
+                known = known or not self.decide(directory, True).included
+                excluded[directory] = known
             return known
 
         def included(entry: Entry) -> bool:
@@ -134,6 +136,17 @@ class Filter:
 def parent_of(path: str) -> str:
     """The directory that ``path`` lies in, ``""`` for the folder's root."""
     return path[: max(path.rfind("/"), 0)]
+
+
+def directories_above(paths: Iterable[str]) -> set[str]:
+    """All directories that ``paths`` lie in, below the folder's root."""
+    above: set[str] = set()
+    for path in paths:
+        directory = parent_of(path)
+        while directory and directory not in above:
+            above.add(directory)
+            directory = parent_of(directory)
+    return above
 
 
 def _parse(rule: str, number: int) -> _Rule:

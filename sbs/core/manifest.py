@@ -123,6 +123,8 @@ def _check_target(target: str) -> None:
         raise ValueError(
             f"'target' of {len(target)} characters; at most {MAX_PATH_BYTES} are allowed"
         )
+    if "\0" in target:
+        raise ValueError(f"'target' {target!r} holds a NUL byte")
 
 
 @attrs.frozen(kw_only=True)
@@ -184,11 +186,13 @@ def _check_name(_instance: object, _attribute: attrs.Attribute[str], value: str)
         )
 
 
-def _check_length(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
+def _check_place(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
     if len(value) > MAX_PATH_BYTES:
         raise ValueError(
             f"folder path of {len(value)} characters; at most {MAX_PATH_BYTES} are allowed"
         )
+    if "\0" in value:
+        raise ValueError(f"folder path {value!r} holds a NUL byte")
 
 
 @attrs.frozen(kw_only=True)
@@ -204,7 +208,7 @@ class FolderSpec:
     """
 
     name: str = attrs.field(validator=[instance_of(str), _check_name])
-    path: str = attrs.field(validator=[instance_of(str), _check_length])
+    path: str = attrs.field(validator=[instance_of(str), _check_place])
     filters: tuple[str, ...] = attrs.field(default=(), validator=max_len(MAX_FILTERS))
     strict_delete: bool = attrs.field(default=False, validator=instance_of(bool))
     preserve_mtime: bool = attrs.field(default=False, validator=instance_of(bool))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
-from sbs.core.filters import Filter, parent_of
+from sbs.core.filters import Filter, directories_above, parent_of
 from sbs.core.manifest import Action, Entry, FolderSpec, Kind, Manifest, Operation
 
 OWNER_ACCESS = 0o700
@@ -46,8 +46,8 @@ class Plan:
     Args:
         steps: deletes of what the leader lacks, deepest first; then the leader's entries,
             a directory before what is below it.
-        restore: modes of directories that must be opened to change what is below them, to be
-            set again at the end if any step was taken at all.
+        restore: modes of closed directories that must be opened to change what is below them,
+            however deep; to be set again at the end where something below was changed.
     """
 
     steps: tuple[Step, ...] = ()
@@ -178,14 +178,14 @@ def _cover(path: str, roots: frozenset[str]) -> str | None:
 
 
 def _restore(steps: list[Step], source: Manifest, folder: int) -> tuple[Operation, ...]:
-    """Modes of the directories in which something changes though they are closed."""
+    """Modes of the directories on the way to a change though they are closed."""
     made = {step.path for step in steps if isinstance(step, Operation)}
-    parents = {
-        parent_of(step.path if isinstance(step, Operation) else step.entry.path) for step in steps
-    }
+    opened = directories_above(
+        step.path if isinstance(step, Operation) else step.entry.path for step in steps
+    )
     return tuple(
         _mkdir(entry, folder)
-        for path in sorted(parents - made)
+        for path in sorted(opened - made)
         if (entry := source.get(path)) is not None
         and entry.kind is Kind.DIRECTORY
         and entry.mode & OWNER_ACCESS != OWNER_ACCESS

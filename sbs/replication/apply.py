@@ -12,23 +12,25 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 import attrs
 from blake3 import blake3
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import directories_above, parent_of
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError, StateError
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import CommitRecord, Journal, write_all
 from sbs.replication.places import Places, handle_path, sync_file_system
 from sbs.replication.problems import Problem, Problems
+from sbs.replication.reading import digest_of
 from sbs.replication.staging import open_staging, remove_staging, stream_name
 
 _TEMPORARY: Final = "put"
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _BESIDE: Final = f"{STAGING_NAME}.put"
@@ -103,7 +105,7 @@ class RollForward:
         self._modes: dict[tuple[int, str], int] = {}
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
         self._mounts: dict[int, int] = {}
-        self._staged: set[int] = set()
+        self._successors = _successors(record.operations)
         self._problems = Problems()
         self._files = 0
         self._size_bytes = 0
@@ -120,7 +122,7 @@ class RollForward:
         try:
             for folder in folders:
                 path = self._record.places[folder]
-                self._places.directory(folder)
+                open_staging(self._places, folder)
             for operation in self._record.operations:
                 self._check()
                 path = operation.path
@@ -246,16 +248,24 @@ class RollForward:
     def _in_place(self, operation: Operation) -> os.stat_result:
         """A stream that was put already, before a crash."""
         parent, name = self._parent(operation)
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != operation.size_bytes:
-            raise FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
-        return status
+        fd = os.open(name, _READ, dir_fd=parent)
+        try:
+            status = os.fstat(fd)
+            if (
+                not stat.S_ISREG(status.st_mode)
+                or status.st_size != operation.size_bytes
+                or digest_of(fd, status.st_size, self._check) != operation.digest
+            ):
+                raise FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
+            return status
+        finally:
+            os.close(fd)
 
     def _copy(self, staging: int, temporary: str, operation: Operation) -> os.stat_result:
         """Put a file where another file system is mounted inside the folder."""
         parent, name = self._parent(operation)
         self._remember_mount(parent)
-        source = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
+        source = os.open(temporary, _READ, dir_fd=staging)
         try:
             fd = _create(_BESIDE, parent)
             try:
@@ -316,21 +326,29 @@ class RollForward:
             self._rows[operation.folder].append((place, name, touched))
 
     def _delete(self, operation: Operation) -> None:
+        """Remove what stands there, but never what this generation put there before a crash."""
+        folder, path = operation.folder, operation.path
         try:
-            parent, name = self._places.parent(operation.folder, operation.path)
-            try:
-                os.unlink(name, dir_fd=parent)
-            except IsADirectoryError:
-                self._places.forget(operation.folder, operation.path)
-                parent, name = self._places.parent(operation.folder, operation.path)
-                os.rmdir(name, dir_fd=parent)
+            parent, name = self._places.parent(folder, path)
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
             return  # done before a crash, or by somebody else
+        except NotADirectoryError:
+            if any((folder, above) in self._successors for above in directories_above([path])):
+                return  # the directory that it stood in has given way already
+            raise
+        is_directory = stat.S_ISDIR(status.st_mode)
+        successor = self._successors.get((folder, path))
+        if successor is not None and (successor is Action.MKDIR) is is_directory:
+            return  # it may be the successor itself; if not, a rename replaces it
+        if is_directory:
+            self._places.forget(folder, path)
+            parent, name = self._places.parent(folder, path)
+            os.rmdir(name, dir_fd=parent)
+        else:
+            os.unlink(name, dir_fd=parent)
 
     def _staging(self, folder: int) -> int:
-        if folder not in self._staged:
-            self._staged.add(folder)
-            return open_staging(self._places, folder)
         return self._places.directory(folder, STAGING_NAME)
 
     def _parent(self, operation: Operation) -> tuple[int, str]:
@@ -345,6 +363,19 @@ class RollForward:
         device = os.fstat(fd).st_dev
         if device not in self._mounts:
             self._mounts[device] = os.dup(fd)
+
+
+def _successors(operations: Sequence[Operation]) -> dict[tuple[int, str], Action]:
+    """What is made where something else is deleted before: a file for a directory, say."""
+    deleted: set[tuple[int, str]] = set()
+    made: dict[tuple[int, str], Action] = {}
+    for operation in operations:
+        key = operation.folder, operation.path
+        if operation.action is Action.DELETE:
+            deleted.add(key)
+        elif key in deleted:
+            made[key] = operation.action
+    return made
 
 
 def _place_link(target: str, beside: int, parent: int, name: str) -> None:

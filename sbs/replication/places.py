@@ -160,6 +160,37 @@ def handle_path(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
 
+def check_apart(names: Sequence[str], places: Sequence[str], state_dir: str) -> None:
+    """Refuse folders of which one could change another, or where another one leads.
+
+    A link that one folder brings must not stand on the way to the next (adversarial cases 3
+    and 20).
+
+    Args:
+        names: of the folders.
+        places: where each of them lies.
+        state_dir: the node's own.
+
+    Raises:
+        ReplicationError: a name or a place is there twice, a place is relative, or one lies in
+            another or in the state directory, or holds it.
+    """
+    if len(set(names)) < len(names):
+        raise ReplicationError("two folders have one name; allowed are names that differ")
+    taken = [("the state directory", os.path.realpath(state_dir))]
+    for name, place in zip(names, places, strict=True):
+        if not os.path.isabs(place):
+            raise ReplicationError(f"folder {name!r}: {place!r} is relative; allowed is absolute")
+        real = os.path.realpath(place)
+        for other, taken_place in taken:
+            if os.path.commonpath([real, taken_place]) in (real, taken_place):
+                raise ReplicationError(
+                    f"folder {name!r} ({real!r}) overlaps {other} ({taken_place!r}); allowed are"
+                    " folders and a state directory that lie apart"
+                )
+        taken.append((f"folder {name!r}", real))
+
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 

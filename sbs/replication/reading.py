@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from blake3 import blake3
+
 from sbs.core.messages import MAX_BODY_BYTES
 from sbs.errors import ReplicationError
 from sbs.replication.index import stat_key
@@ -72,3 +74,11 @@ def read_blocks(fd: int, size_bytes: int, check: Callable[[], object]) -> Iterat
             return
         position += len(block)
         yield block
+
+
+def digest_of(fd: int, size_bytes: int, check: Callable[[], object]) -> bytes:
+    """BLAKE3 of the first ``size_bytes`` of a file, or of all where it is shorter."""
+    digest = blake3()
+    for block in read_blocks(fd, size_bytes, check):
+        digest.update(block)
+    return digest.digest()

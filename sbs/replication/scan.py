@@ -143,6 +143,9 @@ class _Walk:
     def _enter(self, entry: os.DirEntry[str], path: str, rows: dict[str, Row]) -> None:
         status = entry.stat(follow_symlinks=False)
         mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISDIR(status.st_mode) is not entry.is_dir(follow_symlinks=False):
+            self.leave_out(path, "was replaced while its folder was read")
+            return
         match stat.S_IFMT(status.st_mode):
             case stat.S_IFREG:
                 row = rows.pop(entry.name, None)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import attrs
 from blake3 import blake3
 
 from sbs.core.epoch import Epoch
-from sbs.core.filters import Filter, parent_of
+from sbs.core.filters import Filter, directories_above, parent_of
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, FolderSpec, Kind, Operation
 from sbs.core.messages import Chunk, Commit, Listing, Pack
@@ -23,6 +23,7 @@ from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import (
     READ_ATTEMPTS,
+    digest_of,
     open_file,
     read_blocks,
     settled_status,
@@ -57,7 +58,8 @@ class PeerTree:
         """Take a part of the listing.
 
         Raises:
-            ValueError: no such folder, too many entries, or the listing had ended already.
+            ValueError: no such folder, too many entries, one that lies in no directory listed
+                before, or the listing had ended already.
         """
         if self.complete:
             raise ValueError("a listing after the last one")
@@ -69,14 +71,22 @@ class PeerTree:
         if self._entries > MAX_ENTRIES:
             raise ValueError(f"a listing of more than {MAX_ENTRIES} entries")
         if listing.entries:
-            manifest = self.manifests[listing.folder]
-            manifest.update((entry.path, entry) for entry in listing.entries)
+            _list(self.manifests[listing.folder], listing.entries)
         self.complete = listing.last
 
     def commit(self, update: Update) -> None:
         """The follower holds what ``update`` sent."""
         for operation in update.operations:
             _apply(self.manifests[operation.folder], operation)
+
+
+def _list(manifest: dict[str, Entry], entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        parent = parent_of(entry.path)
+        # Else 2000 directories could hide in each path, which nobody counts.
+        if parent and parent not in manifest:
+            raise ValueError(f"{entry.path!r} is listed before its directory")
+        manifest[entry.path] = entry
 
 
 def _apply(manifest: dict[str, Entry], operation: Operation) -> None:
@@ -231,9 +241,9 @@ class Update:
                             yield from self._file(places, folder, step, check)
                 finally:
                     self._store_rows(spec)
-                changed = {parent_of(sent.path) for sent in self.operations[before:]}
+                opened = directories_above(sent.path for sent in self.operations[before:])
                 for operation in planned.restore:
-                    if operation.path in changed:
+                    if operation.path in opened:
                         yield from self._send(operation)
         yield from self._sealed(self._packer.flush())
 
@@ -345,12 +355,10 @@ class _Reading:
 
     def hashes_to(self, standing: Entry) -> bool:
         """Whether a large file is equal to the follower's."""
-        digest = blake3()
-        for block in read_blocks(self._fd, self.status.st_size, self._check):
-            digest.update(block)
-        equal = digest.digest() == standing.digest
+        digest = digest_of(self._fd, self.status.st_size, self._check)
+        equal = digest == standing.digest
         if equal:
-            self._finish(digest.digest())
+            self._finish(digest)
         return equal
 
     def stream(self, number: int) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 from blake3 import blake3
 
+from sbs.core.epoch import NO_EPOCH
 from sbs.core.filters import Filter, parent_of
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, FolderSpec, Operation
@@ -19,9 +20,9 @@ from sbs.replication.apply import Applied, RollForward
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import CommitRecord, Journal
 from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
-from sbs.replication.places import DIRECTORY_MODE, Places
+from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
 from sbs.replication.problems import Problem
-from sbs.replication.reading import open_file, read_blocks, settled_status, unchanged
+from sbs.replication.reading import digest_of, open_file, settled_status, unchanged
 from sbs.replication.scan import Scan, scan
 from sbs.replication.seal import Seal
 from sbs.replication.staging import Staging, remove_staging
@@ -44,6 +45,7 @@ class Target:
     """
 
     def __init__(self, state_dir: str, index: Index) -> None:
+        self._state_dir = state_dir
         self._index = index
         self._journal = Journal(state_dir)
         self._folders: tuple[FolderSpec, ...] = ()
@@ -51,6 +53,7 @@ class Target:
         self._staging: Staging | None = None
         self._operations: list[Operation] = []
         self._seal = Seal()
+        self._epoch = NO_EPOCH
         self.problems: tuple[Problem, ...] = ()
 
     def recover(
@@ -96,19 +99,25 @@ class Target:
 
         Raises:
             ValueError: a filter rule is malformed.
-            ReplicationError: a root cannot be made or opened, or the last generation is
-                committed but not applied.
+            ReplicationError: two folders have one name, places overlap each other or the state
+                directory, a root cannot be made or written, or the last generation is committed
+                but not applied.
         """
         self.abandon()
+        check_apart([spec.name for spec in folders], places, self._state_dir)
         if self._journal.committed:
             raise ReplicationError("a session begins before the last generation was applied")
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._folders = tuple(folders)
+        self._places.close()
         self._places = Places(places)
         for number, place in enumerate(self._places.roots):
             with _mapped(place):
                 os.makedirs(place, DIRECTORY_MODE, exist_ok=True)
                 remove_staging(self._places, number)
+            # Else a generation would be acknowledged of which nothing can be applied.
+            if not os.access(place, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+                raise ReplicationError(f"{place!r} cannot be written by the user that runs SBS")
 
     def listing(self, check: Callable[[], object]) -> Iterator[Listing]:
         """What stands here now, in parts of bounded size; the last one says so.
@@ -151,6 +160,7 @@ class Target:
         with _mapped("the journal"):
             self._journal.create(self._places.roots)
         self._staging = Staging(self._places)
+        self._epoch = begin.epoch
 
     def pack(self, pack: Pack, check: Callable[[], object]) -> None:
         """Verify and stage operations and their contents.
@@ -215,7 +225,7 @@ class Target:
             raise ReplicationError(
                 f"the leader sent {commit.operations} operations, {self._seal.count} came"
             )
-        sealed = self._seal.generation(commit.generation.epoch, history, commit.active)
+        sealed = self._seal.generation(self._epoch, history, commit.active)
         if commit.generation != sealed:
             raise ReplicationError(f"generation {commit.generation} does not fit its digest")
         try:
@@ -326,12 +336,10 @@ class Target:
         try:
             status = settled_status(fd)
             row = Row(stat_key(status), b"")
-            digest = blake3()
-            for block in read_blocks(fd, status.st_size, check):
-                digest.update(block)
+            digest = digest_of(fd, status.st_size, check)
             if not unchanged(fd, status):
                 raise ReplicationError("changed while it was read")
-            return attrs.evolve(row, digest=digest.digest())
+            return attrs.evolve(row, digest=digest)
         finally:
             os.close(fd)
 

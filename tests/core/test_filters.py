@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbs.core.filters import MAX_RULE_CHARACTERS, MAX_RULES, Decision, Filter, parent_of
+from sbs.core.filters import (
+    MAX_RULE_CHARACTERS,
+    MAX_RULES,
+    Decision,
+    Filter,
+    directories_above,
+    parent_of,
+)
 from sbs.core.manifest import Entry, Kind
 
 
@@ -193,3 +200,15 @@ def test_matching_agrees_with_a_direct_matcher(glob: list[str], path: list[str])
 
 def test_parent_of() -> None:
     assert [parent_of(p) for p in ("a", "a/b", "a/b/c")] == ["", "a", "a/b"]
+
+
+def test_directories_above() -> None:
+    assert directories_above(["a/b/c", "a/b/d", "e", "f/g"]) == {"a", "a/b", "f"}
+
+
+def test_the_deepest_path_is_selected_without_recursion() -> None:
+    """Adversarial case 5: a peer may name it although its directories were never listed."""
+    deep = "/".join("d" * 2048)
+    entries = {deep: Entry(path=deep, kind=Kind.FILE)}
+    assert Filter.parse(["- x"]).select(entries) == entries
+    assert Filter.parse(["- /d/d"]).select(entries) == {}

@@ -126,6 +126,16 @@ def test_the_target_of_a_link_is_bounded() -> None:
         Operation(folder=0, action=Action.LINK, path="a", target="x" * 4097)
 
 
+def test_a_nul_byte_names_nothing() -> None:
+    """Adversarial case 4: no system call takes it, however late it is made."""
+    with pytest.raises(ValueError, match="NUL"):
+        Operation(folder=0, action=Action.LINK, path="a", target="x\0y")
+    with pytest.raises(ValueError, match="NUL"):
+        Entry(path="a", kind=Kind.SYMLINK, target="\0")
+    with pytest.raises(ValueError, match="NUL"):
+        FolderSpec(name="a", path="/srv\0")
+
+
 def test_the_path_of_a_folder_is_bounded() -> None:
     with pytest.raises(ValueError, match="path"):
         FolderSpec(name="a", path="x" * 4097)

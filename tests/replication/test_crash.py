@@ -97,7 +97,7 @@ class Versions:
         write(f"{root}/constant", b"constant", mode=0o600 + number)
         os.symlink(f"target {number}", f"{root}/link")
         if number:
-            write(f"{root}/swapped", b"file")
+            write(f"{root}/swapped", b"file" * STREAM_ABOVE)
             os.makedirs(f"{root}/swopped", mode=0o550)
         else:
             write(f"{root}/swapped/inner/f", b"directory")

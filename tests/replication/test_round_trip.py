@@ -8,13 +8,18 @@ import socket
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sbs.core.filters import Decision, Filter
 from sbs.core.manifest import STAGING_NAME, Action
 from sbs.core.messages import Chunk, Pack
 from sbs.errors import ReplicationError
+from sbs.replication.index import Index
+from sbs.replication.places import Places
+from sbs.replication.scan import scan
 from sbs.replication.source import STREAM_ABOVE
 from tests.replication.rig import Pair, look, proceed, read, write
 
@@ -249,6 +254,25 @@ def test_special_files_are_reported_and_protected(tmp_path: Path) -> None:
             "data/so\\x1bcket",
         ]
         assert sorted(look(pair.b)) == [b"f", b"pipe"]
+
+
+def test_a_file_that_becomes_a_directory_during_the_scan_is_left_alone(tmp_path: Path) -> None:
+    """R22, adversarial case 16: below a directory that was not entered nothing is deleted."""
+
+    class Swapping(Filter):
+        def decide(self, path: str, is_directory: bool) -> Decision:
+            if path == "d" and not is_directory:
+                os.unlink(f"{pair.a}/d")
+                write(f"{pair.a}/d/f", b"1")
+            return super().decide(path, is_directory)
+
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/d")
+        with Places([pair.a]) as places, closing(Index(f"{tmp_path}/index")) as index:
+            found = scan(places, 0, "data", Swapping(), index, proceed)
+        assert "d" in found.unreadable
+        assert found.manifest == {}
+        assert "replaced" in found.problems[0].text
 
 
 def test_a_file_that_vanishes_or_becomes_a_link_is_left_out(tmp_path: Path) -> None:

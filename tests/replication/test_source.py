@@ -35,6 +35,8 @@ def test_a_listing_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ValueError, match="more than 1 entries"):
         peer.add(Listing(folder=1, entries=(ENTRY,)))
     peer = PeerTree(2)
+    with pytest.raises(ValueError, match="before its directory"):
+        peer.add(Listing(folder=0, entries=(attrs.evolve(ENTRY, path="d/f"),)))
     peer.add(Listing(folder=1, last=True))
     with pytest.raises(ValueError, match="after the last"):
         peer.add(Listing(folder=0))

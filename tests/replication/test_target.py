@@ -22,6 +22,7 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Pack
 from sbs.errors import ReplicationError
+from sbs.replication import index
 from sbs.replication.seal import Seal
 from sbs.replication.source import STREAM_ABOVE
 from tests.replication.rig import EPOCH, Pair, look, proceed, read, write
@@ -114,6 +115,116 @@ def test_a_generation_older_than_the_history_is_refused(pair: Pair) -> None:
     commit = pair.stage().seal(EPOCH, newer, ())
     with pytest.raises(ReplicationError, match="ascend"):
         pair.target.commit(commit, newer, proceed)
+
+
+def test_a_generation_of_another_epoch_than_begun_is_refused(pair: Pair) -> None:
+    """B2, adversarial case 24: the digest fits, but the epoch is not the leader's."""
+    commit = pair.stage().seal(Epoch(EPOCH.counter + 1, 0), pair.history, ())
+    with pytest.raises(ReplicationError, match="does not fit"):
+        pair.target.commit(commit, pair.history, proceed)
+
+
+def test_places_that_overlap_are_refused(tmp_path: Path) -> None:
+    """Adversarial cases 3, 6 and 20: no folder may change another, or SBS's own state."""
+    with Pair(str(tmp_path), ["one", "two"]) as pair:
+        one, base = pair.copies[0], pair.base
+        os.symlink(one, f"{base}/link")
+        for place, text in (
+            (one, "overlaps folder 'one'"),
+            (f"{one}/below", "overlaps folder 'one'"),
+            (f"{base}/b", "overlaps folder 'one'"),
+            (f"{base}/link/below", "overlaps folder 'one'"),
+            (pair.state_dir, "overlaps the state directory"),
+            (f"{pair.state_dir}/journal", "overlaps the state directory"),
+            ("relative", "is relative"),
+        ):
+            with pytest.raises(ReplicationError, match=text):
+                pair.target.open(pair.specs, (one, place))
+        with pytest.raises(ReplicationError, match="one name"):
+            pair.target.open((pair.specs[0], pair.specs[0]), pair.copies)
+        assert not os.path.lexists(f"{one}/below")
+
+
+def test_a_session_that_cannot_begin_keeps_no_descriptor(tmp_path: Path) -> None:
+    with Pair(str(tmp_path), ["one", "two"]) as pair:
+        write(f"{pair.base}/file")
+        held = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with pytest.raises(ReplicationError, match="Not a directory"):
+                pair.target.open(pair.specs, (pair.copies[0], f"{pair.base}/file/below"))
+        assert len(os.listdir("/proc/self/fd")) <= held + 1
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_acknowledged(
+    tmp_path: Path,
+) -> None:
+    """B20, adversarial case 24: what is acknowledged can be applied."""
+    base = f"{tmp_path}/user"
+    os.mkdir(base)
+    os.chmod(base, 0o777)
+    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        os.chmod(above, 0o755)
+
+    def work() -> None:
+        with Pair(base) as pair:
+            write(f"{pair.a}/f", b"1")
+            os.chmod(pair.b, 0o555)
+            with pytest.raises(ReplicationError, match="cannot be written"):
+                pair.connect()
+            os.chmod(pair.b, 0o755)
+            pair.connect()
+            record = pair.commit(pair.stage())
+            os.chmod(pair.b, 0o555)
+            with pytest.raises(ReplicationError, match="tried again"):
+                pair.target.apply(record, proceed)
+            os.chmod(pair.b, 0o755)
+            assert pair.target.apply(record, proceed).problems == ()
+            assert look(pair.b) == look(pair.a)
+
+    as_common_user(work)
+
+
+@pytest.mark.parametrize("content", [b"", b"large" * STREAM_ABOVE])
+def test_a_file_that_took_a_directorys_place_outlives_a_second_roll_forward(
+    tmp_path: Path, content: bytes
+) -> None:
+    """B20, adversarial case 16: the deletes that made room must not meet the file itself."""
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/d/f", b"1")
+        pair.replicate()
+        os.unlink(f"{pair.a}/d/f")
+        os.rmdir(f"{pair.a}/d")
+        write(f"{pair.a}/d", content)
+        write(f"{pair.a}/last", b"2")
+        record = pair.commit(pair.stage())
+        left = len(record.operations)
+
+        def check() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+
+        with pytest.raises(ReplicationError, match="tried again"):
+            pair.target.apply(record, check)
+        assert pair.target.apply(record, proceed).problems == ()
+        assert look(pair.b) == look(pair.a)
+
+
+def test_a_lost_stream_is_not_mistaken_for_the_file_that_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B20: the same size is not the same content, and the index must not say so."""
+    monkeypatch.setattr(index, "SETTLING_NS", -(10**9))  # no file here is young
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/f", b"1" * (STREAM_ABOVE + 1))
+        pair.replicate()
+        write(f"{pair.a}/f", b"2" * (STREAM_ABOVE + 1))
+        pair.commit(pair.stage())
+        os.unlink(f"{pair.b}/{STAGING_NAME}/stream-0")
+        pair.target.recover(proceed)
+        pair.replicate()
+        assert look(pair.b) == look(pair.a)
 
 
 def test_calls_out_of_order_are_refused(pair: Pair) -> None:
@@ -407,6 +518,19 @@ def test_closed_directories_and_files_by_a_common_user(tmp_path: Path) -> None:
             assert look(pair.b) == look(pair.a)
 
     as_common_user(work)
+
+
+def test_closed_directories_above_a_change_keep_their_modes(tmp_path: Path) -> None:
+    """R22: also those that a change only passes through."""
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/d/e/f", b"1")
+        os.chmod(f"{pair.a}/d", 0o555)
+        pair.replicate()
+        write(f"{pair.a}/d/e/f", b"22")
+        pair.update()
+        assert look(pair.b) == look(pair.a)
+        os.chmod(f"{pair.a}/d", 0o755)
+        os.chmod(f"{pair.b}/d", 0o755)
 
 
 def test_many_closed_directories_keep_their_modes(tmp_path: Path) -> None:

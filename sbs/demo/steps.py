@@ -61,9 +61,7 @@ async def replicate(stage: Stage) -> str:
     for name in names:
         await trio.sleep(chance.uniform(0, 0.02))  # not in step with the node
         times_ms.append(await _time_change(stage, stage.alpha, stage.beta, name))
-        stage.show(
-            f"{len(times_ms)} of {CHANGES} changes arrived, the last in {times_ms[-1]:.0f} ms"
-        )
+        stage.show(f"{len(times_ms)} of {CHANGES} arrived, the last in {times_ms[-1]:.0f} ms")
     stage.figures.replication_ms = round(statistics.median(times_ms), 1)
     stage.figures.replication_max_ms = round(max(times_ms), 1)
     return (

@@ -154,4 +154,3 @@ def test_a_stranger_that_follows_gets_nothing(pair: Pair) -> None:
         said = drain(sock)
         assert b"busy" in said
         assert b"has a secondary already" in said
-

@@ -90,7 +90,7 @@ def test_update_and_apply_scripts(pair: Pair) -> None:
         {"hooks": {"update": [["sh", "-c", f"cat '{source}' > '{export}' && echo '{export}'"]]}}
     )
     imported = beta.directory / "imported"
-    script = f'echo "$SBS_GENERATION $(cat \'{beta.folder}/export\')" >> \'{imported}\''
+    script = f"echo \"$SBS_GENERATION $(cat '{beta.folder}/export')\" >> '{imported}'"
     beta.configure({"hooks": {"apply": [["sh", "-c", script]]}})
     pair.start()
     wait_until(lambda: imported.exists() and imported.read_text(), "the first import")
@@ -121,7 +121,7 @@ def test_a_failing_update_script_is_an_alarm(pair: Pair) -> None:
 def test_transition_hooks_are_told_each_role(pair: Pair) -> None:
     """R7, R8: role, epoch and reason in the environment, in the order in which they came."""
     for node in pair.nodes:
-        script = f'echo "$SBS_ROLE $SBS_EPOCH $SBS_REASON" >> \'{node.directory}/roles\''
+        script = f"echo \"$SBS_ROLE $SBS_EPOCH $SBS_REASON\" >> '{node.directory}/roles'"
         node.configure({"hooks": {"transition": [["sh", "-c", script]]}})
     alpha, beta = pair.start()
     epoch = alpha.wait_service()["epoch"]

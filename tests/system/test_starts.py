@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.system.starts import start_together
+from tests.system.starting import start_together
 
 PAIRS = 50
 AT_ONCE = 5

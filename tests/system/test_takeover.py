@@ -109,9 +109,7 @@ def test_both_nodes_are_killed_and_restarted(pair: Pair) -> None:
     for node in pair.nodes:
         node.start()
     roles = ("primary", "secondary")
-    wait_until(
-        lambda: sorted(node.role for node in pair.nodes) == sorted(roles), "one primary"
-    )
+    wait_until(lambda: sorted(node.role for node in pair.nodes) == sorted(roles), "one primary")
     primary, secondary = sorted(pair.nodes, key=lambda node: node.role)
     take_role(pair, primary, secondary)
     assert epoch_of(primary) > before

@@ -97,11 +97,18 @@ class Link:
                     if isinstance(message, Heartbeat):
                         self._echo = message.sequence
                         continue
-                    self._delivering = True
-                    await deliver(message)
-                    self._delivering = False
-                    self._heard_at = trio.current_time()
+                    await self._deliver(deliver, message)
                 await self._read()
+
+    async def _deliver(
+        self, deliver: Callable[[Message], Awaitable[None]], message: Message
+    ) -> None:
+        self._delivering = True
+        try:
+            await deliver(message)
+            self._heard_at = trio.current_time()
+        finally:
+            self._delivering = False
 
     async def beat(self, interval_s: float) -> None:
         """Send heartbeats for ever."""

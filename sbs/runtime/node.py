@@ -303,13 +303,15 @@ class Node:
         """R32: an operator's change of the list is sent at once; B32: a crash is an alarm."""
         while True:
             await self.services.wait_changed()
-            states = await self.services.states()
-            if self.model.state is not State.PRIMARY:
-                continue
+            await self._check_services()
+
+    async def _check_services(self) -> None:
+        states = await self.services.settled_states()
+        if self.model.state in (State.STARTING, State.PRIMARY):
             self.services.check_running(states)
-            active = tuple(name for name, state in states.items() if state.active)
-            if active != self.model.durable.active:
-                await self.post(ev.ActiveChanged(active))
+        active = self.services.active(states)
+        if self.model.state is State.PRIMARY and active != self.model.durable.active:
+            await self.post(ev.ActiveChanged(active))
 
     async def _run_saves(self) -> None:
         async for save in self._saves:
@@ -379,7 +381,7 @@ class Node:
             ServiceError: it is unknown or cannot be started.
         """
         self._require_primary()
-        await self.services.start_one(name, self.model.primacy)
+        await self.services.start_one(name)
 
     async def stop_unit(self, name: str) -> None:
         """Stop one service, as its operator: a takeover will not start it (R32).

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import trio
 
 from sbs.core.epoch import Epoch
-from sbs.errors import ServiceError
+from sbs.errors import RefusedError, ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 from sbs.runtime.alarms import Alarms
 
@@ -41,6 +41,10 @@ class Services:
         self._stop_bound_s = stop_bound_s
         self._environment = environment
         self._lock = trio.Lock()
+        self._epoch: Epoch | None = None
+        """Of the primacy whose services may run now."""
+        self._failed: dict[str, str] = {}
+        """Why services are not running which should be; another node may start them."""
 
     @property
     def die_with_node(self) -> bool:
@@ -56,18 +60,27 @@ class Services:
         """Start services for a primacy; what fails is an alarm, and the rest starts.
 
         Returns:
-            the names that are active now: those asked for, as far as they are configured here.
+            the names that are active now, as :meth:`active` says.
         """
         async with self._lock:
-            known = [name for name in names if name in self._units]
-            failures = [f"{name}: not configured here" for name in names if name not in known]
-            for name in known:
+            self._epoch = epoch
+            self._failed = {
+                name: f"{name}: not configured here" for name in names if name not in self._units
+            }
+            for name in names:
+                if name in self._failed:
+                    continue
                 try:
                     await self._controller.start(name, self._environment_of(epoch))
                 except ServiceError as error:
-                    failures.append(str(error))
-            self._report("service-failed", failures)
-            return tuple(known)
+                    self._failed[name] = str(error)
+            self._report_failed()
+            states = await self._controller.states()
+            self.check_running(states)
+            return self.active(states)
+
+    def _report_failed(self) -> None:
+        self._report("service-failed", tuple(self._failed.values()))
 
     def _environment_of(self, epoch: Epoch) -> dict[str, str]:
         return {**self._environment, "SBS_EPOCH": str(epoch.number)}
@@ -75,6 +88,8 @@ class Services:
     async def stop(self) -> None:
         """Stop every service; return when nothing runs."""
         async with self._lock:
+            self._epoch = None
+            self._failed = {}
             failures: list[str] = []
             async with trio.open_nursery() as nursery:
                 for name in self._units:
@@ -95,32 +110,56 @@ class Services:
         else:
             self._alarms.clear(code)
 
-    async def start_one(self, name: str, epoch: Epoch) -> None:
+    async def start_one(self, name: str) -> None:
         """Start one service as its operator asks.
 
         Raises:
+            RefusedError: this node gave the services back meanwhile.
             ServiceError: it is unknown or cannot be started.
         """
         async with self._lock:
+            epoch = self._serving_epoch()
             await self._controller.start(name, self._environment_of(epoch))
+            self._forget_failure(name)
 
     async def stop_one(self, name: str) -> None:
         """Stop one service as its operator asks; a takeover will not start it.
 
         Raises:
+            RefusedError: this node gave the services back meanwhile.
             ServiceError: it is unknown or cannot be stopped.
         """
         async with self._lock:
+            self._serving_epoch()
             await self._controller.stop(name, self._stop_bound_s)
+            self._forget_failure(name)
+
+    def _serving_epoch(self) -> Epoch:
+        """B2: nothing starts between the stop of a handover and the next primacy."""
+        if self._epoch is None:
+            raise RefusedError("the services run on the other node now; run this there")
+        return self._epoch
+
+    def _forget_failure(self, name: str) -> None:
+        self._failed.pop(name, None)
+        self._report_failed()
 
     async def wait_changed(self) -> None:
         """Return when a state may have changed."""
         await self._controller.wait_changed()
 
     async def states(self) -> Mapping[str, ServiceState]:
+        """The state of each unit at this moment, also while they are being started or stopped."""
+        return await self._controller.states()
+
+    async def settled_states(self) -> Mapping[str, ServiceState]:
         """The state of each unit, read while none is being started or stopped."""
         async with self._lock:
             return await self._controller.states()
+
+    def active(self, states: Mapping[str, ServiceState]) -> tuple[str, ...]:
+        """Those that a takeover starts (R32): one that could not start here was not stopped."""
+        return tuple(name for name, state in states.items() if state.active or name in self._failed)
 
     def check_running(self, states: Mapping[str, ServiceState]) -> None:
         """Raise or clear the alarm for services that should run and do not."""

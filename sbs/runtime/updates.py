@@ -131,11 +131,16 @@ class Updates:
         """
         own = {spec.name: spec for spec in self._config.folder_specs()}
         learned: dict[str, FolderSpec] = {}
+        refusals: list[str] = []
         for spec in self.learned:
             try:
                 learned[spec.name] = attrs.evolve(spec, path=self.follower.place(spec))
             except ReplicationError as error:
-                self._alarms.raise_("folder-refused", str(error))
+                refusals.append(str(error))
+        if refusals:
+            self._alarms.raise_("folder-refused", "; ".join(refusals))
+        else:
+            self._alarms.clear("folder-refused")
         via = self._model().via
         takeover = via is not None and via.takeover
         merged = {**own, **learned} if takeover else {**learned, **own}
@@ -273,8 +278,10 @@ class Updates:
 def _outside(paths: list[str], folders: list[str]) -> list[str]:
     """Those of the paths that lie in none of the folders."""
     roots = [os.path.realpath(folder) for folder in folders]
-    return [
-        path
-        for path in paths
-        if not any(os.path.commonpath([os.path.realpath(path), root]) == root for root in roots)
-    ]
+    return [path for path in paths if not any(_is_in(path, root) for root in roots)]
+
+
+def _is_in(path: str, root: str) -> bool:
+    if "\0" in path:  # no file has such a name
+        return False
+    return os.path.commonpath([os.path.realpath(path), root]) == root

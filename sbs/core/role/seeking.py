@@ -212,6 +212,7 @@ def welcomed(model: Model, event: Welcomed, now: float) -> Step:
     return model, (
         *saving,
         told,
+        ClearAlarm(Alarm.NO_SECONDARY),
         ClearAlarm(Alarm.NO_PRIMARY),
         ClearAlarm(Alarm.NO_GENERATION),
         ClearAlarm(Alarm.DUAL_PRIMARY),

@@ -1,0 +1,69 @@
+"""A pair in memory whose service starts are written down, over both nodes and in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from sbs.ports import Unit
+from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair
+from sbs.testing.services import FakeController
+
+
+class Recorder:
+    """Makes fake controllers, and remembers with which ``SBS_EPOCH`` they started what."""
+
+    def __init__(self) -> None:
+        self.starts: list[tuple[str, int]] = []
+
+    @asynccontextmanager
+    async def open(
+        self, units: Sequence[Unit], held_fds: Sequence[int]
+    ) -> AsyncGenerator[FakeController, None]:
+        await trio.lowlevel.checkpoint()
+        yield RecordingController(units, self)
+
+    @property
+    def epochs(self) -> list[int]:
+        """Each epoch once, in the order of the first start under it."""
+        return list(dict.fromkeys(epoch for _, epoch in self.starts))
+
+    def check(self) -> None:
+        """B2: later starts have greater epochs, on whichever node."""
+        numbers = [epoch for _, epoch in self.starts]
+        assert numbers == sorted(numbers)
+
+
+class RecordingController(FakeController):
+    def __init__(self, units: Sequence[Unit], recorder: Recorder) -> None:
+        super().__init__(units)
+        self._recorder = recorder
+
+    async def start(self, name: str, environment: Mapping[str, str]) -> None:
+        await super().start(name, environment)
+        self._recorder.starts.append((name, int(environment["SBS_EPOCH"])))
+
+
+@asynccontextmanager
+async def recorded_pair(directory: object) -> AsyncGenerator[tuple[MemoryPair, Recorder], None]:
+    recorder = Recorder()
+    before = threading.active_count()
+    async with memory_pair(str(directory), services=recorder.open) as pair:
+        yield pair, recorder
+    recorder.check()
+    assert threading.active_count() <= max(before, 40)
+
+
+def fake(node: MemoryNode) -> FakeController:
+    """The node's controller."""
+    assert isinstance(node.controller, FakeController)
+    return node.controller
+
+
+def running(node: MemoryNode) -> list[str]:
+    """Names of the services that run on a node."""
+    states = fake(node)._states
+    return [name for name, state in states.items() if state.running and node.running]

@@ -95,7 +95,7 @@ def _show_text(found: Status) -> None:
         click.echo(f"  {label:<12}{plain(value)}")
     for alarm in found["alarms"]:
         text = f"{_moment(alarm['since'])}  {alarm['code']}: {alarm['text']}"
-        click.echo(f"  {click.style('alarm', fg='red', bold=True):<12}{plain(text)}")
+        click.echo(f"  {click.style('alarm', fg='red', bold=True)}       {plain(text)}")
     for problem in found["problems"]:
         click.echo(f"  {'problem':<12}{plain(problem)}")
 

@@ -1,0 +1,142 @@
+"""What ``sbs status`` shows, also of what should not reach a terminal."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from click.testing import CliRunner
+
+from sbs.cli import main
+from sbs.cli.text import plain
+from sbs.runtime import client
+from sbs.runtime.status import SCHEMA, Status
+
+RUNNING: dict[str, Any] = {
+    "schema": 1,
+    "name": "alpha",
+    "role": "primary",
+    "state": "primary",
+    "mode": "symmetric",
+    "epoch": 7,
+    "epoch_token": 15,
+    "generation": 12,
+    "peer": {
+        "name": "beta\x1b]0;owned\x07",
+        "address": "127.0.0.1:4446",
+        "role": "secondary",
+        "connected": True,
+    },
+    "in_step": True,
+    "services": {"active": ["web"], "wanted": ["web", "mail"]},
+    "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
+    "paused": False,
+    "alarms": [{"code": "no-secondary", "text": "no\nsecondary", "since": 0.0}],
+    "problems": ["a\x1b[2Jb: cannot be read"],
+    "listen": "127.0.0.1:4445",
+    "node_id": "0" * 32,
+    "pid": 42,
+    "version": "0.1.0",
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "alpha.toml"
+    path.write_text(
+        '[node]\nname = "alpha"\nmode = "backup-only"\npeer = "127.0.0.1:4446"\nstate_dir = "s"\n'
+    )
+    return path
+
+
+def status(config: Path, *words: str, color: bool = False) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["status", "-c", str(config), *words], color=color)
+    return result.exit_code, result.stdout
+
+
+def test_a_stopped_node_is_an_object_of_the_same_form_and_exit_code_3(config: Path) -> None:
+    """B61: scripts read one form, whether a node runs or not."""
+    code, out = status(config, "--json")
+    found = json.loads(out)
+    assert code == 3
+    assert found.keys() == {field.name for field in attrs.fields(Status)}
+    assert (found["schema"], found["name"]) == (SCHEMA, "alpha")
+    assert (found["role"], found["mode"]) == ("stopped", "backup-only")
+    assert found["services"] == {"active": [], "wanted": []}
+    assert found["peer"] is found["last_update"] is found["epoch"] is None
+
+
+def test_a_stopped_node_is_said_to_be_stopped(config: Path) -> None:
+    code, out = status(config)
+    assert code == 3
+    assert out == (
+        "STOPPED\n  node        alpha (backup-only)\n"
+        "              no node is running; start it with: sbs run\n"
+    )
+
+
+def test_a_socket_that_a_killed_node_left_behind_is_no_node(config: Path) -> None:
+    (config.parent / "s").mkdir()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(config.parent / "s/control.sock"))
+    assert status(config)[0] == 3
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that answers with :data:`RUNNING`; a real one is in ``test_processes.py``."""
+    monkeypatch.setattr(client, "ask", lambda *_: RUNNING)
+    monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.mark.usefixtures("running")
+def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path) -> None:
+    """B61."""
+    code, out = status(config)
+    assert code == 0
+    assert out == (
+        "PRIMARY\n"
+        "  node        alpha (symmetric)\n"
+        "  state       primary, serves 127.0.0.1:4445, process 42\n"
+        "  epoch       7 (SBS_EPOCH 15)\n"
+        "  generation  12, in step\n"
+        "  peer        beta\\x1b]0;owned\\x07 at 127.0.0.1:4446: secondary, connected\n"
+        "  services    web\n"
+        "              a takeover starts: web, mail\n"
+        "  last update 1970-01-01 00:00:00 +0000, 3 files, 99 bytes, 0.250 s\n"
+        "  alarm       1970-01-01 00:00:00 +0000  no-secondary: no\\nsecondary\n"
+        "  problem     a\\x1b[2Jb: cannot be read\n"
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_colour_is_for_terminals_only(config: Path) -> None:
+    assert "\x1b" not in status(config)[1]
+    coloured = status(config, color=True)[1]
+    assert coloured.startswith("\x1b[32m\x1b[1mPRIMARY\x1b[0m\n")
+    assert "\x1b[31m\x1b[1malarm\x1b[0m       1970" in coloured
+
+
+@pytest.mark.usefixtures("running")
+def test_the_object_is_what_the_node_said(config: Path) -> None:
+    code, out = status(config, "--json")
+    assert (code, json.loads(out)) == (0, RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("für €", "für €"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\x1b[0m\x9b", "\\x1b[0m\\x9b"),
+        ("right\u202eleft", "right\\u202eleft"),
+        ("undecoded\udcff", "undecoded\\udcff"),
+    ],
+)
+def test_a_text_is_made_plain(raw: str, shown: str) -> None:
+    assert plain(raw) == shown
+    assert plain(raw).isprintable()

@@ -62,9 +62,11 @@ _HOLDING: Mapping[type[ev.Event], Rule] = {
     ev.ConnectionLost: _rule(holding.connection_lost),
     ev.Heard: _rule(holding.heard),
     ev.ActiveChanged: _rule(holding.active_changed),
+    ev.StopAsked: _rule(holding.stop, S.DRAINING),
+}
+_UPDATING: Mapping[type[ev.Event], Rule] = {
     ev.GenerationProposed: _rule(holding.generation_proposed),
     ev.GenerationAcknowledged: _rule(holding.generation_acknowledged),
-    ev.StopAsked: _rule(holding.stop, S.DRAINING),
 }
 _LEAVING: Mapping[type[ev.Event], Rule] = {
     ev.TimePassed: _rule(handover.silent),
@@ -74,8 +76,6 @@ _LEAVING: Mapping[type[ev.Event], Rule] = {
     ev.TurnedAway: _rule(handover.session_lost),
     ev.ConnectionLost: _rule(handover.session_lost),
     ev.Heard: _rule(holding.heard),
-    ev.GenerationProposed: _rule(holding.generation_proposed),
-    ev.GenerationAcknowledged: _rule(holding.generation_acknowledged),
     ev.StopAsked: _rule(handover.stop_later),
     ev.SwitchoverAsked: _rule(handover.refuse_switchover),
 }
@@ -119,16 +119,19 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     },
     S.STARTING: {
         **_HOLDING,
+        **_UPDATING,
         ev.ServicesStarted: _rule(holding.services_started, S.PRIMARY),
         ev.SwitchoverAsked: _rule(handover.refuse_switchover),
     },
     S.PRIMARY: {
         **_HOLDING,
+        **_UPDATING,
         ev.TimePassed: _rule(holding.primary_time, S.DRAINING),
         ev.SwitchoverAsked: _rule(holding.switchover, S.DRAINING),
     },
     S.DRAINING: {
         **_LEAVING,
+        **_UPDATING,
         ev.ServicesStopped: _rule(handover.drained, S.PROBING, S.STOPPED),
         ev.FinalUpdateEnded: _rule(handover.final_update_ended, S.RELEASING, S.PROBING, S.STOPPED),
     },

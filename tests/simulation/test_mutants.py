@@ -1,0 +1,131 @@
+"""The simulator is no rubber stamp: it catches machines that break a promise on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from sbs.core.claim import Claim
+from sbs.core.election import Decision, Reason
+from sbs.core.events import DialFailed, Event, Saved, ServicesStopped, TimePassed
+from sbs.core.role import TABLE, Model, Rule, State, holding, seeking, steps
+from sbs.testing.simnode import InvariantError
+from tests.simulation.runs import run_seed, started_together
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def serve_before_saved(patch: pytest.MonkeyPatch) -> None:
+    """B2: services start while their epoch is not yet on disk."""
+    claim = steps.claim
+
+    def hasty(model: Model, *args: Any, **kwargs: Any) -> steps.Step:
+        model, effects = claim(model, *args, **kwargs)
+        model, more = holding.claim_saved(model, Saved(model.serial), model.heard_at)
+        return model, (*effects, *more)
+
+    patch.setattr(steps, "claim", hasty)
+
+
+def keep_the_epoch(patch: pytest.MonkeyPatch) -> None:
+    """B2: a primary that heard of a newer epoch serves on under its own."""
+    patch.setattr(Model, "outdated", False)
+
+
+def both_lead(patch: pytest.MonkeyPatch) -> None:
+    """B1: each node decides for itself."""
+
+    def me(_mine: Claim, _theirs: Claim) -> Decision:
+        return Decision(True, Reason.NODE_ID)
+
+    patch.setattr("sbs.core.role.seeking.elect", me)
+    patch.setattr("sbs.core.role.holding.elect", me)
+
+
+def none_leads(patch: pytest.MonkeyPatch) -> None:
+    """B1: each node defers to the other."""
+
+    def you(_mine: Claim, _theirs: Claim) -> Decision:
+        return Decision(False, Reason.NODE_ID)
+
+    patch.setattr("sbs.core.role.seeking.elect", you)
+    patch.setattr("sbs.core.role.holding.elect", you)
+
+
+def skip_the_last_update(patch: pytest.MonkeyPatch) -> None:
+    """R8: the role is released although the last update was not even asked for."""
+
+    def hasty(model: Model, _event: Event, _now: float) -> steps.Step:
+        model, saving = steps.save(model, held=False)
+        return attrs.evolve(model, state=State.RELEASING), saving
+
+    _replace(patch, State.DRAINING, ServicesStopped, hasty, State.RELEASING)
+
+
+def release_while_serving(patch: pytest.MonkeyPatch) -> None:
+    """R8: the services are not stopped before the role is given up."""
+
+    def hasty(model: Model) -> steps.Step:
+        model, saving = steps.save(model, held=False)
+        return attrs.evolve(model, state=State.RELEASING), saving
+
+    patch.setattr("sbs.core.role.holding.drain", hasty)
+    for state in (State.STARTING, State.PRIMARY):
+        for event, rule in TABLE[state].items():
+            _replace(patch, state, event, rule.handler, *rule.leads_to, State.RELEASING)
+
+
+def take_any_refusal(patch: pytest.MonkeyPatch) -> None:
+    """R7: a slow answer counts as a refused connection."""
+    failed = seeking.secondary_dial_failed
+
+    def hasty(model: Model, event: DialFailed, now: float) -> steps.Step:
+        return failed(model, attrs.evolve(event, refused=True), now)
+
+    _replace(patch, State.SECONDARY, DialFailed, hasty, State.CLAIMING, State.WAITING)
+
+
+def never_give_back(patch: pytest.MonkeyPatch) -> None:
+    """R4: a ``primary-only`` node that returned stays secondary."""
+
+    def forgetful(model: Model, event: TimePassed, now: float) -> steps.Step:
+        return holding.time_passed(attrs.evolve(model, failback_at=None), event, now)
+
+    _replace(patch, State.PRIMARY, TimePassed, forgetful)
+
+
+def _replace(
+    patch: pytest.MonkeyPatch,
+    state: State,
+    event: type[Event],
+    handler: Callable[[Model, Any, float], steps.Step],
+    *leads_to: State,
+) -> None:
+    rules = cast("dict[type[Event], Rule]", TABLE[state])
+    patch.setitem(rules, event, Rule(handler, frozenset(leads_to)))
+
+
+@pytest.mark.parametrize(
+    ("mutant", "complaint"),
+    [
+        (serve_before_saved, "is not durable|not declared"),
+        (keep_the_epoch, "not settled|was used before"),
+        (both_lead, "not settled|neither was silent"),
+        (none_leads, "not settled"),
+        (skip_the_last_update, "lost writes"),
+        (release_while_serving, "services run on . in state RELEASING"),
+        (take_any_refusal, "neither was silent"),
+        (never_give_back, "R4"),
+    ],
+)
+def test_a_machine_that_breaks_a_promise_is_caught(
+    mutant: Patch, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant(monkeypatch)
+    with pytest.raises(InvariantError, match=complaint):
+        for seed in range(50, 300):
+            started_together(seed)
+            run_seed(seed)

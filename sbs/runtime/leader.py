@@ -117,6 +117,7 @@ class Leader:
         """Those who wait for an update that has not begun yet."""
         self._served: list[trio.Event] = []
         """Those who wait for the one under way."""
+        self._last_asked = False
         self._scan_s = 0.0
         self._error = ""
 
@@ -133,9 +134,14 @@ class Leader:
         """Something changed: do not wait for the period."""
         self._changed.set()
 
-    async def update_now(self) -> str:
-        """Run an update that begins after this call; return its error, or an empty text."""
+    async def update_now(self, *, last: bool = False) -> str:
+        """Run an update that begins after this call; return its error, or an empty text.
+
+        Args:
+            last: none comes after it, whatever changes: the role is about to be released.
+        """
         done = trio.Event()
+        self._last_asked = self._last_asked or last
         self._asked.append(done)
         self._changed.set()
         self._hurry.set()
@@ -161,11 +167,14 @@ class Leader:
             await self._refuse_updates()
         while True:
             self._serve_asked()
+            last = self._last_asked
             self._changed, self._hurry = trio.Event(), trio.Event()
             began_at = trio.current_time()
             await self._cycle()
             self._scan_s = trio.current_time() - began_at
             self._answer_served()
+            if last:
+                await trio.sleep_forever()
             await self._pause(began_at)
 
     def _serve_asked(self) -> None:
@@ -223,9 +232,9 @@ class Leader:
         update = await trio.to_thread.run_sync(
             self._source.prepare, self._tree, trio.from_thread.check_cancelled
         )
-        begun = await self._send_contents(update)
+        sent_bytes = await self._send_contents(update)
         active = self._context.active
-        if not begun:
+        if sent_bytes is None:
             if active == self._sent_active:
                 self._context.updated(None, update.problems)
                 return
@@ -241,7 +250,7 @@ class Leader:
         last = LastUpdate(
             at=time.time(),
             files=commit.operations,
-            bytes=update.size_bytes,
+            bytes=sent_bytes or 0,
             duration_s=round(duration_s, 6),
         )
         _log.info(
@@ -259,30 +268,31 @@ class Leader:
             Begin(self._epoch, number, update.operations_planned, update.size_bytes)
         )
 
-    async def _send_contents(self, update: Update) -> bool:
-        """Send what the update reads; reading and sending overlap.
+    async def _send_contents(self, update: Update) -> int | None:
+        """Send what has changed of what the update reads; reading and sending overlap.
 
         Returns:
-            whether there was anything, so that the generation has begun.
+            how many bytes of contents; ``None`` if there was nothing to say: nothing has begun.
         """
-        begun = False
+        sent_bytes: int | None = None
         send, receive = trio.open_memory_channel[Pack | Chunk](READ_AHEAD)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_read_ahead, update, send)
                 async with receive:
                     async for message in receive:
-                        if not begun:
+                        if sent_bytes is None:
                             await self._begin(update)
-                            begun = True
+                            sent_bytes = 0
                         self._check_early_failure()
                         await self._link.send(message)
+                        sent_bytes += len(message.body)
         except* ReplicationError as group:
             error = next(leaves(group))
-            if begun:
+            if sent_bytes is not None:
                 await self._abandon(error)
             raise error from group
-        return begun
+        return sent_bytes
 
     def _check_early_failure(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from sbs.core.messages import PROTOCOL_VERSION, Folders, Hello
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.link import Link
 from sbs.runtime.updates import Updates
+from tests.runtime.rig import recorded_pair
 
 
 def _no_model() -> NoReturn:
@@ -43,6 +45,23 @@ async def test_updates_sent_right_behind_the_welcome_find_their_session(tmp_path
             await updates.route(link, Folders(epoch, ()))
             nursery.cancel_scope.cancel()
     updates.close()
+
+
+async def test_last_update_counts_what_was_sent_not_what_was_read(tmp_path: Path) -> None:
+    """A file that only looks changed is read, and costs the network nothing."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        pair.alpha.write("large", "x" * 100_000)
+        pair.alpha.write("small", "one")
+        await pair.start()
+        await pair.beta.wait_file("small", "one")
+        await pair.wait_in_step(pair.alpha)
+        os.utime(Path(pair.alpha.folder, "large"), (1, 1))
+        pair.alpha.write("small", "three")
+        await pair.beta.wait_file("small", "three")
+        await pair.alpha.node.updates.update_now()  # the one that sent it has ended, then
+        last = pair.alpha.node.updates.last_update
+        assert last is not None
+        assert last.bytes == len("three")
 
 
 async def _no_event(event: object) -> None:

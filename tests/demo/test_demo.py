@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def test_a_node_that_dies_unasked_fails_the_demo_and_both_logs_are_shown(
 
 def _kill_node(demo: Demo, config: str) -> None:
     """Kill a node as soon as it has its fencer, so that there is something to clean up."""
-    while True:
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at:
         found = demo.processes()
         nodes = [
             pid
@@ -131,6 +133,7 @@ def _kill_node(demo: Demo, config: str) -> None:
         if nodes and len(fencers) >= 2:  # alpha's, and its keeper
             os.kill(nodes[0], 9)
             return
+    raise AssertionError(f"no node with {config} and a fencer: {demo.processes()}")
 
 
 def test_a_reader_that_has_enough_ends_the_demo_in_order(tmp_path: Path) -> None:

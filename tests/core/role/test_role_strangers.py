@@ -1,0 +1,88 @@
+"""Nodes that do not belong to the pair, and alarms of a pairing that was mended."""
+
+from __future__ import annotations
+
+import attrs
+
+from sbs.core import events as ev
+from sbs.core.claim import Claim, Mode, Role
+from sbs.core.effects import Alarm, ClearAlarm, Durable, Effect, RaiseAlarm, Refuse, Save
+from sbs.core.epoch import NO_EPOCH
+from sbs.core.history import History
+from sbs.core.messages import Code
+from sbs.core.role import Model, Settings, State, transition
+
+PEER, THIRD = 1, 2
+
+
+def claim_of(letter: str, mode: Mode = Mode.SYMMETRIC) -> Claim:
+    return Claim(
+        node_id=letter * 32,
+        name=f"node-{letter}",
+        mode=mode,
+        priority=100,
+        slot=1,
+        role=Role.PROBING,
+        epoch=NO_EPOCH,
+        history=History(),
+    )
+
+
+def run(model: Model, *events: ev.Event) -> tuple[Model, list[Effect]]:
+    """Feed events; each save is done at once."""
+    performed: list[Effect] = []
+    for event in events:
+        model, effects = transition(model, event, 0.0)
+        performed += effects
+        for effect in effects:
+            if isinstance(effect, Save):
+                model, more = run(model, ev.Saved(effect.serial))
+                performed += more
+    return model, performed
+
+
+def primary(mode: Mode = Mode.SYMMETRIC) -> Model:
+    model = Model(
+        settings=Settings(node_id="a" * 32, name="node-a", mode=mode),
+        durable=Durable(slot=0, epoch=NO_EPOCH),
+    )
+    model, _ = run(model, ev.Started(), ev.DialFailed(refused=True), ev.ServicesStarted(()))
+    assert model.state is State.PRIMARY
+    return model
+
+
+def calls(connection: int, claim: Claim) -> tuple[ev.Event, ...]:
+    return (
+        ev.PeerMet(connection=connection, claim=claim, dialled=False),
+        ev.FollowAsked(connection=connection, claim=claim, epoch=NO_EPOCH),
+    )
+
+
+def test_a_third_node_does_not_replace_the_secondary() -> None:
+    """R1: whatever it says of itself, it is refused, and the session stands."""
+    model, _ = run(primary(), *calls(PEER, claim_of("b")))
+    assert model.session == PEER
+    leader = attrs.evolve(claim_of("c", Mode.PRIMARY_ONLY), role=Role.PRIMARY)
+    for claim in (claim_of("c"), leader):
+        after, effects = run(model, *calls(THIRD, claim))
+        assert after == model
+        assert {effect.code for effect in effects if isinstance(effect, Refuse)} == {Code.BUSY}
+        assert all(isinstance(effect, Refuse) for effect in effects)
+
+
+def test_without_a_session_another_node_may_follow() -> None:
+    """R1: a secondary that was replaced by a new machine has a new identity."""
+    model, _ = run(primary(), *calls(PEER, claim_of("b")), ev.ConnectionLost(PEER))
+    model, _ = run(model, *calls(THIRD, claim_of("c")))
+    assert model.session == THIRD
+
+
+def test_a_clash_of_modes_that_is_mended_clears_its_alarm() -> None:
+    """R6."""
+    clashing, fitting = claim_of("b", Mode.PRIMARY_ONLY), claim_of("b", Mode.BACKUP_ONLY)
+    model, effects = run(primary(Mode.PRIMARY_ONLY), *calls(PEER, clashing))
+    raised = {effect.alarm for effect in effects if isinstance(effect, RaiseAlarm)}
+    assert raised >= {Alarm.MODE_CLASH}
+    _, effects = run(model, *calls(THIRD, fitting))
+    assert ClearAlarm(Alarm.MODE_CLASH) in effects
+    assert ClearAlarm(Alarm.SAME_IDENTITY) in effects

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,27 @@ def test_a_second_signal_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None
         assert alpha.wait() == 0
         assert "SIGINT: ending at once" in alpha.log.read_text()
         assert_nothing_left(alpha, pids)
+
+
+def test_a_signal_before_the_node_serves_ends_it_at_once(pair: Pair) -> None:
+    """While its port is taken it waits for it; there is nothing to hand over yet."""
+    host, _, port = pair.alpha.address.partition(":")
+    with socket.create_server((host, int(port))):
+        pair.alpha.start()
+        wait_until((pair.alpha.state_dir / "node.json").exists, "it has begun to start")
+        pair.alpha.signal(signal.SIGTERM)
+        assert pair.alpha.wait() == 0
+    log = pair.alpha.log.read_text()
+    assert log.endswith("WARNING SIGTERM: ending at once\n")
+    assert " serves " not in log
+
+
+def test_a_start_that_fails_in_a_task_is_one_error_without_a_traceback(pair: Pair) -> None:
+    (pair.alpha.state_dir / "control.sock" / "inside").mkdir(parents=True)
+    done = pair.alpha.sbs("run")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: control socket ")
+    assert "Traceback" not in done.stderr
 
 
 def test_the_log_is_one_line_an_event(pair: Pair) -> None:

@@ -23,11 +23,11 @@ from sbs.core.history import Relation
 class Reason(enum.Enum):
     """Which rule decided."""
 
-    HISTORY = "its history continues the other's"
-    PRIMARY = "it runs as primary"
+    HISTORY = "its longer history"
+    PRIMARY = "its running primacy"
     MODE = "its mode"
     PRIORITY = "its priority"
-    HEARD = "its primacy did not begin on silence"
+    HEARD = "a primacy that did not begin on silence"
     EPOCH = "its newer epoch"
     NODE_ID = "its smaller node id"
 

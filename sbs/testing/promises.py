@@ -80,9 +80,9 @@ class Promises:
         if primary.serving is None or primary.serving.number != max(self._used):
             pair.fail(f"settled in {primary.serving}, but {max(self._used)} was used before")
         for node in pair.nodes:
-            if node.settings.mode is Mode.PRIMARY_ONLY and primary is not node:
-                if primary.settings.failback:
-                    pair.fail(f"R4: {node.settings.name} is not primary")
+            owed = node.settings.mode is Mode.PRIMARY_ONLY and primary.settings.failback
+            if owed and primary is not node:
+                pair.fail(f"R4: {node.settings.name} is not primary")
         trees = [node.disk.tree for node in pair.nodes]
         if trees[0] != trees[1]:
             pair.fail(f"settled, but the folders differ: {trees}")

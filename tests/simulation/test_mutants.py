@@ -108,6 +108,12 @@ def _replace(
     patch.setitem(rules, event, Rule(handler, frozenset(leads_to)))
 
 
+def run_many() -> None:
+    for seed in range(50, 300):
+        started_together(seed)
+        run_seed(seed)
+
+
 @pytest.mark.parametrize(
     ("mutant", "complaint"),
     [
@@ -126,6 +132,4 @@ def test_a_machine_that_breaks_a_promise_is_caught(
 ) -> None:
     mutant(monkeypatch)
     with pytest.raises(InvariantError, match=complaint):
-        for seed in range(50, 300):
-            started_together(seed)
-            run_seed(seed)
+        run_many()

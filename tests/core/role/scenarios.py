@@ -1,0 +1,338 @@
+"""Golden scenarios of the role machine: ``python -m tests.core.role.scenarios`` prints them.
+
+Each line of ``scenarios.txt`` is an event, the state it leads to and the effects, in order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+
+import attrs
+
+from sbs.core import effects as ef
+from sbs.core import events as ev
+from sbs.core.claim import Claim, Mode, Role
+from sbs.core.epoch import NO_EPOCH, Epoch
+from sbs.core.history import DIGEST_BYTES, Generation, History
+from sbs.core.messages import Code
+from sbs.core.role import Model, Settings, transition
+
+NONE = History()
+BEGUN = History((Generation(Epoch(1, 1), 0),))
+FIRST = BEGUN.append(Generation(Epoch(1, 1), 1, b"1" * DIGEST_BYTES))
+MINE = History((Generation(Epoch(1, 0), 0),))
+MADE = Generation(Epoch(1, 0), 1, b"2" * DIGEST_BYTES)
+ME = Settings(node_id="a" * 32, name="alpha")
+BACKUP = attrs.evolve(ME, mode=Mode.BACKUP_ONLY)
+NEW = ef.Durable(slot=0, epoch=NO_EPOCH)
+PEER = Claim(
+    node_id="b" * 32,
+    name="beta",
+    mode=Mode.SYMMETRIC,
+    priority=100,
+    slot=1,
+    role=Role.PROBING,
+    epoch=NO_EPOCH,
+    history=NONE,
+    services_die=True,
+)
+LEADER = attrs.evolve(PEER, role=Role.PRIMARY, epoch=Epoch(1, 1), history=BEGUN)
+MAIN = attrs.evolve(PEER, mode=Mode.PRIMARY_ONLY)
+FOLLOWER = attrs.evolve(PEER, epoch=Epoch(1, 0), history=MINE)
+TAKEN = MINE.append(MADE).append(Generation(Epoch(2, 1), 1))
+TAKER = attrs.evolve(PEER, role=Role.PRIMARY, epoch=Epoch(2, 1), history=TAKEN)
+
+Script = list[tuple[float, ev.Event]]
+
+
+def met(number: int, claim: Claim, *, dialled: bool = True) -> ev.Event:
+    return ev.PeerMet(connection=number, claim=claim, dialled=dialled)
+
+
+def follow(number: int, claim: Claim) -> ev.Event:
+    return ev.FollowAsked(connection=number, claim=claim, epoch=claim.epoch)
+
+
+def welcome(number: int) -> ev.Event:
+    return ev.Welcomed(connection=number, epoch=Epoch(1, 1), history=BEGUN)
+
+
+ALONE: Script = [
+    (0.0, ev.Started()),
+    (0.01, ev.DialFailed(refused=True)),
+    (0.02, ev.Saved(1)),
+    (0.03, ev.ServicesStarted(("app",))),
+]
+FOLLOWING: Script = [
+    (0.0, ev.Started()),
+    (0.01, met(1, LEADER)),
+    (0.02, welcome(1)),
+    (0.03, ev.GenerationHeld(FIRST, ("app",))),
+]
+LEADING: Script = [
+    *ALONE,
+    (1.0, met(1, FOLLOWER, dialled=False)),
+    (1.01, follow(1, FOLLOWER)),
+    (1.02, ev.GenerationProposed(MADE)),
+    (1.03, ev.GenerationAcknowledged(MADE)),
+]
+HANDING: Script = [
+    (2.1, ev.ServicesStopped()),
+    (2.2, ev.FinalUpdateEnded(done=True)),
+    (2.3, ev.Saved(4)),
+]
+
+SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
+    "R1: a primary answers": (ME, NEW, FOLLOWING),
+    "R1, R3: nobody answers, the host refuses": (ME, NEW, ALONE),
+    "R1: nobody answers at all": (
+        ME,
+        NEW,
+        [
+            (0.0, ev.Started()),
+            (0.5, ev.DialFailed(refused=False)),
+            (0.52, ev.TimePassed()),
+            (1.02, ev.DialFailed(refused=False)),
+            (2.0, ev.TimePassed()),
+            (2.01, ev.Saved(1)),
+        ],
+    ),
+    "R4, B5: the main server returns, and gets the role back": (
+        BACKUP,
+        NEW,
+        [
+            *FOLLOWING,
+            (1.0, ev.ConnectionLost(1)),
+            (1.01, ev.DialFailed(refused=True)),
+            (1.02, ev.Saved(3)),
+            (1.03, ev.ServicesStarted(("app",))),
+            (5.0, follow(2, attrs.evolve(MAIN, epoch=Epoch(1, 1), history=FIRST))),
+            (5.1, ev.GenerationProposed(Generation(Epoch(2, 0), 2, b"3" * DIGEST_BYTES))),
+            (5.2, ev.GenerationAcknowledged(Generation(Epoch(2, 0), 2, b"3" * DIGEST_BYTES))),
+            (15.1, ev.Heard()),
+            (15.2, ev.TimePassed()),
+        ],
+    ),
+    "R5: backup-only waits for a primary": (
+        BACKUP,
+        NEW,
+        [
+            (0.0, ev.Started()),
+            (0.01, ev.DialFailed(refused=True)),
+            (0.51, ev.TimePassed()),
+            (0.52, met(1, attrs.evolve(LEADER, mode=Mode.PRIMARY_ONLY))),
+            (0.53, welcome(1)),
+        ],
+    ),
+    "R5: backup-only resumes a takeover that was not given back": (
+        BACKUP,
+        ef.Durable(slot=0, epoch=Epoch(1, 0), history=MINE, held=True, active=("app",)),
+        [(0.0, ev.Started()), (0.01, ev.DialFailed(refused=True)), (0.02, ev.Saved(1))],
+    ),
+    "R6: one mode on both, the other runs": (
+        BACKUP,
+        NEW,
+        [(0.0, ev.Started()), (0.01, met(1, attrs.evolve(LEADER, mode=Mode.BACKUP_ONLY)))],
+    ),
+    "R6: one mode on both, this one runs": (
+        attrs.evolve(ME, mode=Mode.PRIMARY_ONLY),
+        NEW,
+        [*ALONE, (1.0, met(1, MAIN, dialled=False)), (1.1, follow(1, MAIN))],
+    ),
+    "R6: backup-only beside symmetric": (BACKUP, NEW, FOLLOWING[:2]),
+    "R7: the primary's process dies": (
+        ME,
+        NEW,
+        [
+            *FOLLOWING,
+            (1.0, ev.ConnectionLost(1)),
+            (1.01, ev.DialFailed(refused=True)),
+            (1.02, ev.Saved(3)),
+            (1.03, ev.ServicesStarted(("app",))),
+        ],
+    ),
+    "R7: the primary is silent": (ME, NEW, [*FOLLOWING, (2.1, ev.TimePassed())]),
+    "R7: the primary comes back undecided, and asks": (
+        ME,
+        NEW,
+        [
+            *FOLLOWING,
+            (1.0, ev.ConnectionLost(1)),
+            (1.1, met(2, attrs.evolve(PEER, history=BEGUN), dialled=False)),
+            (1.2, follow(2, attrs.evolve(PEER, history=BEGUN))),
+        ],
+    ),
+    "R7: the primary comes back undecided, and dies again": (
+        BACKUP,
+        NEW,
+        [
+            *FOLLOWING,
+            (1.0, ev.ConnectionLost(1)),
+            (1.1, met(2, attrs.evolve(MAIN, history=FIRST), dialled=False)),
+            (3.1, ev.TimePassed()),
+        ],
+    ),
+    "R7: nothing complete was held": (
+        ME,
+        NEW,
+        [*FOLLOWING[:3], (1.0, ev.ConnectionLost(1)), (1.01, ev.DialFailed(refused=True))],
+    ),
+    "R8: stop": (
+        ME,
+        NEW,
+        [*LEADING, (2.0, ev.StopAsked()), *HANDING, (2.4, ev.RoleTaken(1, Epoch(2, 1)))],
+    ),
+    "R8: stop, and nobody takes over": (
+        ME,
+        NEW,
+        [*LEADING, (2.0, ev.StopAsked()), *HANDING, (4.3, ev.TimePassed())],
+    ),
+    "R8: the role is released to this node": (
+        ME,
+        NEW,
+        [
+            *FOLLOWING,
+            (1.0, ev.RoleReleased(1, Epoch(1, 1), FIRST.tip)),
+            (1.1, ev.Saved(3)),
+        ],
+    ),
+    "R8: the role is released, but not all data is here": (
+        ME,
+        NEW,
+        [*FOLLOWING, (1.0, ev.RoleReleased(1, Epoch(1, 1), MADE))],
+    ),
+    "B6: switchover": (
+        ME,
+        NEW,
+        [
+            *LEADING,
+            (2.0, ev.SwitchoverAsked(7)),
+            *HANDING,
+            (2.4, ev.RoleTaken(1, Epoch(2, 1))),
+            (2.5, met(2, TAKER)),
+        ],
+    ),
+    "B6: switchover, and nobody takes over": (
+        ME,
+        NEW,
+        [*LEADING, (2.0, ev.SwitchoverAsked(7)), *HANDING, (4.3, ev.TimePassed())],
+    ),
+    "B1: two start at once, this one leads": (
+        ME,
+        NEW,
+        [(0.0, ev.Started()), (0.01, met(1, PEER)), (0.02, follow(2, PEER)), (0.03, ev.Saved(1))],
+    ),
+    "B1: two start at once, the other leads": (
+        ME,
+        NEW,
+        [(0.0, ev.Started()), (0.01, met(1, attrs.evolve(PEER, priority=200)))],
+    ),
+    "B1, B2: a frozen primary wakes and finds another": (
+        ME,
+        NEW,
+        [*LEADING, (9.0, met(2, TAKER, dialled=False)), (9.1, ev.ServicesStopped())],
+    ),
+    "B2: a newer epoch was seen": (
+        ME,
+        NEW,
+        [
+            *ALONE,
+            (1.0, met(1, attrs.evolve(PEER, epoch=Epoch(5, 1)), dialled=False)),
+            (1.1, ev.ServicesStopped()),
+            (1.2, ev.Saved(4)),
+        ],
+    ),
+    "B2: a follower knows a newer epoch": (
+        ME,
+        NEW,
+        [*ALONE, (1.0, follow(1, attrs.evolve(FOLLOWER, epoch=Epoch(5, 1))))],
+    ),
+    "B2: a leader's epoch is over": (
+        ME,
+        attrs.evolve(NEW, epoch=Epoch(5, 0)),
+        [(0.0, ev.Started()), (0.01, met(1, LEADER)), (0.02, welcome(1))],
+    ),
+    "One identity twice": (
+        ME,
+        NEW,
+        [(0.0, ev.Started()), (0.01, met(1, attrs.evolve(PEER, node_id=ME.node_id)))],
+    ),
+    "Turned away": (
+        ME,
+        NEW,
+        [
+            (0.0, ev.Started()),
+            (0.01, met(1, LEADER)),
+            (0.02, ev.TurnedAway(1, Code.BUSY, "not now")),
+            (0.52, ev.TimePassed()),
+        ],
+    ),
+}
+
+
+def render() -> str:
+    """All scenarios, played."""
+    return "\n".join(line for name in SCENARIOS for line in play(name))
+
+
+def play(name: str) -> Iterator[str]:
+    settings, durable, script = SCENARIOS[name]
+    yield f"# {name}"
+    model = Model(settings=settings, durable=durable)
+    for now, event in script:
+        model, effects = transition(model, event, now)
+        yield f"{now:6.2f}  {shown_event(event)} -> {model.state.name}"
+        yield from (f"            {line}" for line in shown_effects(effects))
+    yield ""
+
+
+def shown_effects(effects: tuple[ef.Effect, ...]) -> Iterator[str]:
+    """Each effect, but alarms that end together in one line."""
+    for clearing, group in itertools.groupby(effects, lambda e: isinstance(e, ef.ClearAlarm)):
+        if clearing:
+            yield " ".join(["ClearAlarm", *(e.alarm.name for e in group)])  # type: ignore[union-attr]
+        else:
+            yield from map(shown_effect, group)
+
+
+def shown_event(event: ev.Event) -> str:
+    match event:
+        case ev.PeerMet(connection=number, claim=claim, dialled=dialled):
+            way = "dialled" if dialled else "accepted"
+            return f"PeerMet {number} {way}: {shown_claim(claim)}"
+        case ev.FollowAsked(connection=number, claim=claim):
+            return f"FollowAsked {number}: {shown_claim(claim)}"
+        case ev.GenerationHeld(history=history, active=active):
+            return f"GenerationHeld {history.tip} with {' '.join(active)}"
+        case ev.Welcomed(connection=number, epoch=epoch):
+            return f"Welcomed {number} epoch {epoch}"
+        case _:
+            return shown(event)
+
+
+def shown_claim(claim: Claim) -> str:
+    return f"{claim.role.value} {claim.mode.value}, epoch {claim.epoch}, holds {claim.history.tip}"
+
+
+def shown_effect(effect: ef.Effect) -> str:
+    match effect:
+        case ef.Save(serial, durable):
+            held = "held" if durable.held else "not held"
+            silence = ", on silence" if durable.on_silence else ""
+            return f"Save {serial}: epoch {durable.epoch}, {durable.history.tip}, {held}{silence}"
+        case ef.SendWelcome(number, epoch) | ef.TakeUpdates(number, epoch):
+            return f"{type(effect).__name__} {number} epoch {epoch}"
+        case _:
+            return shown(effect)
+
+
+def shown(value: ev.Event | ef.Effect) -> str:
+    fields = attrs.asdict(value, recurse=False).values()
+    words = [getattr(field, "name", None) or str(field) for field in fields if field != ""]
+    return " ".join([type(value).__name__, *words])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

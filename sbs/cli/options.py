@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sbs.config import Config
 
 DEFAULT_CONFIG: Final = "/etc/sbs/sbs.toml"
 
-config_option = click.option(
-    "-c",
-    "--config",
-    "config_path",
-    metavar="FILE",
-    envvar="SBS_CONFIG",
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    show_envvar=True,
-    help="The node's configuration.",
-)
+_Function = TypeVar("_Function", bound="Callable[..., object]")
+
+
+def config_option(function: _Function) -> _Function:
+    """Give a command the option ``-c FILE``, as its argument ``config_path``."""
+    return click.option(
+        "-c",
+        "--config",
+        "config_path",
+        metavar="FILE",
+        envvar="SBS_CONFIG",
+        default=DEFAULT_CONFIG,
+        show_default=True,
+        show_envvar=True,
+        help="The node's configuration.",
+    )(function)
 
 
 def load_config(path: str) -> Config:

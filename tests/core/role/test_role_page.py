@@ -1,0 +1,55 @@
+"""docs/roles.md says what the table says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from sbs.core.claim import Mode, Role
+from sbs.core.effects import Alarm
+from sbs.core.role import IGNORED, TABLE, State
+from sbs.core.role.describe import diagram, document, table
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "roles.md").read_text("utf-8")
+
+
+def test_the_page_ends_with_what_the_code_says() -> None:
+    marker = "<!-- begin: python -m sbs.core.role -->\n"
+    assert PAGE.endswith(f"{marker}{document()}<!-- end -->\n")
+
+
+def test_the_module_prints_the_document() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sbs.core.role"], cwd=ROOT, capture_output=True, check=True
+    )
+    assert done.stdout.decode() == document()
+    assert done.stderr == b""
+
+
+def test_every_rule_has_a_row_in_a_sentence() -> None:
+    rows = table().splitlines()[2:]
+    handled = [rule for rules in TABLE.values() for rule in rules.values() if rule is not IGNORED]
+    assert len(rows) == len(handled)
+    for row in rows:
+        assert re.fullmatch(r"\| [A-Z]+ \| \w+ \| [A-Z][^|]*[.] \| [A-Z, ]*\|", row), row
+
+
+def test_the_diagram_has_every_state_and_every_change() -> None:
+    arrows = set(re.findall(r"^    ([A-Z]+) --> ([A-Z]+): ", diagram(), re.MULTILINE))
+    assert arrows == {
+        (state.name, after.name)
+        for state, rules in TABLE.items()
+        for rule in rules.values()
+        for after in rule.leads_to - {state}
+    }
+    assert {name for arrow in arrows for name in arrow} == {state.name for state in State}
+
+
+def test_the_page_explains_every_role_and_mode() -> None:
+    for word in (*Role, *Mode):
+        assert f"`{word.value}`" in PAGE
+    roles = [alarm.value for alarm in Alarm if alarm.value in PAGE]
+    assert {"no-primary", "no-generation", "dual-primary", "mode-alone"} <= set(roles)

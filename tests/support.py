@@ -46,11 +46,11 @@ def free_ports(count: int) -> list[int]:
             sock.close()
 
 
-def wait_until(holds: Callable[[], object], what: str) -> None:
-    """Return when ``holds()`` is true; fail after :data:`WAIT_S`."""
-    give_up_at = time.monotonic() + WAIT_S
+def wait_until(holds: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> None:
+    """Return when ``holds()`` is true; fail after ``timeout_s``."""
+    give_up_at = time.monotonic() + timeout_s
     while not holds():
-        assert time.monotonic() < give_up_at, f"not within {WAIT_S:g} s: {what}"
+        assert time.monotonic() < give_up_at, f"not within {timeout_s:g} s: {what}"
         time.sleep(POLL_S)
 
 
@@ -88,6 +88,7 @@ class NodeProcess:
         self.folder = directory / "data"
         self.state_dir = directory / "state"
         self.log = directory / "log"
+        self.cwd = ROOT
         self.process: subprocess.Popen[bytes] | None = None
         self.folder.mkdir(parents=True)
         self.log.touch()
@@ -113,7 +114,7 @@ class NodeProcess:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*SBS, "run", "-c", str(self.config)],
-                cwd=ROOT,
+                cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -155,14 +156,18 @@ class NodeProcess:
             return {"role": "stopped"}
         return status
 
-    def wait_role(self, role: str) -> None:
+    def wait_role(self, role: str, timeout_s: float = WAIT_S) -> None:
         """Wait until the node has this role; a node that ends instead fails the test."""
 
         def reached() -> bool:
             assert self.process is None or self.process.poll() is None, self.log.read_text()
             return bool(self.status()["role"] == role)
 
-        wait_until(reached, f"{self.name} is {role}; it is {self.status()}")
+        try:
+            wait_until(reached, f"{self.name} is {role}", timeout_s)
+        except AssertionError as error:
+            log = self.log.read_text(errors="replace")[-3000:]
+            raise AssertionError(f"{error}; it is {self.status()}\n{log}") from None
 
     def end(self) -> None:
         """End the process, whatever it does."""

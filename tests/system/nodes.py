@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sbs.errors import NotRunningError
 from sbs.runtime import client
-
-SBS = (sys.executable, "-m", "sbs")
-"""The command line of the program under test."""
+from tests.support import WAIT_S, NodeProcess, free_ports, wait_until
 
 SERVICE = str(Path(__file__).with_name("service.py"))
 
-WAIT_S = 20.0
-"""How long anything may take that has no bound of its own: far more than it needs."""
-
-POLL_S = 0.01
-
 Tables: TypeAlias = Mapping[str, Any]
 """Sections of a configuration: a mapping of keys, or a list of such mappings."""
-
-
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> None:
-    """Return when ``condition`` holds."""
-    give_up_at = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up_at, f"not within {timeout_s} s: {what}"
-        time.sleep(POLL_S)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody uses."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [int(sock.getsockname()[1]) for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
 
 
 def ask_service(port: int) -> dict[str, Any] | None:
@@ -63,24 +32,19 @@ def ask_service(port: int) -> dict[str, Any] | None:
     return json.loads(body) if body else None
 
 
-class Node:
-    """One node of a pair; its directory holds configuration, state, folder and log."""
+class Node(NodeProcess):
+    """One node of a pair, with a service and a configuration that can be changed."""
 
-    def __init__(self, directory: Path, name: str, *, port: int, peer: int, service: int) -> None:
+    def __init__(self, directory: Path, *, port: int, peer: int, service: int) -> None:
+        super().__init__(directory, listen=port, peer=peer, settings={})
         self.directory = directory
-        self.name = name
         self.port = port
         self.service = service
-        self.folder = directory / "folder"
-        self.state_dir = directory / "state"
-        self.config = directory / "sbs.toml"
-        self.log = directory / "log.txt"
         self.starts = directory / "starts.jsonl"
-        self.process: subprocess.Popen[bytes] | None = None
         self.tables: dict[str, Any] = {
             "node": {
-                "name": name,
-                "listen": f"127.0.0.1:{port}",
+                "name": self.name,
+                "listen": self.address,
                 "peer": f"127.0.0.1:{peer}",
                 "state_dir": str(self.state_dir),
             },
@@ -94,7 +58,7 @@ class Node:
                 ]
             },
         }
-        self.folder.mkdir(parents=True)
+        self.configure({})
 
     def configure(self, tables: Tables) -> None:
         """Change the configuration; ``None`` as a section or a value leaves it out."""
@@ -111,82 +75,14 @@ class Node:
         self.tables["services"]["unit"][0]["command"].append(str(self.starts))
         self.configure({})
 
-    # Life.
-
-    def start(self) -> None:
-        """Start the process; its standard error is appended to the log."""
-        assert self.process is None, f"{self.name} runs already"
-        if not self.config.exists():
-            self.configure({})
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [*SBS, "run", "-c", str(self.config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd=self.directory,
-            )
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process of SBS, and to it alone."""
-        assert self.process is not None, f"{self.name} does not run"
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """``kill -9``."""
-        self.send_signal(signal.SIGKILL)
-        self.wait_exit()
-
-    def wait_exit(self, timeout_s: float = WAIT_S) -> int:
-        """Wait for the process to end by itself; return its exit code."""
-        assert self.process is not None, f"{self.name} does not run"
-        code = self.process.wait(timeout_s)
-        self.process = None
-        return code
-
-    def stop(self) -> None:
-        """``sbs stop``."""
-        done = self.command("stop")
-        assert done.returncode == 0, done.stderr
-        assert self.wait_exit() == 0, self.log_tail()
-
     def stop_at_once(self) -> None:
-        """The same without the time that a command takes to start."""
-        with suppress(NotRunningError):  # the node's end is the answer
-            self.ask("stop")
-        assert self.wait_exit() == 0, self.log_tail()
-
-    def end(self) -> None:
-        """End the process in any case."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.kill()
-
-    # Questions and orders.
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run ``sbs WORDS -c FILE``."""
-        return subprocess.run(
-            [*SBS, *words, "-c", str(self.config)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        """``sbs stop`` without the time that a command takes to start."""
+        client.stop(str(self.state_dir))
+        assert self.wait() == 0, self.log_tail()
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Ask through the control socket, without the cost of a command's start."""
         return client.ask(str(self.state_dir), command, timeout_s=60.0, **arguments)
-
-    def status(self) -> dict[str, Any]:
-        """The node's status; of one that does not answer only the role, ``stopped``."""
-        try:
-            status: dict[str, Any] = self.ask("status")
-        except NotRunningError:
-            return {"role": "stopped"}
-        return status
 
     @property
     def role(self) -> str:
@@ -201,26 +97,11 @@ class Node:
     @property
     def log_text(self) -> str:
         """Everything it has logged."""
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def log_tail(self) -> str:
         """The end of the log, for a failure's text."""
         return f"{self.name}:\n{self.log_text[-3000:]}"
-
-    def wait_role(self, *roles: str, timeout_s: float = WAIT_S) -> dict[str, Any]:
-        """Wait until the node has one of these roles; return its status."""
-        status: dict[str, Any] = {}
-
-        def reached() -> bool:
-            nonlocal status
-            status = self.status()
-            return status["role"] in roles
-
-        try:
-            wait_until(reached, f"{self.name} is {' or '.join(roles)}", timeout_s)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it is {status}\n{self.log_tail()}") from None
-        return status
 
     def wait_alarm(self, code: str) -> str:
         """Wait until an alarm stands; return its text."""
@@ -271,10 +152,8 @@ class Pair:
 
     def __init__(self, directory: Path, tables: Tables | None = None) -> None:
         ports = free_ports(4)
-        self.alpha = Node(
-            directory / "alpha", "alpha", port=ports[0], peer=ports[1], service=ports[2]
-        )
-        self.beta = Node(directory / "beta", "beta", port=ports[1], peer=ports[0], service=ports[3])
+        self.alpha = Node(directory / "alpha", port=ports[0], peer=ports[1], service=ports[2])
+        self.beta = Node(directory / "beta", port=ports[1], peer=ports[0], service=ports[3])
         self.nodes = (self.alpha, self.beta)
         self.configure(tables or {})
 

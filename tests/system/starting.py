@@ -10,7 +10,8 @@ from typing import Any
 
 import attrs
 
-from tests.system.nodes import WAIT_S, Node, Pair, pair_in
+from tests.support import WAIT_S
+from tests.system.nodes import Node, Pair, pair_in
 
 MAX_SKEW_S = 0.05
 """Greatest time between the two starts."""

@@ -48,7 +48,7 @@ def test_listening_beyond_loopback_is_refused(pair: Pair, host: str) -> None:
     alpha = pair.alpha
     alpha.configure({"node": {"listen": f"{host}:{alpha.port}"}})
     alpha.start()
-    assert alpha.wait_exit() == WRONG_CONFIGURATION
+    assert alpha.wait() == WRONG_CONFIGURATION
     assert "tls.insecure" in alpha.log_text
     alpha.configure({"tls": {"insecure": True}})
     alpha.start()
@@ -60,7 +60,7 @@ def test_one_node_to_a_state_directory(pair: Pair) -> None:
     """B2: a second process with the same state is refused, and harms nothing."""
     alpha, _ = pair.start()
     pid = alpha.wait_service()["pid"]
-    done = alpha.command("run")
+    done = alpha.sbs("run")
     assert done.returncode == 1
     assert "in use" in done.stderr
     assert alpha.role == "primary"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from tests.system.nodes import Node, Pair, wait_until
+from tests.support import wait_until
+from tests.system.nodes import Node, Pair
 
 LEARNED = "/proc/self/cwd/learned"
 """One path, two places: on one machine each node finds its own directory behind it."""
@@ -81,6 +82,7 @@ def learning(pair: Pair, *accept_under: str) -> None:
     pair.beta.configure({"folders": [], "sync": {"accept_under": list(accept_under)}})
     for node in pair.nodes:
         node.folder = node.directory / "learned"
+        node.cwd = node.directory
     pair.alpha.folder.mkdir()
 
 
@@ -121,7 +123,7 @@ def test_a_folder_that_is_not_accepted(pair: Pair) -> None:
         assert "learned" in text
         assert "sync.accept_under" in text
     assert not beta.folder.exists()
-    assert alpha.command("sync").returncode == 1
+    assert alpha.sbs("sync").returncode == 1
     alpha.kill()
     beta.wait_role("waiting")
     assert "not taking over" in beta.wait_alarm("no-generation")

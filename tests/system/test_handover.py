@@ -30,8 +30,8 @@ def test_signals_stop_in_order(pair: Pair) -> None:
     primary, secondary = pair.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         (primary.folder / number.name).write_bytes(b"last")
-        primary.send_signal(number)
-        assert primary.wait_exit() == 0, primary.log_tail()
+        primary.signal(number)
+        assert primary.wait() == 0, primary.log_tail()
         secondary.wait_role("primary")
         assert (secondary.folder / number.name).read_bytes() == b"last"
         primary.start()
@@ -59,7 +59,7 @@ def test_switchover_exchanges_the_roles(pair: Pair) -> None:
     for turn in range(4):
         before = primary.wait_service()["epoch"]
         (primary.folder / "turn").write_text(str(turn))
-        done = primary.command("switchover")
+        done = primary.sbs("switchover")
         assert done.returncode == 0, done.stderr
         pair.wait_settled(secondary, primary)
         assert (secondary.folder / "turn").read_text() == str(turn)
@@ -73,7 +73,7 @@ def test_switchover_without_a_secondary_is_refused(pair: Pair) -> None:
     pair.alpha.start()
     pair.alpha.wait_role("primary")
     pid = pair.alpha.wait_service()["pid"]
-    done = pair.alpha.command("switchover")
+    done = pair.alpha.sbs("switchover")
     assert done.returncode == 4
     assert "no secondary" in done.stderr
     assert pair.alpha.wait_service()["pid"] == pid

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from sbs.errors import SbsError
-from tests.system.nodes import WAIT_S, Node, Pair, pair_in, wait_until
+from tests.support import WAIT_S, wait_until
+from tests.system.nodes import Node, Pair, pair_in
 from tests.system.stamps import generations_in, write_generation
 
 KILLS = 50
@@ -74,11 +75,11 @@ def _kill_in_update(pair: Pair, delay_s: float, generation: int) -> tuple[str, s
             update.result(WAIT_S)
     phase = _phase(beta)
     # A frozen primary sends nothing: what stands in the folder is the secondary's own.
-    alpha.send_signal(signal.SIGSTOP)
+    alpha.signal(signal.SIGSTOP)
     beta.start()
     beta.wait_role("probing")
     found = generations_in(beta.folder)
-    alpha.send_signal(signal.SIGCONT)
+    alpha.signal(signal.SIGCONT)
     assert found in ({generation - 1}, {generation}), f"{found} after a kill in {phase}"
     assert not list(beta.folder.glob(".sbs*")), f"a temporary file after a kill in {phase}"
     pair.wait_settled(alpha, beta)

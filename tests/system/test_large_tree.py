@@ -44,7 +44,7 @@ def test_large_and_odd_folder(pair: Pair) -> None:
     pair.start()
     _check(pair.alpha, pair.beta)
     before = pair.beta.status()
-    assert pair.alpha.command("sync").returncode == 0
+    assert pair.alpha.sbs("sync").returncode == 0
     after = pair.beta.status()
     assert after["generation"] == before["generation"]
     assert after["last_update"] == before["last_update"]
@@ -65,7 +65,7 @@ def test_one_large_file(pair: Pair) -> None:
         assert max(node.resident_bytes for node in pair.nodes) < LARGE_BYTES / 4
         assert pair.alpha.status()["epoch"] == pair.beta.status()["epoch"] == 1
         generation = pair.beta.status()["generation"]
-        assert pair.alpha.command("sync").returncode == 0
+        assert pair.alpha.sbs("sync").returncode == 0
         assert pair.beta.status()["generation"] == generation
     finally:  # pytest keeps the directories of its last runs
         pair.end()

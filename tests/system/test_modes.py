@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.system.nodes import Node, Pair, wait_until
+from tests.support import wait_until
+from tests.system.nodes import Node, Pair
 
 REFUSED = 4
 WRONG_CONFIGURATION = 78
@@ -30,7 +31,7 @@ def test_a_node_without_peer_does_not_start(pair: Pair) -> None:
     """R2: the error names the setting, and the exit code says that it is the configuration."""
     pair.alpha.configure({"node": {"peer": None}})
     pair.alpha.start()
-    assert pair.alpha.wait_exit() == WRONG_CONFIGURATION
+    assert pair.alpha.wait() == WRONG_CONFIGURATION
     assert "node.peer" in pair.alpha.log_text
     assert "Traceback" not in pair.alpha.log_text
 
@@ -97,7 +98,7 @@ def test_failback_by_hand(pair: Pair) -> None:
         (beta.folder / "turn").write_text(str(turn))
         alpha.wait_file("turn", str(turn).encode())
     assert (alpha.role, beta.role) == ("secondary", "primary")
-    done = beta.command("switchover")
+    done = beta.sbs("switchover")
     assert done.returncode == 0, done.stderr
     pair.wait_settled(alpha, beta)
     alpha.wait_service()
@@ -164,7 +165,7 @@ def test_the_same_only_mode_twice_is_refused(pair: Pair, mode: str, role: str, f
     served = _service_of(runs) if role == "primary" else None
     for _ in range(2):
         later.start()
-        assert later.wait_exit() == REFUSED, later.log_tail()
+        assert later.wait() == REFUSED, later.log_tail()
         assert f"both nodes are {mode}" in later.log_text
         assert "Traceback" not in later.log_text
     assert f"both nodes are {mode}" in runs.wait_alarm("mode-clash")

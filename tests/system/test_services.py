@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.system.nodes import SERVICE, Node, Pair, free_ports, wait_until
+from tests.support import free_ports, wait_until
+from tests.system.nodes import SERVICE, Node, Pair
 
 
 def wanted(node: Node) -> list[str]:
@@ -44,7 +45,7 @@ def test_an_operators_change_reaches_the_secondary_at_once(pair: Pair) -> None:
         (("start", "extra"), ["extra", "web"]),
         (("stop", "web"), ["extra"]),
     ):
-        done = alpha.command("unit", *words)
+        done = alpha.sbs("unit", *words)
         assert done.returncode == 0, done.stderr
         assert active(alpha) == names
         wait_wanted(beta, names)
@@ -63,7 +64,7 @@ def test_units_are_started_on_the_primary_only(pair: Pair) -> None:
     """R30: the secondary refuses."""
     _, beta = pair.start()
     for word in ("start", "stop"):
-        done = beta.command("unit", word, "web")
+        done = beta.sbs("unit", word, "web")
         assert done.returncode == 4
         assert "primary" in done.stderr
     assert not beta.serves
@@ -95,7 +96,7 @@ def test_update_and_apply_scripts(pair: Pair) -> None:
     pair.start()
     wait_until(lambda: imported.exists() and imported.read_text(), "the first import")
     source.write_text("two")
-    done = alpha.command("sync")
+    done = alpha.sbs("sync")
     assert done.returncode == 0, done.stderr
     generation = beta.status()["generation"]
     wait_until(lambda: f"{generation} two" in lines_of(imported), "the import of the second")
@@ -114,7 +115,7 @@ def test_a_failing_update_script_is_an_alarm(pair: Pair) -> None:
     (alpha.folder / "file").write_text("sent")
     beta.wait_file("file", b"sent")
     fault.unlink()
-    assert alpha.command("sync").returncode == 0
+    assert alpha.sbs("sync").returncode == 0
     alpha.wait_no_alarm()
 
 

@@ -6,7 +6,8 @@ import json
 import signal
 import time
 
-from tests.system.nodes import Node, Pair, wait_until
+from tests.support import wait_until
+from tests.system.nodes import Node, Pair
 
 SLACK_S = 0.5
 """What a takeover may need beyond the down interval (issue: Must show 3)."""
@@ -30,7 +31,7 @@ def test_kill_of_the_primary_is_a_takeover(pair: Pair) -> None:
     before = epoch_of(alpha)
     alpha.kill()
     beta.wait_role("primary")
-    shown = json.loads(beta.command("status", "--json").stdout)
+    shown = json.loads(beta.sbs("status", "--json").stdout)
     assert shown["role"] == "primary"
     assert shown["epoch"] == before + 1
     answer = beta.wait_service()
@@ -59,12 +60,12 @@ def test_freeze_of_the_primary_is_a_takeover(pair: Pair) -> None:
     alpha, beta = pair.start()
     before = epoch_of(alpha)
     frozen_at = time.monotonic()
-    alpha.send_signal(signal.SIGSTOP)
+    alpha.signal(signal.SIGSTOP)
     beta.wait_role("primary", timeout_s=2.0 + SLACK_S)
     assert time.monotonic() - frozen_at <= 2.0 + SLACK_S
     assert epoch_of(beta) == before + 1
     beta.wait_service()
-    alpha.send_signal(signal.SIGCONT)
+    alpha.signal(signal.SIGCONT)
     take_role(pair, beta, alpha)
     assert epoch_of(alpha) == epoch_of(beta)
 
@@ -74,9 +75,9 @@ def test_a_short_freeze_changes_nothing(pair: Pair) -> None:
     alpha, beta = pair.start()
     before = epoch_of(alpha)
     for node in (alpha, beta):
-        node.send_signal(signal.SIGSTOP)
+        node.signal(signal.SIGSTOP)
         time.sleep(1.0)
-        node.send_signal(signal.SIGCONT)
+        node.signal(signal.SIGCONT)
         (alpha.folder / node.name).write_bytes(b"after the freeze")
         beta.wait_file(node.name, b"after the freeze")
     assert (alpha.role, beta.role) == ("primary", "secondary")
@@ -87,9 +88,9 @@ def test_a_frozen_secondary_does_not_take_over(pair: Pair) -> None:
     """R7 (Must show 3): who did not listen cannot call the other silent."""
     alpha, beta = pair.start()
     before = epoch_of(alpha)
-    beta.send_signal(signal.SIGSTOP)
+    beta.signal(signal.SIGSTOP)
     time.sleep(5.0)
-    beta.send_signal(signal.SIGCONT)
+    beta.signal(signal.SIGCONT)
     (alpha.folder / "later").write_bytes(b"later")
     beta.wait_file("later", b"later")
     pair.wait_settled(alpha, beta)

@@ -80,8 +80,12 @@ class Row:
 
     @property
     def settled(self) -> bool:
-        """Whether a change after it was read must show in its time stamps."""
-        return max(self.stat[1], self.stat[2]) < self.read_at_ns - SETTLING_NS
+        """Whether a change after it was read must show in its time stamps.
+
+        Only the time of the status change decides: every change moves it, and nobody can set it,
+        whereas the time of modification may lie in the future and stay there.
+        """
+        return self.stat[2] < self.read_at_ns - SETTLING_NS
 
 
 class Index:

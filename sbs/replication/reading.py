@@ -16,6 +16,7 @@ from typing import Final
 
 from blake3 import blake3
 
+from sbs.core.manifest import MAX_TIME_NS, MIN_TIME_NS
 from sbs.core.messages import MAX_BODY_BYTES
 from sbs.errors import ReplicationError
 from sbs.replication.index import stat_key
@@ -48,8 +49,14 @@ def open_file(places: Places, folder: int, path: str) -> int:
 
 
 def settled_status(fd: int) -> os.stat_result:
-    """The status of a file, once a change from now on must show in it."""
+    """The status of a file, once a change from now on must show in it.
+
+    Raises:
+        ReplicationError: its time stamp is out of the range that travels.
+    """
     status = os.fstat(fd)
+    if not MIN_TIME_NS <= status.st_mtime_ns <= MAX_TIME_NS:
+        raise ReplicationError("bears a date before 1678 or after 2261")
     newest = max(status.st_ctime_ns, status.st_mtime_ns)
     while 0 <= newest - time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) < LONGEST_TICK_NS:
         time.sleep(0.0005)

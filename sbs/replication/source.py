@@ -279,6 +279,9 @@ class Update:
         except OSError as error:
             self._leave_out(spec, path, f"cannot be read: {error.strerror}")
             return
+        except ReplicationError as error:
+            self._leave_out(spec, path, str(error))
+            return
         finally:
             reading.close()
         if not reading.complete:

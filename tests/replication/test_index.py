@@ -42,7 +42,12 @@ def test_a_file_that_was_young_when_it_was_read_is_not_trusted() -> None:
     """Adversarial case 17: two changes within one tick of the kernel's clock look like one."""
     assert ROW.settled
     assert not Row(STAT, b"", 2000 + SETTLING_NS).settled
-    assert not Row((10, 5000, 2000, 7, 0), b"", 2000 + SETTLING_NS + 1).settled
+    assert not Row((10, 1000, 5000, 7, 0), b"", 2000 + SETTLING_NS + 1).settled
+
+
+def test_a_file_with_a_date_in_the_future_is_not_read_again_and_again() -> None:
+    """R20, adversarial case 23: only what changed costs."""
+    assert Row((10, 2**62, 2000, 7, 0), b"", 2000 + SETTLING_NS + 1).settled
 
 
 def test_any_change_of_the_status_shows(tmp_path: Path) -> None:

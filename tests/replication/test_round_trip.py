@@ -275,6 +275,26 @@ def test_a_file_that_becomes_a_directory_during_the_scan_is_left_alone(tmp_path:
         assert "replaced" in found.problems[0].text
 
 
+def test_a_date_that_cannot_travel_leaves_one_file_out(tmp_path: Path) -> None:
+    """Adversarial cases 7 and 11: also where it is set between scan and reading."""
+    with Pair(str(tmp_path)) as pair:
+        for name in ("early", "late", "other"):
+            write(f"{pair.a}/{name}")
+        far_s = 10_413_792_000  # the year 2300
+        os.utime(f"{pair.a}/early", (far_s, far_s))
+        if os.stat(f"{pair.a}/early").st_mtime != far_s:
+            far_s = 2**32  # a file system without such dates: nothing is left out
+        pair.connect()
+        update = pair.source.prepare(pair.peer, proceed)
+        os.utime(f"{pair.a}/late", (far_s, far_s))
+        packs = list(update.messages(proceed))
+        left_out = [problem.path for problem in update.problems]
+        assert left_out == (["data/early", "data/late"] if far_s > 2**33 else [])
+        assert "other" in {
+            o.path for pack in packs if isinstance(pack, Pack) for o in pack.operations
+        }
+
+
 def test_a_file_that_vanishes_or_becomes_a_link_is_left_out(tmp_path: Path) -> None:
     """Adversarial cases 11 and 16: the rest still arrives."""
     with Pair(str(tmp_path)) as pair:

@@ -376,3 +376,13 @@ def test_both_ways_to_find_children_agree() -> None:
     )
     root = os.fspath(Path(channel.__file__).parents[3])
     subprocess.run([sys.executable, "-c", script], check=True, cwd=root, timeout=10)
+
+
+async def test_a_stop_that_overtakes_the_start_is_heeded() -> None:
+    """B30: SIGTERM between fork and execution is not lost, so nobody waits for the grace."""
+    async with open_controller([SLEEP], ()) as controller:
+        for instant in range(40):
+            with trio.move_on_after(instant * 0.0002):
+                await controller.start("a", {})
+            with trio.fail_after(MAX_GRACE_S / 1000):
+                await controller.stop("a", MAX_GRACE_S)

@@ -175,12 +175,15 @@ class Keeper:
         """Fork and execute; the pipe ``errors`` ends empty when the execution succeeded."""
         me = os.getpid()
         self.errors, errors_end = os.pipe()
+        # A stop that comes before the execution waits for it: ignored, it would be lost.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         pid = os.fork()
         if pid == 0:
             try:
                 execute(argv, environment, me, errors_end)
             finally:
                 leave_fork(127)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self.pid = pid
         os.close(errors_end)
 

@@ -109,7 +109,7 @@ def _replace(
 
 
 def run_many() -> None:
-    for seed in range(50, 300):
+    for seed in range(60, 300):
         started_together(seed)
         run_seed(seed)
 

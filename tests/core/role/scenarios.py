@@ -254,6 +254,16 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
         attrs.evolve(NEW, epoch=Epoch(5, 0)),
         [(0.0, ev.Started()), (0.01, met(1, LEADER)), (0.02, welcome(1))],
     ),
+    "B2: a crash left a generation newer than the epoch on disk": (
+        ME,
+        attrs.evolve(NEW, history=FIRST),
+        [(0.0, ev.Started()), (0.01, ev.DialFailed(refused=True))],
+    ),
+    "R7: a refusal that comes late, beside a session": (
+        ME,
+        NEW,
+        [*FOLLOWING, (0.04, ev.DialFailed(refused=True))],
+    ),
     "One identity twice": (
         ME,
         NEW,

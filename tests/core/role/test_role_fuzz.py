@@ -117,7 +117,7 @@ def any_event(random: Random, kind: type[ev.Event], model: Model) -> ev.Event:
         ev.GenerationHeld: lambda: ev.GenerationHeld(held_history(model, next_one), ("app",)),
         ev.SwitchoverAsked: lambda: ev.SwitchoverAsked(7),
     }
-    return made.get(kind, kind)()  # type: ignore[call-arg]
+    return made.get(kind, kind)()
 
 
 def held_history(model: Model, next_one: Generation) -> History:

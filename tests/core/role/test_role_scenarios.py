@@ -25,7 +25,8 @@ def test_no_scenario_is_left_over() -> None:
 
 
 def run(script: Script) -> tuple[Model, list[ef.Effect]]:
-    model, all_effects = Model(settings=ME, durable=NEW), []
+    model = Model(settings=ME, durable=NEW)
+    all_effects: list[ef.Effect] = []
     for now, event in script:
         model, effects = transition(model, event, now)
         all_effects += effects

@@ -22,7 +22,7 @@ class Result:
 
     Args:
         settle: from the later start until the pair had settled; starting Python is in it.
-        faults: what went wrong, with the seed.
+        faults: what went wrong, with the seed and both logs.
     """
 
     runs: int
@@ -58,5 +58,7 @@ def run(count: int) -> Result:
     return Result(
         runs=count,
         settle=Spread.of(times) if times else None,
-        faults=tuple(f"seed {each.seed}: {each.fault}" for each in outcomes if each.fault),
+        faults=tuple(
+            f"seed {each.seed}: {each.fault}\n{each.logs}" for each in outcomes if each.fault
+        ),
     )

@@ -26,6 +26,7 @@ class Outcome:
 
     Args:
         seed: chooses order and skew.
+        ended: nodes that ended by themselves, for one because its port was taken meanwhile.
         settle_s: from the second start until one node was primary and the other its secondary;
             ``None``: they never settled.
         dual: samples in which both nodes said ``primary``.
@@ -36,6 +37,7 @@ class Outcome:
     """
 
     seed: int
+    ended: tuple[str, ...]
     settle_s: float | None
     dual: int
     moved: int
@@ -46,6 +48,8 @@ class Outcome:
     @property
     def fault(self) -> str:
         """What was wrong; empty if nothing."""
+        if self.ended:
+            return f"ended by themselves: {self.ended}"
         if self.settle_s is None:
             return "the nodes did not settle"
         if self.dual:
@@ -78,6 +82,8 @@ def _watch(pair: Pair, seed: int) -> Outcome:
     dual = moved = 0
     settled: list[str] = []
     while time.monotonic() < (settled_at + WATCH_S if settled_at else started_at + WAIT_S):
+        if _ended(pair):
+            break
         statuses = [node.status() for node in pair.nodes]
         roles = [str(status["role"]) for status in statuses]
         dual += roles.count("primary") == 2
@@ -88,12 +94,19 @@ def _watch(pair: Pair, seed: int) -> Outcome:
         time.sleep(0.02)
     return Outcome(
         seed=seed,
+        ended=_ended(pair),
         settle_s=None if settled_at is None else settled_at - started_at,
         dual=dual,
         moved=moved,
         epochs=tuple(epoch for node in pair.nodes for epoch in _epochs(node)),
         serving=tuple(node.name for node in pair.nodes if node.serves),
         logs=pair.log_tails(),
+    )
+
+
+def _ended(pair: Pair) -> tuple[str, ...]:
+    return tuple(
+        node.name for node in pair.nodes if node.process and node.process.poll() is not None
     )
 
 

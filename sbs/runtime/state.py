@@ -95,7 +95,8 @@ class StateStore:
             it, or ``None`` if this node never ran: see :func:`new_node`.
 
         Raises:
-            StateError: the file is damaged (it was set aside) or cannot be read.
+            StateError: the file is damaged (it was set aside), of another version, or cannot
+                be read.
         """
         try:
             with open(self.path, "rb") as file:
@@ -106,12 +107,15 @@ class StateStore:
             raise StateError(f"{self.path}: {error.strerror}") from error
         try:
             return _parse(raw)
-        except (ValueError, KeyError, TypeError, BaseValidationError) as error:
+        except ValueError as error:
             raise StateError(self._set_aside(error)) from error
 
     def _set_aside(self, error: Exception) -> str:
         aside = f"{self.path}.damaged-{hashlib.sha256(os.urandom(8)).hexdigest()[:8]}"
-        os.rename(self.path, aside)
+        try:
+            os.rename(self.path, aside)
+        except OSError as failure:
+            return f"{self.path} is damaged ({error}), and cannot be set aside: {failure.strerror}"
         return (
             f"{self.path} is damaged ({error}); it was set aside as {aside}. Put a good copy in "
             "its place, or start again: the node then joins the pair as a new one"
@@ -157,7 +161,7 @@ def read_node_id(state_dir: str) -> str | None:
         return None
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, BaseValidationError) as error:
+    except ValueError as error:
         raise StateError(f"{path} is damaged ({error})") from error
 
 
@@ -168,13 +172,26 @@ def _format(stored: Stored) -> bytes:
 
 
 def _parse(raw: bytes) -> Stored:
-    document: Any = json.loads(raw)
-    if document["version"] != VERSION:
-        raise ValueError(f"its version is {document['version']!r}; this program reads {VERSION}")
-    body = document["body"]
-    if _checksum(body) != document["sha256"]:
-        raise ValueError("its checksum is wrong")
-    return _converter.structure(json.loads(body), Stored)
+    """Read the file's content.
+
+    Raises:
+        ValueError: it is damaged.
+        StateError: another version of this program wrote it.
+    """
+    try:
+        document: Any = json.loads(raw)
+        version = document["version"]
+        if version != VERSION:
+            raise StateError(
+                f"the state is of version {version!r}, and this program reads {VERSION}: run the "
+                "program that wrote it"
+            )
+        body = document["body"]
+        if _checksum(body) != document["sha256"]:
+            raise ValueError("its checksum is wrong")
+        return _converter.structure(json.loads(body), Stored)
+    except (KeyError, TypeError, AttributeError, RecursionError, BaseValidationError) as error:
+        raise ValueError(f"it is no state: {error!r}") from error
 
 
 def _checksum(body: str) -> str:

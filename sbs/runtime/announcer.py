@@ -53,8 +53,13 @@ class Announcer:
                 "SBS_EPOCH": str(change.epoch.number),
                 "SBS_REASON": change.reason,
             }
+            failures: list[str] = []
             for argv in self._hooks:
                 try:
                     await run_hook(argv, environment)
                 except HookError as error:
-                    self._alarms.raise_("transition-hook-failed", str(error))
+                    failures.append(str(error))
+            if failures:
+                self._alarms.raise_("transition-hook-failed", "; ".join(failures))
+            else:
+                self._alarms.clear("transition-hook-failed")

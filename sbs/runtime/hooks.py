@@ -17,7 +17,10 @@ HOOK_BOUND_S: Final = 300.0
 """A hook that takes longer is killed: an export may be slow, but replication must go on."""
 
 MAX_OUTPUT_BYTES: Final = 4 * 1024 * 1024
-"""Output read of a hook: some ten thousand paths."""
+"""Output read of a hook, of either stream: some ten thousand paths."""
+
+KILL_BOUND_S: Final = 5.0
+"""How long a killed hook may hang in the kernel before it is left to itself."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,24 +44,64 @@ async def run_hook(argv: Sequence[str], environment: Mapping[str, str]) -> list[
             over :data:`MAX_OUTPUT_BYTES`.
     """
     command = shlex.join(argv)
+    environment = {**os.environ, **environment}
     try:
-        with trio.fail_after(HOOK_BOUND_S):
-            done = await trio.run_process(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                capture_stdout=True,
-                capture_stderr=True,
-                check=False,
-                env={**os.environ, **environment},
-            )
+        process = await trio.lowlevel.open_process(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
     except OSError as error:
         raise HookError(f"hook {command}: cannot be started: {error.strerror}") from error
-    except trio.TooSlowError as error:
-        raise HookError(f"hook {command}: killed after {HOOK_BOUND_S:g} s") from error
-    for line in done.stderr[:MAX_OUTPUT_BYTES].decode(errors="replace").splitlines():
+    output = _Output(process)
+    with trio.move_on_after(HOOK_BOUND_S) as bound:
+        await output.read()
+    for line in output.complaints.decode(errors="replace").splitlines():
         _log.info("hook %s: %s", command, ascii(line)[1:-1])
-    if done.returncode:
-        raise HookError(f"hook {command}: ended with code {done.returncode}; its output is above")
-    if len(done.stdout) > MAX_OUTPUT_BYTES:
-        raise HookError(f"hook {command}: printed over {MAX_OUTPUT_BYTES} bytes")
-    return os.fsdecode(done.stdout).splitlines()
+    if bound.cancelled_caught:
+        raise HookError(f"hook {command}: killed after {HOOK_BOUND_S:g} s")
+    if output.too_long:
+        raise HookError(f"hook {command}: killed, for it printed over {MAX_OUTPUT_BYTES} bytes")
+    if process.returncode:
+        code = process.returncode
+        raise HookError(f"hook {command}: ended with code {code}; its output is above")
+    return os.fsdecode(bytes(output.printed)).splitlines()
+
+
+class _Output:
+    """What a process writes, up to a limit."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.printed = bytearray()
+        self.complaints = bytearray()
+        self.too_long = False
+        self._process = process
+
+    async def read(self) -> None:
+        """Return when the process has ended; whatever happens, it does not outlive this call."""
+        stdout, stderr = self._process.stdout, self._process.stderr
+        if stdout is None or stderr is None:
+            raise TypeError("a process without pipes")
+        try:
+            async with stdout, stderr, trio.open_nursery() as nursery:
+                nursery.start_soon(self._collect, stdout, self.printed, nursery.cancel_scope)
+                nursery.start_soon(self._collect, stderr, self.complaints, nursery.cancel_scope)
+            if not self.too_long:
+                await self._process.wait()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+            # Killed, it ends at once.
+            with trio.move_on_after(KILL_BOUND_S, shield=True):
+                await self._process.wait()
+
+    async def _collect(
+        self, stream: trio.abc.ReceiveStream, into: bytearray, scope: trio.CancelScope
+    ) -> None:
+        async for data in stream:
+            into += data
+            if len(into) > MAX_OUTPUT_BYTES:
+                self.too_long = True
+                scope.cancel()

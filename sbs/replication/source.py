@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -201,7 +201,7 @@ class Update:
         """After :meth:`messages` is exhausted: nothing was sent."""
         return not self._yielded
 
-    def messages(self, check: Callable[[], object]) -> Iterator[Pack | Chunk]:
+    def messages(self, check: Callable[[], object]) -> Generator[Pack | Chunk, None, None]:
         """Read what was planned, and yield it as it is to be sent; once.
 
         Args:

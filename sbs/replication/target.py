@@ -119,7 +119,7 @@ class Target:
             if not os.access(place, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
                 raise ReplicationError(f"{place!r} cannot be written by the user that runs SBS")
 
-    def listing(self, check: Callable[[], object]) -> Iterator[Listing]:
+    def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
         """What stands here now, in parts of bounded size; the last one says so.
 
         Digests come from the index; only files that were read too soon after their last change

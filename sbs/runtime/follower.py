@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -182,15 +183,21 @@ class Follower:
         Returns:
             the history with it.
         """
-        # From here to the end nothing may be left half-way by a lost connection.
-        with trio.CancelScope(shield=True):
-            history = await self._commit(commit, history, told)
+        with trio.CancelScope() as scope:
+            history = await self._commit(commit, history, told, scope)
         await self.context.run_apply_hooks(commit.generation)
         return history
 
-    async def _commit(self, commit: Commit, history: History, told: Callable[[], None]) -> History:
+    async def _commit(
+        self, commit: Commit, history: History, told: Callable[[], None], scope: trio.CancelScope
+    ) -> History:
         async with self._busy:
             async with self.journaling:
+                # If this node has claimed the role meanwhile, the generation comes too late: no
+                # state would count it any more.
+                await trio.lowlevel.checkpoint_if_cancelled()
+                # From here to the end nothing may be left half-way by a lost connection.
+                scope.shield = True
                 record = await trio.to_thread.run_sync(
                     self.target.commit, commit, history, _uncancelled
                 )
@@ -283,8 +290,10 @@ class FollowerSession:
 
     async def _send_listing(self) -> None:
         listing = self._follower.target.listing(trio.from_thread.check_cancelled)
-        while True:
-            part = await trio.to_thread.run_sync(next, listing, None)
-            if part is None:
-                return
-            await self._link.send(part)
+        # Closed here and now: later it would close the directories of the next session.
+        with contextlib.closing(listing):
+            while True:
+                part = await trio.to_thread.run_sync(next, listing, None)
+                if part is None:
+                    return
+                await self._link.send(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import Final, Protocol
@@ -331,10 +332,11 @@ def _failure(answer: Message) -> Exception:
 
 async def _read_ahead(update: Update, send: trio.MemorySendChannel[Pack | Chunk]) -> None:
     """Read messages in worker threads, one hop for each, a few ahead of the network."""
-    messages = update.messages(trio.from_thread.check_cancelled)
-    async with send:
-        while True:
-            message = await trio.to_thread.run_sync(next, messages, None)
-            if message is None:
-                return
-            await send.send(message)
+    # Closed here and now: what it holds open is not left to the garbage collector.
+    with contextlib.closing(update.messages(trio.from_thread.check_cancelled)) as messages:
+        async with send:
+            while True:
+                message = await trio.to_thread.run_sync(next, messages, None)
+                if message is None:
+                    return
+                await send.send(message)

@@ -159,6 +159,8 @@ class Updates:
                 await trio.lowlevel.wait_readable(watcher.fileno())
                 if watcher.drain():
                     leader.nudge()
+        except ReplicationError as error:  # a new directory is one too many
+            self._alarms.raise_("watch-failed", f"{error}; changes wait for the period")
         finally:
             trio.lowlevel.notify_closing(watcher.fileno())
             watcher.close()
@@ -182,7 +184,8 @@ class Updates:
         """Run the last update of a handover, and tell the role machine how it ended."""
         error = "the connection to the secondary was lost"
         try:
-            error = await self.update_now()
+            if self._leader is not None:
+                error = await self._leader.update_now(last=True)
         finally:
             with trio.CancelScope(shield=True):
                 await self._post(ev.FinalUpdateEnded(done=not error))

@@ -1,0 +1,269 @@
+"""The follower: what it refuses, and what a lost connection may not break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation, History
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import Abandon, Begin, Commit, Committed, Failed, Folders, Listing, Message
+from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.replication.problems import Problem
+from sbs.replication.target import Applied, CommitRecord, Target
+from sbs.runtime.follower import Follower, FollowerSession
+from sbs.runtime.link import Link
+from sbs.runtime.status import LastUpdate
+
+EPOCH = Epoch(3, 1)
+COMMIT = Commit(generation=Generation(EPOCH, 1, bytes(32)), operations=0)
+
+
+class FakeTarget:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.failures: list[ReplicationError] = []
+
+    def open(self, folders: object, places: list[str]) -> None:
+        self.calls.append(f"open {places}")
+
+    def listing(self, check: Callable[[], object]) -> Iterator[Listing]:
+        yield Listing(folder=0, last=True)
+
+    def begin(self, begin: Begin) -> None:
+        self.calls.append("begin")
+        if self.failures:
+            raise self.failures.pop()
+
+    def commit(self, commit: Commit, history: History, check: object) -> CommitRecord:
+        self.calls.append("commit")
+        return CommitRecord(
+            history=history.append(commit.generation),
+            active=(),
+            folders=(),
+            places=(),
+            operations=(),
+            contents_at=0,
+        )
+
+    def apply(self, record: CommitRecord, check: object) -> Applied:
+        self.calls.append("apply")
+        if self.failures:
+            raise self.failures.pop()
+        return Applied(files=0, size_bytes=0, problems=())
+
+    def abandon(self) -> None:
+        self.calls.append("abandon")
+
+
+class Context:
+    def __init__(self) -> None:
+        self.closing = False
+        self.known = trio.Event()
+        self.failures: list[str] = []
+        self.hooks: list[int] = []
+
+    async def held(self, record: CommitRecord) -> trio.Event:
+        await trio.lowlevel.checkpoint()
+        return self.known
+
+    def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
+        self.failures.append("")
+
+    def update_failed(self, text: str) -> None:
+        self.failures.append(text)
+
+    async def run_apply_hooks(self, generation: Generation) -> None:
+        await trio.lowlevel.checkpoint()
+        self.hooks.append(generation.number)
+
+
+class FakeLink:
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    def post(self, message: Message) -> None:
+        self.sent.append(message)
+
+    async def send(self, message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        self.sent.append(message)
+
+
+class Play:
+    def __init__(self, *, own: dict[str, str] | None = None, under: tuple[str, ...] = ()) -> None:
+        self.target, self.context, self.link = FakeTarget(), Context(), FakeLink()
+        target = cast("Target", self.target)
+        self.follower = Follower(target, own or {}, under, "/state", self.context)
+        link = cast("Link", self.link)
+        self.session: FollowerSession = self.follower.session(link, EPOCH, History())
+
+
+def place(path: str, **arguments: object) -> str:
+    play = Play(**arguments)  # type: ignore[arg-type]
+    return play.follower.place(FolderSpec(name="data", path=path))
+
+
+def test_own_folder_has_its_own_place() -> None:
+    """R24."""
+    assert place("/elsewhere", own={"data": "/here"}) == "/here"
+
+
+def test_learned_folder_lies_below_an_allowed_directory() -> None:
+    """R24."""
+    assert place("/app/data", under=("/srv", "/app")) == "/app/data"
+    assert place("/app", under=("/app",)) == "/app"
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/application", "sync.accept_under"),
+        ("/app/../etc", "sync.accept_under"),
+        ("app/data", "no absolute path"),
+        ("/app/own/below", "overlaps /app/own"),
+        ("/app", "overlaps /app/own"),
+    ],
+)
+def test_learned_folder_is_refused_elsewhere(path: str, says: str) -> None:
+    """R24, adversarial 6 and 20."""
+    with pytest.raises(ReplicationError, match=says):
+        place(path, own={"other": "/app/own"}, under=("/app",))
+
+
+def test_state_directory_is_no_place_for_a_folder() -> None:
+    """Adversarial 20."""
+    for path in ("/", "/state", "/state/below"):
+        with pytest.raises(ReplicationError, match="overlaps /state"):
+            place(path, under=("/",))
+
+
+def test_learned_folders_may_not_lie_in_each_other() -> None:
+    """Adversarial 20."""
+    folders = [FolderSpec(name=name, path=path) for name, path in (("a", "/x"), ("b", "/x/y"))]
+    with pytest.raises(ReplicationError, match="lies in folder"):
+        Play(under=("/x",)).follower.places(folders)
+
+
+async def run(play: Play, *messages: Message) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.session.run)
+        for message in messages:
+            await play.session.take(message)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.cancel_scope.cancel()
+
+
+async def test_listing_answers_the_folders() -> None:
+    play = Play(own={"data": "/here"})
+    await run(play, Folders(EPOCH, (FolderSpec(name="data", path="/there"),)))
+    assert play.target.calls == ["open ['/here']", "abandon"]
+    assert play.link.sent == [Listing(folder=0, last=True)]
+
+
+@pytest.mark.parametrize("message", [Folders(Epoch(2, 0), ()), Begin(Epoch(2, 0), 1)])
+async def test_older_epoch_is_refused(message: Message) -> None:
+    """B2."""
+    play = Play()
+    with pytest.RaisesGroup(pytest.RaisesExc(RemoteProtocolError, match=r"epoch 2\.0")):
+        await run(play, message)
+    assert play.target.calls == ["abandon"]
+
+
+async def test_message_of_the_other_side_is_refused() -> None:
+    with pytest.RaisesGroup(pytest.RaisesExc(RemoteProtocolError, match="not for a secondary")):
+        await run(Play(), Committed(COMMIT.generation))
+
+
+async def test_failed_update_has_one_verdict_and_the_next_begins_anew() -> None:
+    play = Play()
+    play.target.failures.append(ReplicationError("disk full"))
+    play.context.known.set()
+    await run(play, Begin(EPOCH, 1), COMMIT, Begin(EPOCH, 1), COMMIT)
+    assert play.link.sent == [Failed("disk full"), Committed(COMMIT.generation)]
+    assert play.target.calls == ["begin", "abandon", "begin", "commit", "apply", "abandon"]
+    assert play.context.failures == ["disk full", ""]
+    assert play.context.hooks == [1]
+
+
+async def test_abandoned_update_is_answered() -> None:
+    play = Play()
+    await run(play, Begin(EPOCH, 1), Abandon("read error"))
+    assert play.link.sent == [Failed("the primary gave the update up: read error")]
+
+
+async def test_acknowledged_before_but_applied_after_the_state_knows() -> None:
+    """B20."""
+    play = Play()
+    await run_cut(play)
+    assert play.target.calls == ["commit"]
+    assert play.link.sent == [Committed(COMMIT.generation)]
+
+
+async def run_cut(play: Play) -> None:
+    """A commit whose connection is lost while it waits for the state; then the state knows."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.session.run)
+        await play.session.take(COMMIT)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert play.target.calls == ["commit"]
+            play.context.closing = True
+            play.context.known.set()
+
+
+async def test_lost_connection_does_not_stop_a_commit_half_way() -> None:
+    """B20: journaled is applied, whatever becomes of the leader."""
+    play = Play()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.session.run)
+        await play.session.take(COMMIT)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        nursery.cancel_scope.cancel()
+        play.context.known.set()
+    assert play.target.calls == ["commit", "apply", "abandon"]
+
+
+async def test_commit_that_comes_after_the_claim_is_not_begun() -> None:
+    """B20: no state would count it any more, and the services would wait for it for ever."""
+    play = Play()
+    with trio.CancelScope() as connection:
+        async with trio.open_nursery() as nursery:
+            await play.follower.journaling.acquire()
+            nursery.start_soon(play.session.run)
+            await play.session.take(COMMIT)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            connection.cancel()
+            play.follower.journaling.release()
+    assert play.target.calls == ["abandon"]
+    with trio.fail_after(5):
+        await play.follower.settle()
+
+
+async def test_roll_forward_is_tried_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sbs.runtime.follower.RETRY_S", 0.01)
+    play = Play()
+    play.context.known.set()
+    play.target.failures = [ReplicationError("full")] * 3
+    await play.follower.commit(COMMIT, History(), lambda: None)
+    await play.follower.settle()
+    assert play.target.calls == ["commit", *["apply"] * 4]
+    assert [bool(text) for text in play.context.failures] == [True, True, True, False]
+    assert "no service starts here" in play.context.failures[0]
+
+
+async def test_node_that_ends_leaves_the_roll_forward_to_its_next_start() -> None:
+    play = Play()
+    play.context.known.set()
+    play.context.closing = True
+    await play.follower.commit(COMMIT, History(), lambda: None)
+    assert play.target.calls == ["commit"]
+    play.follower.abandon()
+    assert play.target.calls == ["commit"], "what is committed is not dropped"

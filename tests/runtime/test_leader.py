@@ -1,0 +1,332 @@
+"""The leader against followers and sources that misbehave as real ones rarely do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from sbs.core.epoch import Epoch
+from sbs.core.history import Generation, History
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import (
+    Abandon,
+    Begin,
+    Chunk,
+    Commit,
+    Committed,
+    Failed,
+    Folders,
+    Listing,
+    Message,
+    Pack,
+)
+from sbs.errors import RemoteProtocolError, ReplicationError, TransportError
+from sbs.replication.problems import Problem
+from sbs.replication.source import PeerTree, Source, Update
+from sbs.runtime.leader import Leader
+from sbs.runtime.link import Link
+from sbs.runtime.status import LastUpdate
+from sbs.testing.nodes import wait_until
+
+EPOCH = Epoch(1, 0)
+FOLDERS = (FolderSpec(name="data", path="/nowhere"),)
+
+
+class FakeLink:
+    """Keeps what is sent; :attr:`sent` is read message by message."""
+
+    def __init__(self) -> None:
+        self._sent, self.sent = trio.open_memory_channel[Message](math.inf)
+
+    async def send(self, message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        self._sent.send_nowait(message)
+
+
+class FakeUpdate:
+    def __init__(self, messages: list[Chunk | Exception]) -> None:
+        self._messages = messages
+        self.operations_planned = len(messages)
+        self.size_bytes = self.sent_bytes = 0
+        self.operations: list[object] = []
+        self.problems: tuple[Problem, ...] = ()
+
+    def messages(self, check: Callable[[], object]) -> Generator[Chunk, None, None]:
+        for message in self._messages:
+            if isinstance(message, Exception):
+                raise message
+            yield message
+
+    def seal(self, epoch: Epoch, history: History, active: tuple[str, ...]) -> Commit:
+        generation = Generation(epoch, history.number + 1, bytes(32))
+        return Commit(generation=generation, operations=0, active=active)
+
+
+class FakeSource:
+    def __init__(self) -> None:
+        self.updates: list[FakeUpdate] = []
+
+    def add(self, *messages: Chunk | Exception) -> None:
+        self.updates.append(FakeUpdate(list(messages)))
+
+    def prepare(self, peer: PeerTree, check: Callable[[], object]) -> Update:
+        update = self.updates.pop(0) if self.updates else FakeUpdate([])
+        return cast("Update", update)
+
+
+class Context:
+    def __init__(self) -> None:
+        self.history = History()
+        self.active: tuple[str, ...] = ("printer",)
+        self.failures: list[str] = []
+        self.updates: list[LastUpdate | None] = []
+
+    async def run_update_hooks(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def proposed(self, generation: Generation) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def acknowledged(self, generation: Generation) -> None:
+        await trio.lowlevel.checkpoint()
+        self.history = self.history.append(generation)
+
+    def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
+        self.updates.append(update)
+
+    def update_failed(self, text: str) -> None:
+        self.failures.append(text)
+
+
+class Play:
+    """A leader whose follower is the test."""
+
+    def __init__(self, period_s: float = 0.01) -> None:
+        self.link = FakeLink()
+        self.source = FakeSource()
+        self.context = Context()
+        self.leader = Leader(
+            cast("Link", self.link),
+            EPOCH,
+            cast("Source", self.source),
+            FOLDERS,
+            period_s,
+            self.context,
+        )
+
+    async def next(self) -> Message:
+        with trio.fail_after(10):
+            return await self.link.sent.receive()
+
+    async def begin(self) -> None:
+        assert isinstance(await self.next(), Folders)
+        await self.leader.take(Listing(folder=0, last=True))
+
+    async def acknowledge(self) -> None:
+        """Take the next update to its end."""
+        while not isinstance(message := await self.next(), Commit):
+            assert isinstance(message, Begin | Pack | Chunk)
+        await self.leader.take(Committed(message.generation))
+
+    def nothing_sent(self) -> bool:
+        return self.link.sent.statistics().current_buffer_used == 0
+
+
+@asynccontextmanager
+async def playing(period_s: float = 0.01) -> AsyncGenerator[Play, None]:
+    play = Play(period_s)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.leader.run)
+        yield play
+        nursery.cancel_scope.cancel()
+
+
+async def test_first_generation_is_sent_even_if_nothing_differs() -> None:
+    """B20, R32: from then on the follower may take over, and knows what to start."""
+    async with playing() as play:
+        await play.begin()
+        assert await play.next() == Begin(EPOCH, 1)
+        commit = await play.next()
+        assert isinstance(commit, Commit)
+        assert commit.active == ("printer",)
+        await play.leader.take(Committed(commit.generation))
+        await wait_until(lambda: None in play.context.updates, "later cycles find nothing")
+        assert play.nothing_sent()
+
+
+async def test_changed_services_are_a_generation_of_their_own() -> None:
+    """R32."""
+    async with playing(period_s=3600) as play:
+        await play.begin()
+        await play.acknowledge()
+        play.context.active = ()
+        assert play.leader.is_outdated
+        play.leader.nudge()
+        assert isinstance(await play.next(), Begin)
+        commit = await play.next()
+        assert isinstance(commit, Commit)
+        assert commit.active == ()
+
+
+async def test_early_failure_of_the_follower_abandons_and_tries_again() -> None:
+    async with playing() as play:
+        chunks = [Chunk(0, b"x") for _ in range(50)]
+        play.source.add(*chunks)
+        await play.begin()
+        assert isinstance(await play.next(), Begin)
+        await play.leader.take(Failed("disk full"))
+        while isinstance(message := await play.next(), Chunk):
+            pass
+        assert isinstance(message, Abandon)
+        # No further verdict is due: the next update begins.
+        await play.acknowledge()
+        assert "could not take the update: disk full" in play.context.failures[0]
+
+
+async def test_source_that_fails_half_way_abandons_and_waits_for_the_verdict() -> None:
+    async with playing() as play:
+        play.source.add(Chunk(0, b"x"), ReplicationError("bad sector"))
+        await play.begin()
+        assert isinstance(await play.next(), Begin)
+        assert isinstance(await play.next(), Chunk)
+        assert await play.next() == Abandon("bad sector")
+        await play.leader.take(Failed("abandoned"))
+        await play.acknowledge()
+        assert play.context.failures == ["bad sector"]
+
+
+async def test_source_that_fails_before_anything_was_sent_says_nothing() -> None:
+    async with playing() as play:
+        play.source.add(ReplicationError("no such folder"))
+        await play.begin()
+        await play.acknowledge()
+        assert play.context.failures == ["no such folder"]
+
+
+async def test_failed_verdict_is_reported_and_tried_again() -> None:
+    async with playing() as play:
+        await play.begin()
+        assert isinstance(await play.next(), Begin)
+        assert isinstance(await play.next(), Commit)
+        await play.leader.take(Failed("no space"))
+        await play.acknowledge()
+        assert play.context.failures == ["the secondary could not take the update: no space"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Committed(Generation(EPOCH, 7, bytes(32))), "acknowledged instead of"),
+        (Listing(folder=0), "Listing is no verdict"),
+    ],
+)
+async def test_wrong_verdict_ends_the_session(answer: Message, says: str) -> None:
+    """Adversarial 24: what was never sent cannot be acknowledged."""
+    with pytest.RaisesGroup(pytest.RaisesExc(RemoteProtocolError, match=says)):
+        async with playing() as play:
+            await play.begin()
+            await play.next()
+            await play.next()
+            await play.leader.take(answer)
+            await trio.sleep(10)
+    assert play.context.history.number == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Listing(folder=5, last=True), "listing refused"),
+        (Committed(Generation(EPOCH, 1, bytes(32))), "instead of a listing"),
+    ],
+)
+async def test_wrong_listing_ends_the_session(answer: Message, says: str) -> None:
+    with pytest.RaisesGroup(pytest.RaisesExc(RemoteProtocolError, match=says)):
+        async with playing() as play:
+            await play.next()
+            await play.leader.take(answer)
+            await trio.sleep(10)
+
+
+async def test_declined_folders_are_an_error_for_all_who_ask() -> None:
+    """R24."""
+    async with playing() as play:
+        await play.next()
+        await play.leader.take(Failed("not under accept_under"))
+        for _ in range(2):
+            assert "cannot take these folders: not under" in await play.leader.update_now()
+        assert play.nothing_sent()
+
+
+async def test_update_now_returns_when_the_follower_has_it() -> None:
+    async with playing(period_s=3600) as play:
+        await play.begin()
+        await play.acknowledge()
+        errors: list[str] = []
+
+        async def ask() -> None:
+            errors.append(await play.leader.update_now())
+
+        for verdict in ("", "no space"):
+            play.source.add(Chunk(0, b"x"))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask)
+                if verdict:
+                    while not isinstance(await play.next(), Commit):
+                        pass
+                    assert len(errors) == 1
+                    await play.leader.take(Failed(verdict))
+                else:
+                    await play.acknowledge()
+        assert errors[0] == ""
+        assert "no space" in errors[1]
+
+
+async def test_update_now_fails_when_the_connection_ends() -> None:
+    errors: list[str] = []
+    async with trio.open_nursery() as asking, playing() as play:
+        await play.begin()
+        await play.next()
+
+        async def ask() -> None:
+            errors.append(await play.leader.update_now())
+
+        asking.start_soon(ask)
+        asking.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+    assert errors == ["the connection to the secondary was lost"] * 2
+
+
+async def test_broken_connection_ends_the_leader() -> None:
+    class Broken(FakeLink):
+        async def send(self, message: Message) -> None:
+            raise TransportError("broken")
+
+    play = Play()
+    play.leader._link = cast("Link", Broken())
+    with pytest.raises(TransportError, match="broken"):
+        await play.leader.run()
+
+
+async def test_after_the_last_update_no_other_begins() -> None:
+    """R8, B6: a change after it must not be under way when the role is released."""
+    async with playing() as play:
+        await play.begin()
+        await play.acknowledge()
+        async with trio.open_nursery() as nursery:
+
+            async def finish() -> None:
+                assert await play.leader.update_now(last=True) == ""
+
+            play.source.add(Chunk(0, b"last word"))
+            nursery.start_soon(finish)
+            await play.acknowledge()
+        play.source.add(Chunk(0, b"too late"))
+        play.leader.nudge()
+        with trio.move_on_after(0.1):
+            raise AssertionError(f"sent: {await play.link.sent.receive()}")

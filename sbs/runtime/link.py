@@ -15,7 +15,7 @@ import trio
 
 from sbs.core.connection import Connection, Side
 from sbs.core.messages import MAX_TEXT, Code, Heartbeat, Hello, Message, Refused
-from sbs.errors import ProtocolError, TransportError
+from sbs.errors import ProtocolError, RemoteProtocolError, TransportError, VersionError
 
 RECEIVE_BYTES: Final = 256 * 1024
 """Asked of the stream at a time: a megabyte frame in few calls, and little memory unused."""
@@ -77,6 +77,8 @@ class Link:
         await self._send_bytes(self._connection.open())
         while self._connection.peer is None:
             await self._read()
+            if self._received and isinstance(self._received[0], Refused):
+                raise RemoteProtocolError(f"the other side refuses: {self._received[0].text}")
         first = self._received.popleft()
         if not isinstance(first, Hello):  # the protocol says so; Connection has checked it
             raise TypeError(f"the first message is a {type(first).__name__}")
@@ -129,7 +131,8 @@ class Link:
                 raise TransportError("the peer closed the connection")
             self._received.extend(self._connection.receive(data))
         except ProtocolError as error:
-            await self.finish(Refused(Code.PROTOCOL, str(error)[:MAX_TEXT]))
+            code = Code.VERSION if isinstance(error, VersionError) else Code.PROTOCOL
+            await self.finish(Refused(code, str(error)[:MAX_TEXT]))
             raise
 
     def post(self, message: Message) -> None:

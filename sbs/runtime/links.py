@@ -24,9 +24,6 @@ MAX_ACCEPTED: Final = 32
 GREETING_S: Final = 5.0
 """How long a caller may take to say hello, and then to follow: it does both at once."""
 
-CLOSE_S: Final = 1.0
-"""How long last words may take when the node ends."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -129,7 +126,8 @@ class Links:
         """One connection.
 
         Raises:
-            TransportError: it ended before hellos were exchanged.
+            TransportError: it ended before hellos were exchanged, or whoever was dialled makes
+                no claim.
         """
         link = Link(next(self._numbers), stream, side, self._hello())
         try:
@@ -155,6 +153,8 @@ class Links:
     async def _converse(self, link: Link) -> None:
         hello = link.peer
         claim = None if hello is None else hello.claim
+        if claim is None and link.side is Side.DIALLER:
+            raise TransportError("what answers there says nothing of itself")
         if claim is None:
             await self._host_visitor(link)
             return

@@ -57,6 +57,11 @@ class RoleLoop:
         except trio.BrokenResourceError:
             _log.debug("after the end: %s", event)
 
+    @property
+    def ended(self) -> bool:
+        """Whether events mean nothing any more."""
+        return self._ended
+
     def end(self) -> None:
         """Leave the loop after the present step."""
         self._ended = True

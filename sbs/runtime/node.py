@@ -186,6 +186,8 @@ class Node:
                     try:
                         await self._loop.run()
                     finally:
+                        self._loop.end()
+                        self._answer_all()
                         self.updates.give_up()
                         self._save.close()
                         self.announcer.end()
@@ -350,6 +352,8 @@ class Node:
         answered, errors = trio.Event(), list[str]()
         self._answers[ticket] = (answered, errors)
         await self.post(ev.SwitchoverAsked(ticket))
+        if self._loop.ended:
+            self._answer_all()
         await answered.wait()
         if errors:
             raise RefusedError(errors[0])
@@ -359,6 +363,11 @@ class Node:
         if error:
             errors.append(error)
         answered.set()
+
+    def _answer_all(self) -> None:
+        """What was asked too late is refused: nobody shall wait for a node that has ended."""
+        for ticket in tuple(self._answers):
+            self._answer(ticket, f"{self.config.node.name} has ended")
 
     async def sync(self) -> LastUpdate | None:
         """Run one update now, and return the last one that changed anything.

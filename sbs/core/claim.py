@@ -64,6 +64,8 @@ class Claim:
         role: at this moment.
         epoch: the newest the node has heard of.
         history: the generations it holds.
+        held: it has a primacy that it did not give back: where both hold the same generations,
+            its data is the newer.
         on_silence: its present primacy began because the other node was silent.
         services_die: its services cannot outlive its SBS (B31).
     """
@@ -76,6 +78,7 @@ class Claim:
     role: Role = attrs.field(validator=instance_of(Role))
     epoch: Epoch = attrs.field(validator=instance_of(Epoch))
     history: History = attrs.field(validator=instance_of(History))
+    held: bool = attrs.field(default=False, validator=instance_of(bool))
     on_silence: bool = attrs.field(default=False, validator=instance_of(bool))
     services_die: bool = attrs.field(default=False, validator=instance_of(bool))
 

@@ -5,9 +5,10 @@ Both nodes apply :func:`elect` to the same two claims and come to opposite resul
 1. *Newest data first.* Where one history continues the other, it leads, unless the shorter one
    belongs to a running primary and the longer only holds what that very primary made.
 2. A running primary leads.
-3. Where two primaries run (a partition has healed), mode, priority, and then the side whose
+3. Where none runs, the one that never gave its last primacy back: it wrote on alone.
+4. Where two primaries run (a partition has healed), mode, priority, and then the side whose
    primacy did not begin on silence; on equality the newer epoch.
-4. Mode, priority, node id.
+5. Mode, priority, node id.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Reason(enum.Enum):
 
     HISTORY = "its longer history"
     PRIMARY = "its running primacy"
+    HELD = "a primacy that it never gave back"
     MODE = "its mode"
     PRIORITY = "its priority"
     HEARD = "a primacy that did not begin on silence"
@@ -72,6 +74,8 @@ def _overrules(longer: Claim, shorter: Claim) -> bool:
 def _by_standing(mine: Claim, theirs: Claim) -> Decision:
     if mine.primary != theirs.primary:
         return Decision(mine.primary, Reason.PRIMARY)
+    if not mine.primary and mine.held != theirs.held:
+        return Decision(mine.held, Reason.HELD)
     if mine.mode is not theirs.mode:
         return Decision(mine.mode.rank > theirs.mode.rank, Reason.MODE)
     if mine.priority != theirs.priority:

@@ -62,7 +62,7 @@ def test_value_out_of_range_is_refused(field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["mode", "role", "epoch", "history", "on_silence", "services_die"]
+    "field", ["mode", "role", "epoch", "history", "held", "on_silence", "services_die"]
 )
 def test_value_of_a_wrong_type_is_refused(field: str) -> None:
     changes: dict[str, Any] = {field: "yes"}

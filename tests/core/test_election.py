@@ -54,6 +54,7 @@ def claim(
     role: Role = Role.PROBING,
     history: History = HISTORIES[0],
     epoch: Epoch = NO_EPOCH,
+    held: bool = False,
     on_silence: bool = False,
     slot: int = 0,
 ) -> Claim:
@@ -66,6 +67,7 @@ def claim(
         role=role,
         epoch=epoch,
         history=history,
+        held=held,
         on_silence=on_silence,
     )
 
@@ -77,6 +79,7 @@ def all_claims(node_id: str, **fixed: object) -> list[Claim]:
         "role": ROLES,
         "history": HISTORIES,
         "epoch": EPOCHS,
+        "held": (False, True),
         "on_silence": (False, True),
     }
     domains |= {name: (value,) for name, value in fixed.items()}
@@ -98,21 +101,31 @@ def check(mine: Claim, theirs: Claim) -> Decision:
 def test_two_nodes_always_decide_oppositely() -> None:
     """B1: total and antisymmetric over roles, modes, priorities and histories."""
     reasons = set()
-    for mine in all_claims(A, epoch=NO_EPOCH, on_silence=False):
-        for theirs in all_claims(B, epoch=NO_EPOCH, on_silence=False):
+    for mine in all_claims(A, epoch=NO_EPOCH, held=False, on_silence=False):
+        for theirs in all_claims(B, epoch=NO_EPOCH, held=False, on_silence=False):
             reasons.add(check(mine, theirs).reason)
-    assert reasons == set(Reason) - {Reason.HEARD, Reason.EPOCH}
+    assert reasons == set(Reason) - {Reason.HELD, Reason.HEARD, Reason.EPOCH}
+
+
+def test_a_primacy_not_given_back_decides_oppositely() -> None:
+    """B1: the same over what is held, where roles and histories differ."""
+    reasons = set()
+    fixed = {"priority": 100, "epoch": NO_EPOCH, "on_silence": False}
+    for mine in all_claims(A, **fixed):
+        for theirs in all_claims(B, **fixed):
+            reasons.add(check(mine, theirs).reason)
+    assert reasons == set(Reason) - {Reason.PRIORITY, Reason.HEARD, Reason.EPOCH}
 
 
 def test_two_primaries_always_decide_oppositely() -> None:
     """B4: the same over epochs and silence, where both run."""
     reasons = set()
     for history, other in itertools.product((HISTORIES[0], HISTORIES[2], HISTORIES[3]), repeat=2):
-        fixed = {"role": Role.PRIMARY, "priority": 100}
+        fixed = {"role": Role.PRIMARY, "priority": 100, "held": True}
         for mine in all_claims(A, history=history, **fixed):
             for theirs in all_claims(B, history=other, **fixed):
                 reasons.add(check(mine, theirs).reason)
-    assert reasons == set(Reason) - {Reason.PRIMARY, Reason.PRIORITY}
+    assert reasons == set(Reason) - {Reason.PRIMARY, Reason.HELD, Reason.PRIORITY}
 
 
 def of(node_id: str) -> st.SearchStrategy[Claim]:
@@ -129,6 +142,7 @@ def of(node_id: str) -> st.SearchStrategy[Claim]:
         role=st.sampled_from(Role),
         history=entries.map(lambda found: History(tuple(sorted(found)))),
         epoch=st.builds(Epoch, st.integers(0, 2**40), st.integers(0, 1)),
+        held=st.booleans(),
         on_silence=st.booleans(),
         slot=st.integers(0, 1),
     )
@@ -203,7 +217,13 @@ GOLDEN = [
         claim(B, role=P, history=FORKED, epoch=Epoch(4, 1)),
         Reason.NODE_ID,
     ),
-    # Rule 4: where none runs, mode, priority, node id; epoch and silence say nothing.
+    # Rule 3: where none runs and the histories are equal, a primacy that was never given back.
+    (
+        claim(B, held=True, mode=Mode.BACKUP_ONLY, priority=0),
+        claim(A, mode=Mode.PRIMARY_ONLY, priority=1000),
+        Reason.HELD,
+    ),
+    # Rule 5: else mode, priority, node id; epoch and silence say nothing.
     (claim(B, mode=Mode.PRIMARY_ONLY, priority=0), claim(A, priority=1000), Reason.MODE),
     (claim(B), claim(A, mode=Mode.BACKUP_ONLY, priority=1000), Reason.MODE),
     (claim(B, priority=2, on_silence=True), claim(A, priority=1), Reason.PRIORITY),

@@ -181,6 +181,7 @@ class Model:
             role=self.state.role,
             epoch=self.durable.epoch,
             history=self.durable.history,
+            held=self.durable.held,
             on_silence=self.durable.on_silence and self.state in HOLDING,
             services_die=self.settings.services_die,
         )

@@ -8,6 +8,10 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from sbs.core.claim import Claim, Mode, Role
+from sbs.core.epoch import NO_EPOCH
+from sbs.core.history import History
+from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.ports import Unit
 from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair
 from sbs.testing.services import FakeController
@@ -67,3 +71,18 @@ def running(node: MemoryNode) -> list[str]:
     """Names of the services that run on a node."""
     states = fake(node)._states
     return [name for name, state in states.items() if state.running and node.running]
+
+
+def hello(name: str) -> Hello:
+    """What a node of this name, which never ran, says first."""
+    claim = Claim(
+        node_id=name.encode().hex().ljust(32, "0"),
+        name=name,
+        mode=Mode.SYMMETRIC,
+        priority=100,
+        slot=0,
+        role=Role.PROBING,
+        epoch=NO_EPOCH,
+        history=History(),
+    )
+    return Hello(versions=(1, PROTOCOL_VERSION), software="test", claim=claim)

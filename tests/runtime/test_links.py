@@ -1,0 +1,269 @@
+"""All connections of a node: who is let in, and what the role machine hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from sbs.core import events as ev
+from sbs.core.connection import Connection, Side
+from sbs.core.epoch import NO_EPOCH
+from sbs.core.frames import PREAMBLE
+from sbs.core.messages import Code, Follow, Heartbeat, Hello, Message, Refused
+from sbs.errors import RemoteProtocolError
+from sbs.runtime.link import Link
+from sbs.runtime.links import MAX_ACCEPTED, Links
+from sbs.testing.memory import MemoryNetwork
+from tests.runtime.rig import hello
+
+GREETING_S = 0.5
+
+
+@pytest.fixture(autouse=True)
+def quick_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sbs.runtime.links.GREETING_S", GREETING_S)
+
+
+class Router:
+    async def route(self, link: Link, message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RemoteProtocolError(f"{type(message).__name__} outside a session")
+
+
+class Served:
+    """Links of node ``a`` that serve; the test is node ``b``, or whoever calls."""
+
+    def __init__(self) -> None:
+        self.network = MemoryNetwork()
+        self.events: list[ev.Event] = []
+        self.there = self.network.transport("b")
+        self.links = Links(
+            self.network.transport("a"), "b:1", lambda: hello("a"), self._post, Router()
+        )
+
+    async def _post(self, event: ev.Event) -> None:
+        await trio.lowlevel.checkpoint()
+        self.events.append(event)
+
+    async def call(self) -> trio.abc.Stream:
+        return await self.there.dial("a:1")
+
+    async def greet(self) -> tuple[Link, trio.abc.Stream]:
+        """Call as node ``b``, greeted."""
+        stream = await self.call()
+        link = Link(100, stream, Side.DIALLER, hello("b"))
+        await link.greet()
+        await trio.testing.wait_all_tasks_blocked()
+        return link, stream
+
+    @property
+    def kinds(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+
+@asynccontextmanager
+async def serving() -> AsyncGenerator[Served, None]:
+    served = Served()
+    listener = await served.network.transport("a").listen("a:1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(served.links.accept_forever, listener)
+        yield served
+        nursery.cancel_scope.cancel()
+
+
+async def read_all(stream: trio.abc.Stream) -> bytes:
+    got = bytearray()
+    while data := await stream.receive_some():
+        got += data
+    return bytes(got)
+
+
+async def test_caller_is_met_and_lost() -> None:
+    async with serving() as served:
+        link, stream = await served.greet()
+        met = served.events[0]
+        assert isinstance(met, ev.PeerMet)
+        assert (met.claim.name, met.dialled) == ("b", False)
+        assert served.links.get(met.connection) is not None
+        await link.send(Follow(NO_EPOCH))
+        await trio.testing.wait_all_tasks_blocked()
+        await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.kinds == ["PeerMet", "FollowAsked", "ConnectionLost"]
+        assert served.links.get(met.connection) is None
+
+
+async def test_message_outside_a_session_ends_the_connection() -> None:
+    async with serving() as served:
+        link, _ = await served.greet()
+        await link._stream.send_all(b"\0" * 20)
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.kinds == ["PeerMet", "ConnectionLost"]
+
+
+async def test_refusal_of_the_peer_is_an_event() -> None:
+    async with serving() as served:
+        link, _ = await served.greet()
+        await link.send(Refused(Code.MODE, "both primary-only"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.events[-1] == ev.TurnedAway(1, Code.MODE, "both primary-only")
+
+
+async def test_silent_caller_is_closed_after_the_greeting_time() -> None:
+    """Adversarial 8."""
+    async with serving() as served:
+        stream = await served.call()
+        assert (await read_all(stream)).startswith(PREAMBLE)
+        assert served.events == []
+
+
+async def test_caller_that_dribbles_is_closed_after_the_greeting_time() -> None:
+    """Adversarial 8: bytes do not buy time."""
+    async with serving() as served:
+        stream = await served.call()
+        data = Connection(Side.DIALLER, hello("b")).open()
+
+        async def dribble() -> None:
+            for byte in data:
+                await stream.send_all(bytes([byte]))
+                await trio.sleep(GREETING_S / 10)
+
+        with pytest.raises(trio.BrokenResourceError):
+            await dribble()
+        assert served.events == []
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", PREAMBLE + b"\xff" * 100, b"\0" * 9])
+async def test_garbage_is_answered_and_closed(data: bytes) -> None:
+    async with serving() as served:
+        stream = await served.call()
+        await stream.send_all(data)
+        await read_all(stream)
+        assert served.events == []
+        await served.greet()
+        assert served.kinds == ["PeerMet"]
+
+
+async def test_connections_are_limited_and_places_come_free() -> None:
+    async with serving() as served:
+        callers = []
+        for _ in range(MAX_ACCEPTED):
+            callers.append(await served.call())
+            await trio.testing.wait_all_tasks_blocked()
+        late = await served.call()
+        assert await late.receive_some() == b""
+        for caller in callers[:2]:
+            await caller.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        await served.greet()
+        assert served.kinds == ["PeerMet"]
+
+
+async def visit(served: Served) -> Link:
+    visitor = Hello(versions=(1, 1), software="probe")
+    link = Link(100, await served.call(), Side.DIALLER, visitor)
+    await link.greet()
+    return link
+
+
+async def test_visitor_is_greeted_and_no_event() -> None:
+    """B60: a probe disturbs nothing."""
+    async with serving() as served:
+        link = await visit(served)
+        assert link.peer == hello("a")
+        await link.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.events == []
+
+
+async def test_visitor_that_stays_is_closed() -> None:
+    async with serving() as served:
+        link = await visit(served)
+        assert await read_all(link._stream) == b""
+
+
+async def test_visitor_that_talks_is_closed() -> None:
+    async with serving() as served:
+        link = await visit(served)
+        await link._stream.send_all(b"\0" * 20)
+        await link._read()
+        assert isinstance(link._received[-1], Refused)
+
+
+async def test_dial_meets_or_fails() -> None:
+    served = Served()
+    await served.links.dial(1.0)
+    assert served.events.pop() == ev.DialFailed(refused=True)
+    served.network.cut("a", "b")
+    await served.links.dial(0.1)
+    assert served.events.pop() == ev.DialFailed(refused=False)
+    served.network.heal("a", "b")
+    listener = await served.there.listen("b:1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(served.links.dial, 1.0)
+        link = Link(100, await listener.accept(), Side.ACCEPTOR, hello("b"))
+        await link.greet()
+        await trio.testing.wait_all_tasks_blocked()
+        met = served.events[0]
+        assert isinstance(met, ev.PeerMet)
+        assert met.dialled
+        served.links.close(met.connection)
+    assert served.kinds == ["PeerMet", "ConnectionLost"]
+
+
+async def test_dialled_node_that_does_not_answer_is_a_failed_dial() -> None:
+    served = Served()
+    await served.there.listen("b:1")
+    await served.links.dial(0.1)
+    assert served.events == [ev.DialFailed(refused=False)]
+
+
+async def test_dialled_stranger_without_a_claim_is_a_failed_dial() -> None:
+    """Else the node would wait for that dial's end for ever."""
+    served = Served()
+    listener = await served.there.listen("b:1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(served.links.dial, 1.0)
+        stranger = Hello(versions=(1, 1))
+        link = Link(100, await listener.accept(), Side.ACCEPTOR, stranger)
+        await link.greet()
+    assert served.events == [ev.DialFailed(refused=False)]
+
+
+async def test_task_that_fails_ends_its_connection() -> None:
+    async with serving() as served:
+        await served.greet()
+
+        async def fail() -> None:
+            await trio.lowlevel.checkpoint()
+            raise RemoteProtocolError("enough")
+
+        served.links.attach(1, fail)
+        served.links.attach(99, fail)  # no such connection: nothing happens
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.kinds == ["PeerMet", "ConnectionLost"]
+
+
+async def test_last_word_reaches_the_peer() -> None:
+    async with serving() as served:
+        link, _ = await served.greet()
+        async with trio.open_nursery() as nursery:
+            served.links.finish(nursery, 1, Refused(Code.BUSY, "not now"))
+            served.links.finish(nursery, 99, Refused(Code.BUSY, "nobody"))
+        await link._read()
+        assert link._received[-1] == Refused(Code.BUSY, "not now")
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.kinds == ["PeerMet", "ConnectionLost"]
+
+
+async def test_heartbeats_are_no_business_of_the_router() -> None:
+    async with serving() as served:
+        link, _ = await served.greet()
+        await link.send(Follow(NO_EPOCH))
+        await link.send(Heartbeat(1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.kinds == ["PeerMet", "FollowAsked"]

@@ -1,4 +1,4 @@
-"""What SBS needs from the outside world; adapters fulfil it, ``sbs.testing`` checks that they do."""
+"""What SBS needs from the outside world; adapters fulfil it, ``sbs.testing`` checks that."""
 
 from __future__ import annotations
 
@@ -97,7 +97,6 @@ Called with the units and the descriptors to hold open until every service is de
 listening socket: while something may still run here, the port does not refuse a connection).
 Leaving the context kills what still runs.
 """
-
 
 
 @runtime_checkable

@@ -40,8 +40,8 @@ class Row:
     """The array form of a class: the names of its fields in order, each with its type."""
 
     def __init__(self, **fields: type) -> None:
-        self.names = tuple(fields)
-        self.types = tuple(fields.values())
+        self.names: tuple[str, ...] = tuple(fields)
+        self.types: tuple[type, ...] = tuple(fields.values())
 
     def check(self, value: object) -> list[Any]:
         """Return ``value`` as a row of the right length and types.

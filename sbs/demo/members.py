@@ -100,15 +100,16 @@ class Member:
         priority: int,
     ) -> None:
         self.name = name
-        self.port, self.service_port = port, service_port
-        self.folder = os.path.join(base, name, "data")
-        self.state_dir = os.path.join(base, name, "state")
-        self.config = os.path.join(base, f"{name}.toml")
+        self.port: int = port
+        self.service_port: int = service_port
+        self.folder: str = os.path.join(base, name, "data")
+        self.state_dir: str = os.path.join(base, name, "state")
+        self.config: str = os.path.join(base, f"{name}.toml")
         self.lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
-        self.gone = trio.Event()
+        self.gone: trio.Event = trio.Event()
         """Set when the process, its fencer and its services are gone."""
         self.gone.set()
-        self.may_end = False
+        self.may_end: bool = False
         """Whether the end of the process is meant; else it is an error."""
         self._log = os.path.join(base, f"{name}.log")
         self._process: subprocess.Popen[bytes] | None = None

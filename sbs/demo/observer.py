@@ -76,7 +76,7 @@ class Observer:
         self._ports = ports
         self.firsts: dict[int, Answer] = {}
         self.lasts: dict[int, Answer] = {}
-        self.violation = ""
+        self.violation: str = ""
         """Two services at a time, if that was ever seen: what proves it."""
         self._changed = trio.Event()
 

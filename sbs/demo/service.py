@@ -11,6 +11,7 @@ import json
 import os
 import socketserver
 import sys
+from typing import ClassVar
 
 MAX_LINE_BYTES = 4096
 """Longest line of a request's head: browsers send cookies of other loopback services."""
@@ -22,7 +23,7 @@ MAX_LINES = 100
 class Handler(socketserver.StreamRequestHandler):
     """Answers any request alike."""
 
-    timeout = 2.0
+    timeout: ClassVar[float | None] = 2.0
 
     def handle(self) -> None:
         """Read the head, write the answer, close."""

@@ -45,7 +45,7 @@ class Places:
             raise ReplicationError(
                 f"file names are {sys.getfilesystemencoding()} here; run SBS in a UTF-8 locale"
             )
-        self.roots = tuple(roots)
+        self.roots: tuple[str, ...] = tuple(roots)
         self._unlock = unlock
         self._open: OrderedDict[tuple[int, str], int] = OrderedDict()
         self._last: tuple[int, str] | None = None

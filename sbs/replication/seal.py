@@ -26,7 +26,7 @@ class Seal:
 
     def __init__(self) -> None:
         self._operations = blake3()
-        self.count = 0
+        self.count: int = 0
 
     def add(self, operations: Iterable[Operation]) -> None:
         """Cover operations, in the order in which they are sent."""

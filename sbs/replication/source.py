@@ -51,7 +51,7 @@ class PeerTree:
 
     def __init__(self, folders: int) -> None:
         self.manifests: list[dict[str, Entry]] = [{} for _ in range(folders)]
-        self.complete = False
+        self.complete: bool = False
         self._entries = 0
 
     def add(self, listing: Listing) -> None:
@@ -177,8 +177,8 @@ class Update:
         problems: Sequence[Problem],
         index: Index,
     ) -> None:
-        self.operations_planned = sum(len(plan.steps) for plan in plans)
-        self.size_bytes = sum(plan.size_bytes for plan in plans)
+        self.operations_planned: int = sum(len(plan.steps) for plan in plans)
+        self.size_bytes: int = sum(plan.size_bytes for plan in plans)
         self.operations: list[Operation] = []
         self._folders = folders
         self._plans = plans

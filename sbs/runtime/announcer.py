@@ -27,7 +27,7 @@ class Announcer:
     """
 
     def __init__(self, hooks: tuple[tuple[str, ...], ...], alarms: Alarms) -> None:
-        self.role = Role.STOPPED
+        self.role: Role = Role.STOPPED
         self._hooks = hooks
         self._alarms = alarms
         self._send, self._untold = trio.open_memory_channel[TellRole](MAX_UNTOLD)

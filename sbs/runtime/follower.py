@@ -92,7 +92,7 @@ class Follower:
         self._state_dir = state_dir
         self.context = context
         self._busy = trio.Lock()
-        self.journaling = trio.Lock()
+        self.journaling: trio.Lock = trio.Lock()
         """Held from the commit record until the role machine was told of it."""
         self._unapplied: CommitRecord | None = None
 

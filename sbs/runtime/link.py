@@ -42,9 +42,9 @@ class Link:
     def __init__(self, number: int, stream: trio.abc.Stream, side: Side, hello: Hello) -> None:
         self.number = number
         self.side = side
-        self.scope = trio.CancelScope()
-        self.closed_here = False
-        self.session = trio.Event()
+        self.scope: trio.CancelScope = trio.CancelScope()
+        self.closed_here: bool = False
+        self.session: trio.Event = trio.Event()
         """Set when this node has accepted the peer's Welcome and can take its updates."""
         self._connection = Connection(side, hello)
         self._stream = stream

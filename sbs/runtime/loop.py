@@ -41,7 +41,7 @@ class RoleLoop:
         perform: Callable[[Effect], None],
         heard_at: Callable[[int], float | None],
     ) -> None:
-        self.model = model
+        self.model: Model = model
         self._perform = perform
         self._heard_at = heard_at
         self._send, self._inbox = trio.open_memory_channel[ev.Event](MAX_INBOX)

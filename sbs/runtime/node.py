@@ -12,7 +12,6 @@ import time
 from contextlib import AsyncExitStack
 from typing import Final
 
-import attrs
 import trio
 
 from sbs import __version__
@@ -27,16 +26,15 @@ from sbs.core.messages import PROTOCOL_VERSION, Follow, Hello, Refused, Released
 from sbs.core.role import Model, Settings, State
 from sbs.errors import RefusedError, ReplicationError
 from sbs.ports import ServiceFactory, Transport
-from sbs.replication.target import CommitRecord
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.facts import facts_of
 from sbs.runtime.links import Links
 from sbs.runtime.loop import RoleLoop
+from sbs.runtime.recovery import recall, recover
 from sbs.runtime.requests import Requests
 from sbs.runtime.services import Services
-from sbs.runtime.slots import first_slot
-from sbs.runtime.state import StateStore, Stored, new_node
+from sbs.runtime.state import StateStore, Stored
 from sbs.runtime.status import LastUpdate, Status, make_status
 from sbs.runtime.updates import Updates
 
@@ -72,9 +70,9 @@ class Node:
         services: ServiceFactory | None = None,
     ) -> None:
         self.config = config
-        self.alarms = Alarms()
-        self.announcer = Announcer(config.hooks.transition, self.alarms)
-        self.listen = str(config.node.listen)
+        self.alarms: Alarms = Alarms()
+        self.announcer: Announcer = Announcer(config.hooks.transition, self.alarms)
+        self.listen: str = str(config.node.listen)
         self._transport = transport or TcpTransport()
         self._factory = services
         self._save, self._saves = trio.open_memory_channel[ef.Save](MAX_SAVES)
@@ -110,16 +108,11 @@ class Node:
         node = self.config.node
         self._store = StateStore(node.state_dir)
         stack.callback(self._store.close)
-        stored = await trio.to_thread.run_sync(self._store.load)
-        if stored is None:
-            stored = new_node(await first_slot(node.listen, node.peer))
-        if node.slot is not None:
-            stored = attrs.evolve(stored, durable=attrs.evolve(stored.durable, slot=node.slot))
+        stored = await recall(self._store, node)
         self._node_id = stored.node_id
-        self.updates = Updates(self.config, self.alarms, lambda: self.model, self.post)
+        self.updates: Updates = Updates(self.config, self.alarms, lambda: self.model, self.post)
         stack.callback(self.updates.close)
-        stored = await self._recover(stored)
-        await trio.to_thread.run_sync(self._store.save, stored)
+        stored = await recover(self._store, stored, self.updates)
         self.updates.learned = stored.folders
         self._listener = await self._transport.listen(str(node.listen))
         stack.push_async_callback(self._listener.aclose)
@@ -127,7 +120,7 @@ class Node:
         factory = self._factory or service_adapters.load(self.config.services.adapter)
         units = self.config.services.unit
         controller = await stack.enter_async_context(factory(units, self._listener.held_fds))
-        self.services = Services(
+        self.services: Services = Services(
             units,
             controller,
             self.alarms,
@@ -136,23 +129,9 @@ class Node:
         )
         model = Model(settings=self._settings(), durable=stored.durable)
         self._loop = RoleLoop(model, self._perform, self._heard_at)
-        self.links = Links(self._transport, str(node.peer), self.hello, self.post, self.updates)
-
-    async def _recover(self, stored: Stored) -> Stored:
-        """Finish a generation that a crash left half applied, and count it in."""
-        known = stored
-
-        def count_in(record: CommitRecord) -> None:
-            nonlocal known
-            tip = record.history.entries[-1]
-            if not known.durable.history.contains(tip):
-                durable = attrs.evolve(known.durable, history=record.history, active=record.active)
-                known = attrs.evolve(known, durable=durable, folders=record.folders)
-            self._store.save(known)
-            _log.info("generation %s completed after a crash", tip)
-
-        await self.updates.recover(count_in)
-        return known
+        self.links: Links = Links(
+            self._transport, str(node.peer), self.hello, self.post, self.updates
+        )
 
     def _settings(self) -> Settings:
         node, failover = self.config.node, self.config.failover

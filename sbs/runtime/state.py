@@ -67,7 +67,7 @@ class StateStore:
     """
 
     def __init__(self, state_dir: str) -> None:
-        self.path = os.path.join(state_dir, "node.json")
+        self.path: str = os.path.join(state_dir, "node.json")
         self._state_dir = state_dir
         try:
             os.makedirs(state_dir, mode=0o700, exist_ok=True)

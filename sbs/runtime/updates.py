@@ -56,7 +56,7 @@ class Updates:
         self._index = Index(os.path.join(config.node.state_dir, "index.db"))
         self._target = Target(config.node.state_dir, self._index)
         own = {folder.name: folder.path for folder in config.folders}
-        self.follower = Follower(
+        self.follower: Follower = Follower(
             self._target, own, config.sync.accept_under, config.node.state_dir, self
         )
         self.learned: tuple[FolderSpec, ...] = ()
@@ -67,7 +67,7 @@ class Updates:
         self._session: FollowerSession | None = None
         self._following: int | None = None
         self._waiting: list[tuple[Generation, trio.Event]] = []
-        self.closing = False
+        self.closing: bool = False
 
     def close(self) -> None:
         """Give files and database back."""

@@ -79,10 +79,10 @@ class MemoryNode:
     ) -> None:
         self.directory = directory
         self.config = config
-        self.folder = config.folders[0].path
+        self.folder: str = config.folders[0].path
         self.node: Node
         self.controller: ServiceController
-        self.running = False
+        self.running: bool = False
         self._services = services
         self._transport = network.transport(config.node.listen.host)
         self._nursery = nursery

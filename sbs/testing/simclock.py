@@ -17,7 +17,7 @@ class Clock:
     """Runs actions in the order of their virtual times; equal times in the order of asking."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now: float = 0.0
         self._order = itertools.count()
         self._queue: list[tuple[float, int, Action]] = []
 
@@ -98,7 +98,7 @@ class Connection:
 
     def __init__(self, number: int, network: Network, clock: Clock) -> None:
         self.number = number
-        self.open = [True, True]
+        self.open: list[bool] = [True, True]
         self._network = network
         self._clock = clock
         self._sent: tuple[list[Action], list[Action]] = ([], [])

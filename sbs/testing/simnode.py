@@ -65,16 +65,16 @@ class SimNode:
         self.pair = pair
         self.side = side
         self.settings = settings
-        self.disk = Disk(ef.Durable(slot=side, epoch=NO_EPOCH))
+        self.disk: Disk = Disk(ef.Durable(slot=side, epoch=NO_EPOCH))
         self.serving: Epoch | None = None
         self.alarms: set[ef.Alarm] = set()
-        self.refusal = ""
-        self.life = 0
-        self.running = False
-        self.frozen = False
+        self.refusal: str = ""
+        self.life: int = 0
+        self.running: bool = False
+        self.frozen: bool = False
         self.told: list[ef.TellRole] = []
         self.answers: dict[int, str] = {}
-        self.model = Model(settings=settings, durable=self.disk.durable)
+        self.model: Model = Model(settings=settings, durable=self.disk.durable)
         self.random = random
         self.speeds = speeds
         self._postponed: list[Callable[[], None]] = []

@@ -43,15 +43,15 @@ class SimPair:
         tune: Callable[[Settings], Settings] = lambda settings: settings,
     ) -> None:
         self.seed = seed
-        self.random = Random(seed)
-        self.clock = Clock()
-        self.network = Network(self.clock, self.random, faults or Faults())
+        self.random: Random = Random(seed)
+        self.clock: Clock = Clock()
+        self.network: Network = Network(self.clock, self.random, faults or Faults())
         self.seen: set[tuple[State, type[ev.Event], State]] = set()
         self._connections = itertools.count(1)
         self._writes = itertools.count(1)
-        self.promises = Promises(self)
+        self.promises: Promises = Promises(self)
         ids = [f"{self.random.getrandbits(128):032x}" for _ in range(2)]
-        self.nodes = [
+        self.nodes: list[SimNode] = [
             SimNode(
                 self,
                 side,

@@ -23,7 +23,7 @@ class Updates:
         self._first = True
         self._sending = False
         self._finishing = False
-        self.journaling = False
+        self.journaling: bool = False
         """A generation is being committed, whatever becomes of its connection."""
 
     def lead(self, number: int) -> None:

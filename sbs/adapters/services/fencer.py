@@ -141,12 +141,12 @@ class Keeper:
         self.channel = channel
         self.run = run
         self.commands = commands
-        self.abandoned = False
+        self.abandoned: bool = False
         self.stop_at: float | None = None
         self.status: int | None = None
         self.failure: str | None = None
-        self.pid = 0
-        self.errors = -1
+        self.pid: int = 0
+        self.errors: int = -1
 
     def keep(self, argv: list[str], environment: dict[str, str]) -> None:
         """Start the service, report, and return when nothing of it is left."""
@@ -281,7 +281,7 @@ class Handle:
 
     def __init__(self, pid: int, commands: int) -> None:
         self.pid = pid
-        self.pidfd = os.pidfd_open(pid)
+        self.pidfd: int = os.pidfd_open(pid)
         self.commands = commands
 
     def close(self) -> None:
@@ -296,7 +296,7 @@ class Fencer:
     def __init__(self, channel: int) -> None:
         self.channel = channel
         self.handles: dict[int, Handle] = {}
-        self.poll = select.poll()
+        self.poll: select.poll = select.poll()
 
     def serve(self, parent_pid: int) -> None:
         """Return when SBS is gone, or when a keeper was killed and nothing is certain any more."""

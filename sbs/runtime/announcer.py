@@ -28,13 +28,14 @@ class Announcer:
 
     def __init__(self, hooks: tuple[tuple[str, ...], ...], alarms: Alarms) -> None:
         self.role: Role = Role.STOPPED
+        self._changed = trio.Event()
         self._hooks = hooks
         self._alarms = alarms
         self._send, self._untold = trio.open_memory_channel[TellRole](MAX_UNTOLD)
 
     def tell(self, change: TellRole) -> None:
         """The role is this now; its hooks run soon."""
-        self.role = change.role
+        self._show(change.role)
         _log.info("role %s, epoch %s: %s", change.role.value, change.epoch, change.reason)
         try:
             self._send.send_nowait(change)
@@ -43,7 +44,19 @@ class Announcer:
 
     def end(self) -> None:
         """No change comes any more; :meth:`run` returns after the hooks of the last."""
+        self._show(Role.STOPPED)
         self._send.close()
+
+    async def wait_change(self, role: Role) -> Role:
+        """Wait until the role is another than ``role``; return it."""
+        while self.role is role:
+            await self._changed.wait()
+        return self.role
+
+    def _show(self, role: Role) -> None:
+        self.role = role
+        self._changed.set()
+        self._changed = trio.Event()
 
     async def run(self) -> None:
         """Run the hooks."""

@@ -179,6 +179,17 @@ class Node:
         """The role as last told to the outside."""
         return self.announcer.role
 
+    async def wait_role_change(self, role: Role) -> Role:
+        """Wait until the role is another than ``role``.
+
+        Args:
+            role: as last seen; changes that came and went meanwhile are not told.
+
+        Returns:
+            the role now.
+        """
+        return await self.announcer.wait_change(role)
+
     @property
     def model(self) -> Model:
         """Where the role machine stands."""

@@ -71,7 +71,7 @@ def test_core_needs_nothing_but_attrs_cattrs_and_msgpack() -> None:
         [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.split()) - sys.stdlib_module_names
-    known = {"attr", "attrs", "cattrs", "msgpack", "typing_extensions", "sbs"}
+    known = {"attr", "attrs", "cattrs", "msgpack", "typing_extensions", "sbs", "cython_runtime"}
     assert {name for name in loaded if not name.startswith("_")} <= known
 
 

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from sbs.core import messages as m
 from sbs.core.claim import Claim, Mode, Role
 from sbs.core.codec import encode
-from sbs.core.connection import (
+from sbs.core.connection import Connection
+from sbs.core.epoch import Epoch
+from sbs.core.frames import HEADER, PREAMBLE
+from sbs.core.history import Generation, History
+from sbs.core.legality import (
     ANSWERS,
     TRANSITIONS,
-    Connection,
     Mark,
     Side,
     State,
@@ -25,9 +28,6 @@ from sbs.core.connection import (
     step,
     word_of,
 )
-from sbs.core.epoch import Epoch
-from sbs.core.frames import HEADER, PREAMBLE
-from sbs.core.history import Generation, History
 from sbs.errors import (
     LocalProtocolError,
     RemoteProtocolError,

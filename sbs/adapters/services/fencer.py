@@ -175,7 +175,7 @@ class Keeper:
         """Fork and execute; the pipe ``errors`` ends empty when the execution succeeded."""
         me = os.getpid()
         self.errors, errors_end = os.pipe()
-        # A stop that comes before the execution waits for it: ignored, it would be lost.
+        # A stop that comes before the execution waits for it; ignored, it would be lost.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         pid = os.fork()
         if pid == 0:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
+
+import pytest
 
 from sbs.core.claim import Mode, Role
 from sbs.core.effects import Alarm
@@ -21,12 +22,9 @@ def test_the_page_ends_with_what_the_code_says() -> None:
     assert PAGE.endswith(f"{marker}{document()}<!-- end -->\n")
 
 
-def test_the_module_prints_the_document() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sbs.core.role"], cwd=ROOT, capture_output=True, check=True
-    )
-    assert done.stdout.decode() == document()
-    assert done.stderr == b""
+def test_the_module_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_module("sbs.core.role", run_name="__main__")
+    assert capsys.readouterr().out == document()
 
 
 def test_every_rule_has_a_row_in_a_sentence() -> None:

@@ -7,6 +7,7 @@ line of JSON ``{"command": ..., ...}``; one line comes back, ``{"ok": true, "res
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -29,16 +30,17 @@ async def bind(state_dir: str) -> trio.SocketListener:
         StateError: it cannot be made; the text says why.
     """
     path = os.path.join(state_dir, SOCKET_NAME)
-    sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
-    try:
-        remove(state_dir)  # of a node that was killed: the lock says that it is gone
-        with reachable(path) as name:
-            await sock.bind(name)
-        os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
-        sock.listen(16)
-    except OSError as error:
-        sock.close()
-        raise StateError(f"control socket {path}: {error.strerror or error}") from error
+    with contextlib.ExitStack() as stack:  # a cancelled bind leaves nothing open
+        sock = stack.enter_context(trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM))
+        try:
+            remove(state_dir)  # of a node that was killed: the lock says that it is gone
+            with reachable(path) as name:
+                await sock.bind(name)
+            os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
+            sock.listen(16)
+        except OSError as error:
+            raise StateError(f"control socket {path}: {error.strerror or error}") from error
+        stack.pop_all()
     return trio.SocketListener(sock)
 
 

@@ -291,6 +291,16 @@ async def test_socket_that_cannot_be_made(tmp_path: Path) -> None:
         await control.bind(str(tmp_path / "missing"))
 
 
+async def test_cancelled_bind_leaves_no_socket(tmp_path: Path) -> None:
+    opened = os.listdir("/proc/self/fd")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await control.bind(str(tmp_path))
+    assert scope.cancelled_caught
+    assert os.listdir("/proc/self/fd") == opened
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "data",
     [

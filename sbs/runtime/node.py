@@ -6,7 +6,6 @@ disk, a service or the peer.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from contextlib import AsyncExitStack
@@ -36,6 +35,7 @@ from sbs.runtime.requests import Requests
 from sbs.runtime.services import Services
 from sbs.runtime.state import StateStore, Stored
 from sbs.runtime.status import LastUpdate, Status, make_status
+from sbs.runtime.tickets import Tickets
 from sbs.runtime.updates import Updates
 
 MAX_SAVES: Final = 64
@@ -78,8 +78,7 @@ class Node:
         self._save, self._saves = trio.open_memory_channel[ef.Save](MAX_SAVES)
         self._refusal = ""
         self._starting = trio.CancelScope()
-        self._tickets = itertools.count(1)
-        self._answers: dict[int, tuple[trio.Event, list[str]]] = {}
+        self._tickets = Tickets()
 
     # Life.
 
@@ -166,7 +165,7 @@ class Node:
                         await self._loop.run()
                     finally:
                         self._loop.end()
-                        self._answer_all()
+                        self._refuse_open_requests()
                         self.updates.give_up()
                         self._save.close()
                         self.announcer.end()
@@ -227,7 +226,7 @@ class Node:
             case ef.ClearAlarm(alarm):
                 self.alarms.clear(alarm.value)
             case ef.Answer(ticket, error):
-                self._answer(ticket, error)
+                self._tickets.answer(ticket, error)
             case ef.Exit(refusal):
                 self._refusal = refusal
                 self._loop.end()
@@ -338,26 +337,16 @@ class Node:
         Raises:
             RefusedError: this node cannot hand over now; the text says why.
         """
-        ticket = next(self._tickets)
-        answered, errors = trio.Event(), list[str]()
-        self._answers[ticket] = (answered, errors)
-        await self.post(ev.SwitchoverAsked(ticket))
+        ticket = self._tickets.draw()
+        await self.post(ev.SwitchoverAsked(ticket.number))
         if self._loop.ended:
-            self._answer_all()
-        await answered.wait()
-        if errors:
-            raise RefusedError(errors[0])
+            self._refuse_open_requests()
+        await ticket.answered.wait()
+        if ticket.error:
+            raise RefusedError(ticket.error)
 
-    def _answer(self, ticket: int, error: str) -> None:
-        answered, errors = self._answers.pop(ticket)
-        if error:
-            errors.append(error)
-        answered.set()
-
-    def _answer_all(self) -> None:
-        """What was asked too late is refused: nobody shall wait for a node that has ended."""
-        for ticket in tuple(self._answers):
-            self._answer(ticket, f"{self.config.node.name} has ended")
+    def _refuse_open_requests(self) -> None:
+        self._tickets.answer_all(f"{self.config.node.name} has ended")
 
     async def sync(self) -> LastUpdate | None:
         """Run one update now, and return the last one that changed anything.

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-MAX_LINES = 410
+MAX_LINES = 405
 """Of a module: about four hundred; what needs more is two things."""
 
 

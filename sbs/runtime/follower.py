@@ -62,8 +62,8 @@ class FollowerContext(Protocol):
         """A generation could not be taken or applied."""
         ...
 
-    async def run_apply_hooks(self, generation: Generation) -> None:
-        """Run the administrator's apply scripts."""
+    def applied(self, generation: Generation) -> None:
+        """A generation stands in the folders: the apply scripts are due (R25)."""
         ...
 
 
@@ -150,6 +150,7 @@ class Follower:
         started = time.monotonic()
         applied = await trio.to_thread.run_sync(self.target.apply, record, _uncancelled)
         self._unapplied = None
+        self.context.applied(record.history.entries[-1])
         duration_s = round(time.monotonic() - started, 6)
         _log.info("generation %s applied in %.3f s", record.history.tip, duration_s)
         self.context.updated(
@@ -184,13 +185,12 @@ class Follower:
             the history with it.
         """
         with trio.CancelScope() as scope:
-            history = await self._commit(commit, history, told, scope)
-        await self.context.run_apply_hooks(commit.generation)
-        return history
+            await self._commit(commit, history, told, scope)
+        return history.append(commit.generation)
 
     async def _commit(
         self, commit: Commit, history: History, told: Callable[[], None], scope: trio.CancelScope
-    ) -> History:
+    ) -> None:
         async with self._busy:
             async with self.journaling:
                 # If this node has claimed the role meanwhile, the generation comes too late: no
@@ -207,7 +207,6 @@ class Follower:
             await known.wait()
             # A node that ends leaves the rest to its next start: the journal has it.
             await self._roll_forward()
-            return record.history
 
 
 def _is_below(path: str, above: str) -> bool:

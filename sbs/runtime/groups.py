@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar, cast
 
+from sbs.errors import SbsError
+
 E = TypeVar("E", bound=BaseException)
 
 
@@ -15,3 +17,9 @@ def leaves(group: BaseExceptionGroup[E]) -> Iterator[E]:
             yield from leaves(cast(BaseExceptionGroup[E], error))
         else:
             yield error
+
+
+def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What to raise instead of ``group``: its first error of SBS, if it holds no other kind."""
+    ours, others = group.split(SbsError)
+    return group if ours is None or others is not None else next(leaves(ours))

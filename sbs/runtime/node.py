@@ -28,6 +28,7 @@ from sbs.ports import ServiceFactory, Transport
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.facts import facts_of
+from sbs.runtime.groups import plain
 from sbs.runtime.links import Links
 from sbs.runtime.loop import RoleLoop
 from sbs.runtime.recovery import recall, recover
@@ -95,10 +96,13 @@ class Node:
             _log.warning("%s", warning)
         async with AsyncExitStack() as stack:
             await self._open(stack)
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                await nursery.start(self._run_parts)
-                task_status.started()
+            try:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    await nursery.start(self._run_parts)
+                    task_status.started()
+            except BaseExceptionGroup as group:
+                raise plain(group) from group
         if self._refusal:
             raise RefusedError(self._refusal)
 
@@ -156,6 +160,7 @@ class Node:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._watch_services)
+                background.start_soon(self.updates.apply_scripts.run_forever)
                 async with trio.open_nursery() as finishing:
                     finishing.start_soon(self._run_saves)
                     finishing.start_soon(self.announcer.run)
@@ -277,7 +282,7 @@ class Node:
         self, epoch: Epoch, names: tuple[str, ...], scope: trio.CancelScope
     ) -> None:
         with scope:  # a stop that comes meanwhile must have the last word
-            await self.updates.follower.settle()
+            await self.updates.settle()
             await self.post(ev.ServicesStarted(await self.services.start(names, epoch)))
 
     async def _stop_services(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from sbs.config import Config
-from sbs.errors import SbsError
+from sbs.runtime.groups import plain
 from sbs.runtime.node import Node
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ async def run_node(config: Config) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             await _run(Node(config), signals)
     except BaseExceptionGroup as group:
-        raise _only_error(group) from group
+        raise plain(group) from group
 
 
 async def _run(node: Node, signals: AsyncIterator[int]) -> None:
@@ -55,14 +55,3 @@ async def _obey(
         name = signal.Signals(await anext(signals)).name
     _log.warning("%s: ending at once", name)
     scope.cancel()
-
-
-def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of SBS if the group holds no other; else the group."""
-    ours, others = group.split(SbsError)
-    if ours is None or others is not None:
-        return group
-    first: BaseException = ours
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first

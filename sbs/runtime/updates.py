@@ -23,6 +23,7 @@ from sbs.replication.source import Source
 from sbs.replication.target import CommitRecord, Target
 from sbs.replication.watch import Watcher
 from sbs.runtime.alarms import Alarms
+from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.hooks import HookError, run_hook
 from sbs.runtime.leader import Leader
@@ -59,6 +60,7 @@ class Updates:
         self.follower: Follower = Follower(
             self._target, own, config.sync.accept_under, config.node.state_dir, self
         )
+        self.apply_scripts: ApplyScripts = ApplyScripts(self._run_apply_hooks)
         self.learned: tuple[FolderSpec, ...] = ()
         self.last_update: LastUpdate | None = None
         self.problems: tuple[Problem, ...] = ()
@@ -81,7 +83,14 @@ class Updates:
             save: makes the node's state know the generation, before the journal forgets it.
         """
         check = trio.from_thread.check_cancelled
-        await trio.to_thread.run_sync(self._target.recover, check, save)
+        record = await trio.to_thread.run_sync(self._target.recover, check, save)
+        if record is not None:
+            self.applied(record.history.entries[-1])
+
+    async def settle(self) -> None:
+        """Return when the last generation is applied and its apply scripts have run."""
+        await self.follower.settle()
+        await self.apply_scripts.wait_idle()
 
     # Sessions.
 
@@ -208,10 +217,15 @@ class Updates:
         for path in _outside(printed, [spec.path for spec in self.folders()]):
             _log.warning("update hook: %s is in no replicated folder; not replicated", ascii(path))
 
-    async def run_apply_hooks(self, generation: Generation) -> None:
+    async def _run_apply_hooks(self, generation: Generation) -> None:
         """Run the apply scripts after a generation was applied (R25)."""
         environment = {"SBS_GENERATION": str(generation.number)}
         await self._run_hooks(self._config.hooks.apply, environment, "apply-hook-failed")
+
+    def applied(self, generation: Generation) -> None:
+        """See :class:`~sbs.runtime.follower.FollowerContext`."""
+        if self._config.hooks.apply:
+            self.apply_scripts.applied(generation)
 
     async def _run_hooks(
         self, hooks: tuple[tuple[str, ...], ...], environment: dict[str, str], alarm: str

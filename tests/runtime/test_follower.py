@@ -78,8 +78,7 @@ class Context:
     def update_failed(self, text: str) -> None:
         self.failures.append(text)
 
-    async def run_apply_hooks(self, generation: Generation) -> None:
-        await trio.lowlevel.checkpoint()
+    def applied(self, generation: Generation) -> None:
         self.hooks.append(generation.number)
 
 

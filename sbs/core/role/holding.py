@@ -110,6 +110,7 @@ def follow_asked(model: Model, event: FollowAsked, now: float) -> Step:
         *closing,
         ClearAlarm(Alarm.NO_SECONDARY),
         ClearAlarm(Alarm.DUAL_PRIMARY),
+        ClearAlarm(Alarm.HANDOVER_FAILED),
         SendWelcome(event.connection, model.primacy, model.durable.history),
     )
 

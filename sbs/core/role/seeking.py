@@ -216,6 +216,7 @@ def welcomed(model: Model, event: Welcomed, now: float) -> Step:
         ClearAlarm(Alarm.NO_PRIMARY),
         ClearAlarm(Alarm.NO_GENERATION),
         ClearAlarm(Alarm.DUAL_PRIMARY),
+        ClearAlarm(Alarm.HANDOVER_FAILED),
         TakeUpdates(event.connection, event.epoch, event.history),
     )
 

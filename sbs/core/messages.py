@@ -179,6 +179,8 @@ class Pack:
 class Chunk:
     """The next piece of a large file; ``stream`` numbers the file within the generation.
 
+    An operation takes the stream before the next one begins; else it is forgotten.
+
     ``folder`` is where the file will stand: it is staged on that folder's own file system.
     """
 

@@ -323,6 +323,8 @@ class Update:
             stream=reading.number,
         )
         yield from self._send(operation, reading.content)
+        if operation.stream is not None:  # the follower forgets what the next stream finds unused
+            yield from self._sealed(self._packer.flush())
 
     def _leave_out(self, spec: FolderSpec, path: str, text: str) -> None:
         self._read_problems.add(path, text, spec.name)

@@ -115,9 +115,16 @@ class Staging:
             remove_staging(self._places, folder)
         self.folders.clear()
 
+    def _forget_unclaimed(self) -> None:
+        """A file that changed while it was sent comes again; its first stream only takes room."""
+        for number, stream in self._finished.items():
+            os.unlink(stream_name(number), dir_fd=open_staging(self._places, stream.folder))
+        self._finished.clear()
+
     def _begin(self, number: int, folder: int) -> None:
         if folder >= len(self._places.roots):
             raise ReplicationError(f"stream {number} is for folder {folder}; there is none")
+        self._forget_unclaimed()
         self.folders.add(folder)
         self._fd = os.open(
             stream_name(number), _CREATE, 0o600, dir_fd=open_staging(self._places, folder)

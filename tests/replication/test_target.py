@@ -276,6 +276,13 @@ def test_an_unused_stream_is_dropped(pair: Pair) -> None:
     assert os.listdir(pair.b) == []
 
 
+def test_at_most_one_unused_stream_takes_room(pair: Pair) -> None:
+    """A large file that keeps changing is sent again; what was sent before goes at once."""
+    for stream in range(5):
+        pair.target.chunk(Chunk(stream, b"changed meanwhile"))
+        assert os.listdir(f"{pair.b}/{STAGING_NAME}") == [f"stream-{stream}"]
+
+
 def test_what_is_put_in_the_way_meanwhile_becomes_a_problem(tmp_path: Path) -> None:
     """The rest of the generation is applied; the next start is not held up by it."""
     with Pair(str(tmp_path), strict_delete=True) as pair:

@@ -256,7 +256,8 @@ def heard(model: Model, _event: Heard, now: float) -> Step:
 def generation_held(model: Model, event: GenerationHeld, _now: float) -> Step:
     """A complete generation: from here a takeover loses nothing (B20)."""
     model = attrs.evolve(model, in_step=True)
-    return steps.save(model, history=event.history, active=event.active)
+    # The journal waits for the save; of a generation that was sent again it is the second.
+    return steps.save(model, always=True, history=event.history, active=event.active)
 
 
 def role_released(model: Model, event: RoleReleased, now: float) -> Step:

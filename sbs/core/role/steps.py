@@ -33,10 +33,16 @@ RETRY_S = 0.02
 """Pause before dialling again a peer that was there a moment ago: a takeover waits for it."""
 
 
-def save(model: Model, **changes: Any) -> Step:
-    """Change the durable state and have it saved; nothing if it does not differ."""
+def save(model: Model, *, always: bool = False, **changes: Any) -> Step:
+    """Change the durable state and have it saved; nothing if it does not differ.
+
+    Args:
+        model: before.
+        always: save it all the same: somebody waits to hear that it is durable.
+        changes: fields of the durable state.
+    """
     durable = attrs.evolve(model.durable, **changes)
-    if durable == model.durable:
+    if durable == model.durable and not always:
         return model, ()
     serial = model.serial + 1
     return attrs.evolve(model, durable=durable, serial=serial), (Save(serial, durable),)

@@ -5,9 +5,19 @@ from pathlib import Path
 import pytest
 
 from sbs.core import effects as ef
-from sbs.core.events import StopAsked, TimePassed
+from sbs.core.events import GenerationHeld, StopAsked, TimePassed
 from sbs.core.role import Model, State, deadline, transition
-from tests.core.role.scenarios import HANDING, LEADING, ME, NEW, SCENARIOS, Script, play
+from tests.core.role.scenarios import (
+    FIRST,
+    FOLLOWING,
+    HANDING,
+    LEADING,
+    ME,
+    NEW,
+    SCENARIOS,
+    Script,
+    play,
+)
 
 GOLDEN = Path(__file__).with_name("scenarios.txt").read_text("utf-8")
 
@@ -41,6 +51,15 @@ def test_time_that_passes_early_changes_nothing() -> None:
     assert transition(released, TimePassed(), 4.29) == (released, ())
     leading, _ = run(LEADING)
     assert transition(leading, TimePassed(), 1.5) == (leading, ())
+
+
+def test_a_generation_that_comes_again_is_saved_again() -> None:
+    """B20: its acknowledgement was lost; the journal waits for the save before it goes on."""
+    again = GenerationHeld(FIRST, ("app",))
+    following, _ = run([*FOLLOWING, (0.1, again)])
+    after, effects = transition(following, again, 0.2)
+    assert effects == (ef.Save(following.serial + 1, following.durable),)
+    assert after.durable == following.durable
 
 
 def test_a_stopped_machine_waits_for_nothing() -> None:

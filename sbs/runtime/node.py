@@ -33,14 +33,12 @@ from sbs.runtime.links import Links
 from sbs.runtime.loop import RoleLoop
 from sbs.runtime.recovery import recall, recover
 from sbs.runtime.requests import Requests
+from sbs.runtime.saves import Saves
 from sbs.runtime.services import Services
-from sbs.runtime.state import StateStore, Stored
+from sbs.runtime.state import StateStore
 from sbs.runtime.status import LastUpdate, Status, make_status
 from sbs.runtime.tickets import Tickets
 from sbs.runtime.updates import Updates
-
-MAX_SAVES: Final = 64
-"""Saves not yet on disk: the machine asks for one at a step, and waits where it matters."""
 
 HOOK_END_S: Final = 10.0
 """How long the hooks of the last role change may take when the node ends."""
@@ -76,7 +74,6 @@ class Node:
         self.listen: str = str(config.node.listen)
         self._transport = transport or TcpTransport()
         self._factory = services
-        self._save, self._saves = trio.open_memory_channel[ef.Save](MAX_SAVES)
         self._refusal = ""
         self._starting = trio.CancelScope()
         self._tickets = Tickets()
@@ -117,6 +114,7 @@ class Node:
         stack.callback(self.updates.close)
         stored = await recover(self._store, stored, self.updates)
         self.updates.learned = stored.folders
+        self._saves = Saves(self._store, self._node_id, self.updates, self.post)
         self._listener = await self._transport.listen(str(node.listen))
         stack.push_async_callback(self._listener.aclose)
         self.listen = self._listener.address
@@ -162,7 +160,7 @@ class Node:
                 background.start_soon(self._watch_services)
                 background.start_soon(self.updates.apply_scripts.run_forever)
                 async with trio.open_nursery() as finishing:
-                    finishing.start_soon(self._run_saves)
+                    finishing.start_soon(self._saves.run)
                     finishing.start_soon(self.announcer.run)
                     task_status.started()
                     _log.info("%s serves %s", self.config.node.name, self.listen)
@@ -172,7 +170,7 @@ class Node:
                         self._loop.end()
                         self._refuse_open_requests()
                         self.updates.give_up()
-                        self._save.close()
+                        self._saves.end()
                         self.announcer.end()
                         finishing.cancel_scope.deadline = trio.current_time() + HOOK_END_S
             background.cancel_scope.cancel()
@@ -214,7 +212,7 @@ class Node:
             case ef.Dial(timeout_s):
                 self._nursery.start_soon(self.links.dial, timeout_s)
             case ef.Save():
-                self._save.send_nowait(effect)
+                self._saves.ask(effect)
                 self.updates.nudge()  # if the active services changed, they are sent at once
             case ef.StartServices(epoch, names):
                 self._starting = trio.CancelScope()
@@ -308,17 +306,6 @@ class Node:
         active = self.services.active(states)
         if self.model.state is State.PRIMARY and active != self.model.durable.active:
             await self.post(ev.ActiveChanged(active))
-
-    async def _run_saves(self) -> None:
-        async for save in self._saves:
-            # A generation that is being journaled counts before a claim that is saved now.
-            async with self.updates.follower.journaling:
-                stored = Stored(
-                    node_id=self._node_id, durable=save.durable, folders=self.updates.learned
-                )
-            await trio.to_thread.run_sync(self._store.save, stored)
-            self.updates.saved(save.durable.history)
-            await self.post(ev.Saved(save.serial))
 
     # Requests of the operator.
 

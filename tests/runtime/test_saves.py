@@ -1,0 +1,78 @@
+"""Saves on a disk that hangs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import NoReturn
+
+import attrs
+import trio
+
+from sbs.config import parse
+from sbs.core import events as ev
+from sbs.core.effects import Durable, Save
+from sbs.core.epoch import Epoch
+from sbs.runtime.alarms import Alarms
+from sbs.runtime.saves import Saves
+from sbs.runtime.state import StateStore, Stored, new_node
+from sbs.runtime.updates import Updates
+from sbs.testing.nodes import wait_until
+
+MANY = 200
+"""More than happen while a disk hangs: one for each update."""
+
+
+class HangingStore(StateStore):
+    """Its first save lasts until :attr:`goes_on`."""
+
+    def __init__(self, state_dir: str) -> None:
+        super().__init__(state_dir)
+        self.goes_on = threading.Event()
+        self.begun: list[Epoch] = []
+
+    def save(self, stored: Stored) -> None:
+        self.begun.append(stored.durable.epoch)
+        assert self.goes_on.wait(30)
+        super().save(stored)
+
+
+def _no_model() -> NoReturn:
+    raise AssertionError("a save does not look at the model")
+
+
+async def _no_event(event: ev.Event) -> None:
+    raise AssertionError(f"updates have nothing to say: {event}")
+
+
+async def test_a_hanging_disk_piles_nothing_up_and_the_newest_state_is_saved(
+    tmp_path: Path,
+) -> None:
+    """B2: however many saves wait, the last one is durable in the end, and told."""
+    store = HangingStore(str(tmp_path / "state"))
+    text = f"[node]\npeer = '127.0.0.1:4446'\nstate_dir = '{tmp_path}/state'\n"
+    updates = Updates(parse(text, tmp_path / "sbs.toml"), Alarms(), _no_model, _no_event)
+    told: list[ev.Event] = []
+
+    async def post(event: ev.Event) -> None:
+        await trio.lowlevel.checkpoint()
+        told.append(event)
+
+    saves = Saves(store, new_node(0).node_id, updates, post)
+    durable = Durable(slot=0, epoch=Epoch(1, 0))
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(saves.run)
+            saves.ask(Save(1, durable))
+            await wait_until(lambda: store.begun, "the first save hangs")
+            for number in range(2, MANY + 1):
+                saves.ask(Save(number, attrs.evolve(durable, epoch=Epoch(number, 0))))
+            saves.end()
+            store.goes_on.set()
+    assert told == [ev.Saved(1), ev.Saved(MANY)]
+    assert store.begun == [Epoch(1, 0), Epoch(MANY, 0)]
+    stored = store.load()
+    assert stored is not None
+    assert stored.durable.epoch == Epoch(MANY, 0)
+    updates.close()
+    store.close()

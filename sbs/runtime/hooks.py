@@ -19,6 +19,9 @@ HOOK_BOUND_S: Final = 300.0
 MAX_OUTPUT_BYTES: Final = 4 * 1024 * 1024
 """Output read of a hook, of either stream: some ten thousand paths."""
 
+LAST_OUTPUT_S: Final = 0.5
+"""How long output is read after the end of a hook: what it left running may hold the pipes."""
+
 KILL_BOUND_S: Final = 5.0
 """How long a killed hook may hang in the kernel before it is left to itself."""
 
@@ -88,8 +91,8 @@ class _Output:
             async with stdout, stderr, trio.open_nursery() as nursery:
                 nursery.start_soon(self._collect, stdout, self.printed, nursery.cancel_scope)
                 nursery.start_soon(self._collect, stderr, self.complaints, nursery.cancel_scope)
-            if not self.too_long:
                 await self._process.wait()
+                nursery.cancel_scope.deadline = trio.current_time() + LAST_OUTPUT_S
         finally:
             if self._process.returncode is None:
                 self._process.kill()

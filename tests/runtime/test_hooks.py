@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -58,6 +59,14 @@ async def test_hook_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_pa
         await run_hook(["sh", "-c", f"echo $$ > {pid}; exec sleep 1000"], {})
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+async def test_program_that_a_hook_leaves_running_holds_nothing_up(tmp_path: Path) -> None:
+    """It has the hook's pipes; the hook has ended all the same."""
+    pid = tmp_path / "pid"
+    with trio.fail_after(30):
+        assert await run_hook(["sh", "-c", f"sleep 1000 & echo $! > {pid}; echo a"], {}) == ["a"]
+    os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

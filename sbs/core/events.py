@@ -24,7 +24,10 @@ class TimePassed:
 
 @attrs.frozen
 class Heard:
-    """Bytes of the session's peer arrived; the event's time is when they did."""
+    """Bytes of the session's peer arrived, at the event's time; or this node did not run till then.
+
+    A node that did not run has not listened: it takes no silence for the peer's (R7).
+    """
 
 
 @attrs.frozen(kw_only=True)

@@ -253,6 +253,12 @@ def heard(model: Model, _event: Heard, now: float) -> Step:
     return attrs.evolve(model, heard_at=max(model.heard_at, now)), ()
 
 
+def probing_heard(model: Model, event: Heard, now: float) -> Step:
+    """This node did not run for a while, and so did not listen: the probe time begins anew."""
+    model, effects = heard(model, event, now)
+    return attrs.evolve(model, probe_until=now + model.settings.probe_timeout_s), effects
+
+
 def generation_held(model: Model, event: GenerationHeld, _now: float) -> Step:
     """A complete generation: from here a takeover loses nothing (B20)."""
     model = attrs.evolve(model, in_step=True)

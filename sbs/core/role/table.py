@@ -91,6 +91,7 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     S.PROBING: {
         **_SEEKING,
         ev.TimePassed: _rule(seeking.probing_time, S.CLAIMING, S.WAITING),
+        ev.Heard: _rule(seeking.probing_heard),
         ev.PeerMet: _rule(seeking.undecided_met, S.STOPPED),
         ev.DialFailed: _rule(seeking.probing_dial_failed, S.CLAIMING, S.WAITING),
     },

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sbs.core import effects as ef
-from sbs.core.events import GenerationHeld, StopAsked, TimePassed
+from sbs.core.events import GenerationHeld, Heard, Started, StopAsked, TimePassed
 from sbs.core.role import Model, State, deadline, transition
 from tests.core.role.scenarios import (
     FIRST,
@@ -51,6 +51,14 @@ def test_time_that_passes_early_changes_nothing() -> None:
     assert transition(released, TimePassed(), 4.29) == (released, ())
     leading, _ = run(LEADING)
     assert transition(leading, TimePassed(), 1.5) == (leading, ())
+
+
+def test_a_node_that_was_frozen_while_it_probed_probes_anew() -> None:
+    """R1: the peer's answer may wait unread; what was not listened for is no silence."""
+    probing, _ = run([(0.0, Started()), (100.0, Heard())])
+    assert transition(probing, TimePassed(), 100.0) == (probing, ())
+    after, _ = transition(probing, TimePassed(), 100.0 + ME.probe_timeout_s)
+    assert after.state is State.CLAIMING
 
 
 def test_a_generation_that_comes_again_is_saved_again() -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Final
 
+from sbs.version import __version__
+
 if TYPE_CHECKING:
     from sbs.adapters.transports.tcp import TcpTransport
     from sbs.config import Config
@@ -51,8 +53,6 @@ if TYPE_CHECKING:
     from sbs.runtime.probe import ProbeReport, probe
     from sbs.runtime.running import run_node
     from sbs.runtime.status import Status
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Address",

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import click
 
-from sbs import __version__
 from sbs.cli.help import VerbatimGroup
 from sbs.cli.text import plain
 from sbs.errors import ConfigError, NotRunningError, SbsError
+from sbs.version import __version__
 
 COMMANDS: Final = {
     "demo": "sbs.cli.demo:demo",

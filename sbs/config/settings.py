@@ -66,7 +66,7 @@ class NodeSettings:
         default=_DEFAULT_LISTEN,
         metadata=key(
             Place(any_port=True),
-            "The address this node serves while it is primary. Beyond loopback only with "
+            "The address this node serves, whatever its role. Beyond loopback only with "
             "`tls.insecure`.",
         ),
     )

@@ -13,7 +13,6 @@ from typing import Final
 
 import trio
 
-from sbs import __version__
 from sbs.adapters import services as service_adapters
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.config import Config
@@ -39,6 +38,7 @@ from sbs.runtime.state import StateStore
 from sbs.runtime.status import LastUpdate, Status, make_status
 from sbs.runtime.tickets import Tickets
 from sbs.runtime.updates import Updates
+from sbs.version import __version__
 
 HOOK_END_S: Final = 10.0
 """How long the hooks of the last role change may take when the node ends."""
@@ -284,6 +284,7 @@ class Node:
             await self.post(ev.ServicesStarted(await self.services.start(names, epoch)))
 
     async def _stop_services(self) -> None:
+        _log.info("stopping the services")
         await self.services.stop()
         await self.post(ev.ServicesStopped())
 
@@ -291,6 +292,7 @@ class Node:
         if self.links.get(number) is None:
             self._nursery.start_soon(self.post, ev.FinalUpdateEnded(done=False))
         else:
+            _log.info("the services are stopped; running the last update of the handover")
             self.links.attach(number, self.updates.finish)
 
     async def _watch_services(self) -> None:

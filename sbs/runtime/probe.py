@@ -14,7 +14,6 @@ from typing import Any, Final
 import attrs
 import trio
 
-from sbs import __version__
 from sbs.config import Config
 from sbs.core.address import Address
 from sbs.core.claim import Claim, Mode, Role
@@ -33,6 +32,7 @@ from sbs.runtime import control
 from sbs.runtime.facts import MUST_MATCH, facts_of
 from sbs.runtime.link import Link
 from sbs.runtime.state import read_node_id
+from sbs.version import __version__
 
 TIMEOUT_S: Final = 2.0
 """How long each step may take where no configuration says it."""

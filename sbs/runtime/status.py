@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import attrs
 
-from sbs import __version__
 from sbs.core.claim import Role
 from sbs.core.role import Model
 from sbs.ports import ServiceState
 from sbs.replication.problems import Problem
 from sbs.runtime.alarms import StandingAlarm
+from sbs.version import __version__
 
 MAX_PROBLEMS_SHOWN: Final = 100
 """Problems in a status: more than anybody reads; the log has all."""

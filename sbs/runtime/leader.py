@@ -25,7 +25,7 @@ from sbs.core.messages import (
     Message,
     Pack,
 )
-from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.runtime.groups import leaves
@@ -223,7 +223,7 @@ class Leader:
         self._error = ""
         try:
             await self._update()
-        except ReplicationError as error:
+        except (ReplicationError, StateError) as error:  # of the latter kind: a full state_dir
             self._error = str(error)
             self._context.update_failed(self._error)
 
@@ -276,6 +276,7 @@ class Leader:
             how many bytes of contents; ``None`` if there was nothing to say: nothing has begun.
         """
         sent_bytes: int | None = None
+        failure: ReplicationError | StateError | None = None
         send, receive = trio.open_memory_channel[Pack | Chunk](READ_AHEAD)
         try:
             async with trio.open_nursery() as nursery:
@@ -288,12 +289,14 @@ class Leader:
                         self._check_early_failure()
                         await self._link.send(message)
                         sent_bytes += len(message.body)
-        except* ReplicationError as group:
-            error = next(leaves(group))
-            if sent_bytes is not None:
-                await self._abandon(error)
-            raise error from group
-        return sent_bytes
+        except* (ReplicationError, StateError) as group:
+            # Raised below: what is raised here comes as a group from some releases of Python 3.11.
+            failure = next(leaves(group))
+        if failure is None:
+            return sent_bytes
+        if sent_bytes is not None:
+            await self._abandon(failure)
+        raise failure
 
     def _check_early_failure(self) -> None:
         try:
@@ -302,7 +305,7 @@ class Leader:
             return
         raise _failure(answer)
 
-    async def _abandon(self, error: ReplicationError) -> None:
+    async def _abandon(self, error: ReplicationError | StateError) -> None:
         await self._link.send(Abandon(str(error)[:MAX_TEXT]))
         if not isinstance(error, _FollowerError):
             await self._answers.receive()  # the verdict on what was abandoned: Failed

@@ -13,8 +13,9 @@ import trio
 
 from sbs.config import FolderSettings, SyncSettings
 from sbs.core.claim import Mode, Role
-from sbs.errors import RefusedError, ReplicationError
+from sbs.errors import RefusedError, ReplicationError, StateError
 from sbs.ports import Unit
+from sbs.replication.index import Index
 from sbs.replication.target import Applied, CommitRecord
 from sbs.runtime.node import Node
 from sbs.testing.nodes import MemoryNode, wait_until
@@ -393,6 +394,29 @@ async def test_failing_update_is_an_alarm_until_it_succeeds(tmp_path: Path) -> N
         pair.alpha.write("b", "2")
         await pair.alpha.wait_no_alarm("update-failed")
         await pair.beta.wait_file("b", "2")
+
+
+async def test_index_that_cannot_be_written_ends_no_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B20: a full state_dir on the primary is an alarm; the secondary does not call in a loop."""
+
+    def full(_index: Index, folder: str, _rows: object) -> None:
+        raise StateError(f"no room for the digests of {folder}")
+
+    async with recorded_pair(tmp_path) as (pair, _):
+        pair.alpha.write("a", "1")
+        await pair.start()
+        await pair.wait_in_step(pair.alpha)
+        session = pair.alpha.node.model.session
+        with monkeypatch.context() as patch:
+            patch.setattr(Index, "store", full)
+            pair.alpha.write("a", "2")
+            assert "no room" in await pair.alpha.wait_alarm("update-failed")
+        pair.alpha.write("a", "3")
+        await pair.beta.wait_file("a", "3")
+        await pair.alpha.wait_no_alarm("update-failed")
+        assert pair.alpha.node.model.session == session
 
 
 class FullDisk:

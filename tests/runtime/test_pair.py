@@ -15,7 +15,6 @@ from sbs.config import FolderSettings, SyncSettings
 from sbs.core.claim import Mode, Role
 from sbs.errors import RefusedError, ReplicationError, StateError
 from sbs.ports import Unit
-from sbs.replication.index import Index
 from sbs.replication.target import Applied, CommitRecord
 from sbs.runtime.node import Node
 from sbs.testing.nodes import MemoryNode, wait_until
@@ -401,7 +400,7 @@ async def test_index_that_cannot_be_written_ends_no_session(
 ) -> None:
     """B20: a full state_dir on the primary is an alarm; the secondary does not call in a loop."""
 
-    def full(_index: Index, folder: str, _rows: object) -> None:
+    def full(folder: str, _rows: object) -> None:
         raise StateError(f"no room for the digests of {folder}")
 
     async with recorded_pair(tmp_path) as (pair, _):
@@ -410,7 +409,7 @@ async def test_index_that_cannot_be_written_ends_no_session(
         await pair.wait_in_step(pair.alpha)
         session = pair.alpha.node.model.session
         with monkeypatch.context() as patch:
-            patch.setattr(Index, "store", full)
+            patch.setattr(vars(pair.alpha.node.updates)["_index"], "store", full)
             pair.alpha.write("a", "2")
             assert "no room" in await pair.alpha.wait_alarm("update-failed")
         pair.alpha.write("a", "3")

@@ -27,7 +27,7 @@ from sbs.core.messages import (
     Message,
     Pack,
 )
-from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.problems import Problem
 from sbs.replication.target import CommitRecord, Target
 from sbs.runtime.link import Link
@@ -139,7 +139,7 @@ class Follower:
         while self._unapplied is not None and not self.context.closing:
             try:
                 await self._apply(self._unapplied)
-            except ReplicationError as error:
+            except (ReplicationError, StateError) as error:
                 self.context.update_failed(
                     "the last generation is committed but cannot be completed, and until then no "
                     f"service starts here; tried again every {RETRY_S:g} s: {error}"
@@ -248,7 +248,7 @@ class FollowerSession:
             return  # the rest of an update that was refused already
         try:
             await self._take(message)
-        except ReplicationError as error:
+        except (ReplicationError, StateError) as error:
             self._failed = True
             self._follower.abandon()
             self._follower.context.update_failed(str(error))

@@ -118,7 +118,8 @@ class StateStore:
             return f"{self.path} is damaged ({error}), and cannot be set aside: {failure.strerror}"
         return (
             f"{self.path} is damaged ({error}); it was set aside as {aside}. Put a good copy in "
-            "its place, or start again: the node then joins the pair as a new one"
+            "its place, or start again while the peer runs: the node then joins as a new one, and "
+            "learns from the peer which SBS_EPOCH numbers were used"
         )
 
     def save(self, stored: Stored) -> None:

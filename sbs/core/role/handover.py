@@ -30,7 +30,7 @@ from sbs.core.events import (
 )
 from sbs.core.messages import Code
 from sbs.core.role import steps
-from sbs.core.role.model import Model, State
+from sbs.core.role.model import HOLDING, Model, State
 from sbs.core.role.steps import Step
 
 
@@ -179,5 +179,6 @@ def stop_later(model: Model, _event: StopAsked, _now: float) -> Step:
 
 def refuse_switchover(model: Model, event: SwitchoverAsked, _now: float) -> Step:
     """Only a primary that serves can hand over."""
-    text = f"{model.settings.name} is {model.state.value}; run this on the primary"
+    text = f"{model.settings.name} is {model.state.value}: "
+    text += "try again when it serves" if model.state in HOLDING else "run this on the primary"
     return model, (Answer(event.ticket, text),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 
 import attrs
 
@@ -120,6 +121,7 @@ class Model:
         serial: of the newest save asked for.
         peer: its latest claim.
         session: the connection to the leader or the follower, once welcomed.
+        welcomed_at: when the session as follower began.
         asking: the dialled connection on which Follow was sent.
         asked_until: until when its answer is waited for.
         dialling: a dial is under way.
@@ -143,6 +145,7 @@ class Model:
     serial: int = 0
     peer: Claim | None = None
     session: int | None = None
+    welcomed_at: float = -math.inf
     asking: int | None = None
     asked_until: float | None = None
     dialling: bool = False

@@ -203,6 +203,7 @@ def welcomed(model: Model, event: Welcomed, now: float) -> Step:
         model,
         state=State.SECONDARY,
         session=event.connection,
+        welcomed_at=now,
         heard_at=now,
         # An older generation of the same history is complete, too; another history is not.
         in_step=model.durable.history.tip is not None
@@ -244,8 +245,12 @@ def connection_lost(model: Model, event: ConnectionLost, now: float) -> Step:
     return attrs.evolve(model, asking=None, asked_until=None, dial_at=now + _pause(model)), ()
 
 
-def _session_lost(model: Model, _now: float) -> Step:
-    return steps.dial(attrs.evolve(model, session=None))
+def _session_lost(model: Model, now: float) -> Step:
+    model = attrs.evolve(model, session=None)
+    pause = model.settings.heartbeat_interval_s
+    if now < model.welcomed_at + pause:  # one that fails at once must not become a busy loop
+        return attrs.evolve(model, dial_at=now + pause), ()
+    return steps.dial(model)
 
 
 def heard(model: Model, _event: Heard, now: float) -> Step:

@@ -1,8 +1,8 @@
 """SBS keeps a second server ready to replace the first.
 
 What an integrator needs, under one roof: a node to embed, its configuration, the ports that
-adapters fulfil, replication alone, and every error. The core is in :mod:`sbs.core`, helpers for
-tests in :mod:`sbs.testing`. Names are imported when they are used: who drives the core needs
+adapters fulfil, replication alone, and every error. The core is in :mod:`sbs.core`, what
+tests need in :mod:`sbs.testing`. Names are imported when they are used: who drives the core needs
 neither trio nor the rest.
 """
 

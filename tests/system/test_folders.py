@@ -45,7 +45,7 @@ def test_strict_delete(pair: Pair) -> None:
     wait_until(lambda: not (beta.folder / "own").exists(), "what only beta had is gone")
     (alpha.folder / "directory" / "gone").unlink()
     (alpha.folder / "directory").rmdir()
-    wait_until(lambda: os.listdir(beta.folder) == ["kept.local"], "all is gone but what is excluded")
+    wait_until(lambda: os.listdir(beta.folder) == ["kept.local"], "all but the excluded is gone")
     assert (beta.folder / "kept.local").read_text() == "of beta"
 
 

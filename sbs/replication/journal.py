@@ -18,6 +18,7 @@ import contextlib
 import os
 import struct
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, Final, cast
 
 import attrs
@@ -26,11 +27,14 @@ from blake3 import blake3
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
-from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.manifest import FolderSpec, Operation
+from sbs.core.rows import OPERATION_FIELDS, operation_from
 from sbs.errors import StateError
 
 _packb: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - it has no types
 _unpackb: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
+
+_row: Final = attrgetter(*OPERATION_FIELDS)
 
 MAGIC: Final = b"SBSJRNL\x01"
 """What the file begins and ends with; the last byte is the version."""
@@ -262,15 +266,8 @@ def _encode(record: CommitRecord) -> dict[str, object]:
         "folders": [attrs.asdict(spec) for spec in record.folders],
         "places": record.places,
         "contents_at": record.contents_at,
-        "operations": [
-            (o.folder, o.action, o.path, o.mode, o.mtime_ns, *_content(o))
-            for o in record.operations
-        ],
+        "operations": [_row(operation) for operation in record.operations],
     }
-
-
-def _content(operation: Operation) -> tuple[int, bytes, str, int | None]:
-    return operation.size_bytes, operation.digest, operation.target, operation.stream
 
 
 def _decode(body: bytes) -> CommitRecord:
@@ -287,20 +284,5 @@ def _decode(body: bytes) -> CommitRecord:
         folders=tuple(FolderSpec(**spec) for spec in fields["folders"]),
         places=fields["places"],
         contents_at=fields["contents_at"],
-        operations=tuple(
-            Operation(
-                folder=folder,
-                action=Action(action),
-                path=path,
-                mode=mode,
-                mtime_ns=mtime_ns,
-                size_bytes=size_bytes,
-                digest=digest,
-                target=target,
-                stream=stream,
-            )
-            for folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream in fields[
-                "operations"
-            ]
-        ),
+        operations=tuple(operation_from(list(row)) for row in fields["operations"]),
     )

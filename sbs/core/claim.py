@@ -42,6 +42,34 @@ class Role(enum.Enum):
     FENCED = "fenced"
 
 
+class Policy(enum.Enum):
+    """What silence of the other node means (B3, ``docs/roles.md``)."""
+
+    AVAILABILITY = "availability"
+    """The primary stays, the secondary takes over: a partition makes two."""
+    PROTECT = "protect"
+    """The primary stays, the secondary waits for proof or for a person: never two."""
+    QUORUM = "quorum"
+    """Two of three, the witness being the third: never two, and any one may fail."""
+
+
+MAX_PAUSES = 2**62
+"""Largest count of pauses and resumes: it stays a signed 64-bit integer on the wire."""
+
+
+@attrs.frozen(order=True)
+class Pause:
+    """Whether automatic takeovers are suspended, on both nodes (B6); the greater is the newer.
+
+    Args:
+        serial: counts the operator's pauses and resumes, 0 to :data:`MAX_PAUSES`.
+        on: suspended. Of two that were asked for at once, on different nodes, the pause counts.
+    """
+
+    serial: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(MAX_PAUSES)])
+    on: bool = attrs.field(default=False, validator=instance_of(bool))
+
+
 def _check_name(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
     fits = len(value) <= MAX_NAME_CHARACTERS and value[:1].isalnum()
     if not fits or not value.isprintable():
@@ -68,6 +96,8 @@ class Claim:
             its data is the newer.
         on_silence: its present primacy began because the other node was silent.
         services_die: its services cannot outlive its SBS (B31).
+        policy: what silence means to it; both nodes must have the same.
+        pause: the newest pause or resume that it has heard of.
     """
 
     node_id: str = attrs.field(validator=[instance_of(str), matches_re(r"[0-9a-f]{32}")])
@@ -81,6 +111,8 @@ class Claim:
     held: bool = attrs.field(default=False, validator=instance_of(bool))
     on_silence: bool = attrs.field(default=False, validator=instance_of(bool))
     services_die: bool = attrs.field(default=False, validator=instance_of(bool))
+    policy: Policy = attrs.field(default=Policy.AVAILABILITY, validator=instance_of(Policy))
+    pause: Pause = attrs.field(factory=Pause, validator=instance_of(Pause))
 
     @property
     def primary(self) -> bool:

@@ -72,10 +72,20 @@ NUMBERS: Final[Mapping[type[m.Message], int]] = {
     m.Failed: 14,
     m.Released: 15,
     m.Taken: 16,
+    m.Serving: 17,
+    m.AskLease: 18,
+    m.GrantLease: 19,
+    m.SetPause: 20,
+    m.Will: 21,
+    m.Fenced: 22,
+    m.Findings: 23,
 }
 """The type of a frame for each message. Hello's and Refused's are the same in every version."""
 
 _TYPES: Final = {number: cls for cls, number in NUMBERS.items()}
+
+_STRANGERS: Final = (m.Hello, m.Refused, m.Fenced)
+"""What may come before it is known who speaks."""
 
 _WITH_BODY: Final = (m.Pack, m.Chunk)
 
@@ -97,7 +107,7 @@ def encode(message: m.Message) -> bytes:
             caller must send it in several.
     """
     kind = type(message)
-    stranger = kind in (m.Hello, m.Refused)
+    stranger = kind in _STRANGERS
     head = _packb(_converter.unstructure(message), unicode_errors="surrogateescape")
     body = message.body if isinstance(message, _WITH_BODY) else b""
     limits = GREETING_LIMITS if stranger else SESSION_LIMITS
@@ -156,7 +166,7 @@ def _message_type(frame: Frame) -> type[m.Message]:
 
 
 def _unpack(cls: type[m.Message], head: bytes) -> dict[str, Any]:
-    greeting = cls in (m.Hello, m.Refused)
+    greeting = cls in _STRANGERS
     try:
         fields = _unpackb(
             head,
@@ -291,7 +301,7 @@ def _add_rows(converter: cattrs.Converter) -> None:
 
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
-    for scalar in (int, str, bytes, bool):
+    for scalar in (int, float, str, bytes, bool):
         converter.register_structure_hook(scalar, _exactly(scalar))
     converter.register_structure_hook_factory(attrs.has, _map)
     converter.register_structure_hook_factory(_is_enum, _member)

@@ -1,7 +1,9 @@
 """Who may say what when, in a conversation of two nodes: tables, and a step by them.
 
-The phases, with ``!`` for what the side sends and ``?`` for what it receives. Refused is legal
-everywhere, Heartbeat from *following* on; neither is drawn::
+The phases, with ``!`` for what the side sends and ``?`` for what it receives. Not drawn: Refused,
+legal everywhere; Heartbeat, from *following* on; and what changes no state in a session, from
+Welcome to Released: AskLease, Will, Serving of the leader, GrantLease and Findings of the follower,
+SetPause of both::
 
     phase      dialler = follower                     acceptor = leader
 
@@ -31,7 +33,8 @@ DECLINED, and nothing is replicated while the session stands. Released may be se
 AWAITING_LISTING, DECLINED, READY and AWAITING_VERDICT, and ends the
 leader's updates (RELEASED). It takes the follower to the state of the same name with ``OFFERED``,
 where it finishes what it owes and may then answer Taken. A Hello without a claim makes its sender
-a visitor (VISITING), which may send nothing more than Refused.
+a visitor (VISITING), which may send nothing more than Refused. Where SBS is dead its fencer accepts
+instead, and says nothing but Fenced.
 """
 
 from __future__ import annotations
@@ -42,13 +45,17 @@ from typing import Final, TypeAlias
 
 from sbs.core.messages import (
     Abandon,
+    AskLease,
     Begin,
     Chunk,
     Commit,
     Committed,
     Failed,
+    Fenced,
+    Findings,
     Folders,
     Follow,
+    GrantLease,
     Heartbeat,
     Hello,
     Listing,
@@ -56,8 +63,11 @@ from sbs.core.messages import (
     Pack,
     Refused,
     Released,
+    Serving,
+    SetPause,
     Taken,
     Welcome,
+    Will,
 )
 
 
@@ -84,6 +94,7 @@ class State(enum.Enum):
     VISITING = "visiting"
     GREETED = "greeted"
     REFUSED = "refused"
+    FENCED = "fenced"
     FOLLOWING = "following"
     FOLLOWER = "follower"
     LISTING = "listing"
@@ -147,7 +158,8 @@ _DIALLER: Final[Mapping[State, Mapping[Word, State]]] = {
 }
 
 _ACCEPTOR: Final[Mapping[State, Mapping[Word, State]]] = {
-    S.SILENT: {Hello: S.GREETED, Mark.VISIT: S.VISITING},
+    S.SILENT: {Hello: S.GREETED, Mark.VISIT: S.VISITING, Fenced: S.FENCED},
+    S.FENCED: {},
     S.VISITING: {},
     S.GREETED: {},
     S.ASKED: {Welcome: S.LEADING},
@@ -173,24 +185,37 @@ _ACCEPTOR: Final[Mapping[State, Mapping[Word, State]]] = {
 }
 
 _BEFORE_FOLLOWING: Final = frozenset(
-    {S.SILENT, S.HEARD, S.HELLO_SENT, S.VISITING, S.GREETED, S.REFUSED}
+    {S.SILENT, S.HEARD, S.HELLO_SENT, S.VISITING, S.GREETED, S.REFUSED, S.FENCED}
 )
+
+_OUT_OF_SESSION: Final = _BEFORE_FOLLOWING | {S.FOLLOWING, S.ASKED, S.RELEASED}
+
+
+IN_SESSION: Final[Mapping[Side, tuple[Word, ...]]] = {
+    Side.DIALLER: (GrantLease, Findings, SetPause),
+    Side.ACCEPTOR: (AskLease, Will, Serving, SetPause),
+}
+"""What a side may say at any time between Welcome and Released; it changes no state."""
 
 
 def _with_common(
-    table: Mapping[State, Mapping[Word, State]],
+    side: Side, table: Mapping[State, Mapping[Word, State]]
 ) -> Mapping[State, Mapping[Word, State]]:
-    """Add what is the same in many states: Refused in all, Heartbeat from *following* on."""
+    """Add what is the same in many states and changes none of them, except Refused."""
     common: dict[State, dict[Word, State]] = {state: {Refused: S.REFUSED} for state in table}
     for state in table.keys() - _BEFORE_FOLLOWING:
         common[state][Heartbeat] = state
+    for state in table.keys() - _OUT_OF_SESSION:
+        common[state] |= dict.fromkeys(IN_SESSION[side], state)
     common[S.REFUSED] = {}
+    if S.FENCED in table:
+        common[S.FENCED] = {}
     return {state: {**words, **common[state]} for state, words in table.items()}
 
 
 TRANSITIONS: Final[Mapping[Side, Mapping[State, Mapping[Word, State]]]] = {
-    Side.DIALLER: _with_common(_DIALLER),
-    Side.ACCEPTOR: _with_common(_ACCEPTOR),
+    Side.DIALLER: _with_common(Side.DIALLER, _DIALLER),
+    Side.ACCEPTOR: _with_common(Side.ACCEPTOR, _ACCEPTOR),
 }
 """What a side may send in each of its states, and the state after it. Not listed: illegal."""
 

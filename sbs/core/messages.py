@@ -14,7 +14,7 @@ from typing import TypeAlias
 import attrs
 from attrs.validators import and_, deep_iterable, ge, instance_of, le, max_len
 
-from sbs.core.claim import Claim
+from sbs.core.claim import Claim, Pause
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import MAX_FOLDERS, Entry, FolderSpec, Operation
@@ -40,6 +40,18 @@ MAX_FACTS = 16
 MAX_SERVICES = 4096
 """Names in a list of services."""
 
+SECRET_BYTES = 32
+"""Size of a testament's secret, and of its SHA-256."""
+
+MAX_HOLDER = 200
+"""Characters of a name at the witness."""
+
+MAX_HOLD_S = 7 * 86_400.0
+"""Longest promise of a voter, in seconds: beyond a week it is a mistake."""
+
+MAX_FINDINGS = 100
+"""Findings told in one message: more than anybody reads; the finder's log has all."""
+
 
 class Code(enum.Enum):
     """Why a node refuses; the text beside it is for people."""
@@ -54,6 +66,8 @@ class Code(enum.Enum):
     """Both nodes have the same "only" mode (R6)."""
     NOT_PRIMARY = "not-primary"
     """The node does not lead; the peer must decide anew."""
+    POLICY = "policy"
+    """The nodes have different partition policies (B3)."""
     STALE = "stale"
     """The peer acts for an epoch that is over (B2)."""
     BUSY = "busy"
@@ -232,12 +246,22 @@ class Failed:
     text: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_TEXT)])
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Released:
-    """The leader has stopped its services and given up its epoch after ``generation``."""
+    """The leader has stopped its services and given up its epoch after ``generation``.
+
+    Args:
+        epoch: the leader's.
+        generation: its last; the follower takes the role only if it holds that one.
+        granted: serial of the newest GrantLease that the leader has received, 0 for none: its
+            vote for the follower is younger than that grant (``docs/roles.md``, Votes).
+        leaving: the leader ends, and will not follow.
+    """
 
     epoch: Epoch
     generation: Generation | None
+    granted: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(2**62)])
+    leaving: bool = attrs.field(default=False, validator=instance_of(bool))
 
 
 @attrs.frozen
@@ -245,6 +269,106 @@ class Taken:
     """The follower has taken the role over; ``epoch`` is its own, and durable."""
 
     epoch: Epoch
+
+
+@attrs.frozen
+class Serving:
+    """The leader's services run, in ``epoch``."""
+
+    epoch: Epoch
+
+
+@attrs.frozen(kw_only=True)
+class AskLease:
+    """The leader asks for the follower's vote, for a while (B3).
+
+    Args:
+        epoch: the leader's.
+        serial: of this request, greater than that of the one before.
+        hold_s: for so long after its grant the follower promises not to stand against the leader,
+            0 to :data:`MAX_HOLD_S`.
+    """
+
+    epoch: Epoch
+    serial: int = attrs.field(validator=[instance_of(int), ge(1), le(2**62)])
+    hold_s: float = attrs.field(validator=[instance_of(float), ge(0), le(MAX_HOLD_S)])
+
+
+@attrs.frozen
+class GrantLease:
+    """The follower's vote: the answer to the AskLease with this ``serial``."""
+
+    serial: int = attrs.field(validator=[instance_of(int), ge(1), le(2**62)])
+
+
+@attrs.frozen
+class SetPause:
+    """An operator has paused or resumed automatic takeovers on the sender's side (B6)."""
+
+    pause: Pause
+
+
+def _check_secret(_instance: object, attribute: attrs.Attribute[bytes], value: bytes) -> None:
+    if len(value) != SECRET_BYTES:
+        raise ValueError(f"{attribute.name!r} must be {SECRET_BYTES} bytes, not {len(value)}")
+
+
+@attrs.frozen
+class Will:
+    """How the follower will know the leader's fencer.
+
+    Args:
+        digest: SHA-256 of the secret that the leader's fencer tells in :class:`Fenced`.
+        holder: the leader's name at the witness, empty without one: whoever has the secret may
+            take its place there.
+    """
+
+    digest: bytes = attrs.field(repr=False, validator=[instance_of(bytes), _check_secret])
+    holder: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_HOLDER)])
+
+
+@attrs.frozen
+class Fenced:
+    """Instead of a Hello: SBS is dead here, and so are all its services (B31).
+
+    Args:
+        secret: whose digest was told in :class:`Will`; nobody else can know it.
+    """
+
+    secret: bytes = attrs.field(repr=False, validator=[instance_of(bytes), _check_secret])
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """Something about one path of the follower that the leader's administrator should know.
+
+    Args:
+        folder: its name.
+        path: within it.
+        text: one line.
+        kept: the name, within the folder, of the follower's own version that was set aside because
+            it differed after a partition (B4); empty for any other finding.
+    """
+
+    folder: str = attrs.field(validator=and_(instance_of(str), max_len(64)))
+    path: str = attrs.field(validator=and_(instance_of(str), max_len(4096)))
+    text: str = attrs.field(default="", validator=and_(instance_of(str), max_len(MAX_TEXT)))
+    kept: str = attrs.field(default="", validator=and_(instance_of(str), max_len(4096)))
+
+
+@attrs.frozen(kw_only=True)
+class Findings:
+    """What the follower found while it took the generation before; replaces what it told before.
+
+    Args:
+        findings: the first of them.
+        total: how many there are.
+    """
+
+    findings: tuple[Finding, ...] = attrs.field(
+        validator=[deep_iterable(instance_of(Finding)), max_len(MAX_FINDINGS)]
+    )
+    total: int = attrs.field(validator=[instance_of(int), ge(0), le(2**62)])
 
 
 Message: TypeAlias = (
@@ -264,4 +388,11 @@ Message: TypeAlias = (
     | Failed
     | Released
     | Taken
+    | Serving
+    | AskLease
+    | GrantLease
+    | SetPause
+    | Will
+    | Fenced
+    | Findings
 )

@@ -197,7 +197,7 @@ class Links:
                 await self._post(ev.Welcomed(connection=number, epoch=epoch, history=history))
                 # Nothing of this leader is looked at before the role machine has accepted it.
                 await link.session.wait()
-            case Released(epoch, generation):
+            case Released(epoch=epoch, generation=generation):
                 await self._post(ev.RoleReleased(number, epoch, generation))
             case Taken(epoch):
                 await self._post(ev.RoleTaken(number, epoch))

@@ -264,7 +264,7 @@ class Node:
             case ef.TakeUpdates(number, epoch, history):
                 self.links.attach(number, lambda: self.updates.follow(link, epoch, history))
             case ef.SendReleased(_, epoch, generation):
-                link.post(Released(epoch, generation))
+                link.post(Released(epoch=epoch, generation=generation))
             case ef.SendTaken(_, epoch):
                 link.post(Taken(epoch))
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbs.core import messages as m
-from sbs.core.claim import Claim, Mode, Role
+from sbs.core.claim import Claim, Mode, Pause, Policy, Role
 from sbs.core.codec import MAX_GREETING_ARRAY, NUMBERS, decode, decode_versions, encode
 from sbs.core.epoch import MAX_COUNTER, Epoch
 from sbs.core.frames import (
@@ -46,6 +46,8 @@ CLAIM = Claim(
     epoch=EPOCH,
     history=HISTORY,
     services_die=True,
+    policy=Policy.QUORUM,
+    pause=Pause(2, on=False),
 )
 FOLDER = FolderSpec(name="settings", path="/srv/app", filters=("+ **", "- *.tmp"))
 PUT = Operation(
@@ -100,9 +102,27 @@ SAMPLES: dict[str, m.Message] = {
     "abandon": m.Abandon("stopping"),
     "committed": m.Committed(GENERATION),
     "failed": m.Failed("no space left"),
-    "released": m.Released(EPOCH, GENERATION),
-    "released before the first generation": m.Released(EPOCH, None),
+    "released": m.Released(epoch=EPOCH, generation=GENERATION, granted=9, leaving=True),
+    "released before the first generation": m.Released(epoch=EPOCH, generation=None),
     "taken": m.Taken(Epoch(4, 0)),
+    "serving": m.Serving(EPOCH),
+    "ask lease": m.AskLease(epoch=EPOCH, serial=9, hold_s=10.455),
+    "grant lease": m.GrantLease(9),
+    "set pause": m.SetPause(Pause(3, on=True)),
+    "will": m.Will(b"\xdd" * 32, "0123456789abcdef0123456789abcdef.5c1f.7"),
+    "fenced": m.Fenced(b"\xee" * 32),
+    "findings": m.Findings(
+        findings=(
+            m.Finding(
+                folder="settings",
+                path="a/b.conf",
+                text="differed from generation 41",
+                kept=".sbs.staging/kept/41/a/b.conf",
+            ),
+            m.Finding(folder="settings", path=ODD_NAME, text="not a file"),
+        ),
+        total=2,
+    ),
 }
 EVERY = pytest.mark.parametrize("name", SAMPLES)
 
@@ -313,8 +333,8 @@ def test_bad_head_is_told(head: bytes, text: str) -> None:
 
 
 def test_unknown_type_of_frame_is_told_with_the_allowed_ones() -> None:
-    for number in (0, 17, 255):
-        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 16 are"):
+    for number in (0, len(NUMBERS) + 1, 255):
+        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 23 are"):
             decode(Frame(number, b"\x80"))
 
 

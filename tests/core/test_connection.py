@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbs.core import messages as m
-from sbs.core.claim import Claim, Mode, Role
+from sbs.core.claim import Claim, Mode, Pause, Role
 from sbs.core.codec import encode
 from sbs.core.connection import Connection
 from sbs.core.epoch import Epoch
@@ -20,6 +20,7 @@ from sbs.core.frames import HEADER, PREAMBLE
 from sbs.core.history import Generation, History
 from sbs.core.legality import (
     ANSWERS,
+    IN_SESSION,
     TRANSITIONS,
     Mark,
     Side,
@@ -72,8 +73,15 @@ BY_LETTER: dict[str, m.Message] = {
     "A": m.Abandon("stop"),
     "K": m.Committed(GENERATION),
     "N": m.Failed("disk full"),
-    "X": m.Released(EPOCH, None),
+    "X": m.Released(epoch=EPOCH, generation=None),
     "T": m.Taken(Epoch(2, 1)),
+    "s": m.Serving(EPOCH),
+    "q": m.AskLease(epoch=EPOCH, serial=1, hold_s=2.0),
+    "g": m.GrantLease(1),
+    "P": m.SetPause(Pause(1, on=True)),
+    "w": m.Will(b"w" * 32),
+    "D": m.Fenced(b"s" * 32),
+    "f": m.Findings(findings=(), total=0),
 }
 LETTERS = {word_of(message): letter for letter, message in BY_LETTER.items()}
 
@@ -82,13 +90,15 @@ LETTERS = {word_of(message): letter for letter, message in BY_LETTER.items()}
 START = ">H <H >F <W <S >L"
 CASES = [
     ("", DIALLER, State.SILENT, "HVR"),
-    ("", ACCEPTOR, State.SILENT, "HVR"),
+    ("", ACCEPTOR, State.SILENT, "HVRD"),
     ("<H", DIALLER, State.HEARD, "HVR"),
     ("<H", ACCEPTOR, State.GREETED, "R"),
+    ("<D", ACCEPTOR, State.FENCED, ""),
+    (">H <D", DIALLER, State.HELLO_SENT, "R"),
     ("<V", DIALLER, State.SILENT, "HVR"),
     ("<V", ACCEPTOR, State.VISITING, "R"),
     (">H", DIALLER, State.HELLO_SENT, "R"),
-    (">H", ACCEPTOR, State.SILENT, "HVR"),
+    (">H", ACCEPTOR, State.SILENT, "HVRD"),
     (">V <H", DIALLER, State.VISITING, "R"),
     (">V <H", ACCEPTOR, State.GREETED, "R"),
     (">H <V", DIALLER, State.HELLO_SENT, "R"),
@@ -100,37 +110,37 @@ CASES = [
     (">H <H <R", DIALLER, State.GREETED, "RF"),
     (">H <H >F", DIALLER, State.FOLLOWING, "Rb"),
     (">H <H >F", ACCEPTOR, State.ASKED, "RbW"),
-    (">H <H >F <W", DIALLER, State.FOLLOWER, "Rb"),
-    (">H <H >F <W", ACCEPTOR, State.LEADING, "RbSX"),
-    (">H <H >F <W <S", DIALLER, State.LISTING, "RblLN"),
-    (">H <H >F <W <S >l", DIALLER, State.LISTING, "RblLN"),
-    (">H <H >F <W <S >l", ACCEPTOR, State.AWAITING_LISTING, "RbX"),
-    (">H <H >F <W <S >N", DIALLER, State.DECLINED, "Rb"),
-    (">H <H >F <W <S >N", ACCEPTOR, State.DECLINED, "RbX"),
-    (">H <H >F <W <S >N <X", DIALLER, State.OFFERED, "RbT"),
-    (START, DIALLER, State.CURRENT, "Rb"),
-    (START, ACCEPTOR, State.READY, "RbBX"),
-    (START + " <B <p <c", DIALLER, State.STAGING, "RbN"),
-    (START + " <B <p <c", ACCEPTOR, State.UPDATING, "RbpcCA"),
-    (START + " <B <C", DIALLER, State.STAGED, "RbKN"),
-    (START + " <B <C", ACCEPTOR, State.AWAITING_VERDICT, "RbX"),
-    (START + " <B <A", DIALLER, State.GIVEN_UP, "RbN"),
-    (START + " <B <A", ACCEPTOR, State.AWAITING_VERDICT, "RbX"),
-    (START + " <B >N <p <c", DIALLER, State.CURRENT, "Rb"),
-    (START + " <B >N <p <c", ACCEPTOR, State.FAILED_EARLY, "RbpcCA"),
-    (START + " <B >N <A", ACCEPTOR, State.READY, "RbBX"),
-    (START + " <B <C >K", DIALLER, State.CURRENT, "Rb"),
-    (START + " <B <C >K", ACCEPTOR, State.READY, "RbBX"),
-    (START + " <B <C >N <B <C >K", ACCEPTOR, State.READY, "RbBX"),
-    (">H <H >F <W <X", DIALLER, State.OFFERED, "RbT"),
+    (">H <H >F <W", DIALLER, State.FOLLOWER, "RbgfP"),
+    (">H <H >F <W", ACCEPTOR, State.LEADING, "RbSXqwsP"),
+    (">H <H >F <W <S", DIALLER, State.LISTING, "RblLNgfP"),
+    (">H <H >F <W <S >l", DIALLER, State.LISTING, "RblLNgfP"),
+    (">H <H >F <W <S >l", ACCEPTOR, State.AWAITING_LISTING, "RbXqwsP"),
+    (">H <H >F <W <S >N", DIALLER, State.DECLINED, "RbgfP"),
+    (">H <H >F <W <S >N", ACCEPTOR, State.DECLINED, "RbXqwsP"),
+    (">H <H >F <W <S >N <X", DIALLER, State.OFFERED, "RbTgfP"),
+    (START, DIALLER, State.CURRENT, "RbgfP"),
+    (START, ACCEPTOR, State.READY, "RbBXqwsP"),
+    (START + " <B <p <c", DIALLER, State.STAGING, "RbNgfP"),
+    (START + " <B <p <c", ACCEPTOR, State.UPDATING, "RbpcCAqwsP"),
+    (START + " <B <C", DIALLER, State.STAGED, "RbKNgfP"),
+    (START + " <B <C", ACCEPTOR, State.AWAITING_VERDICT, "RbXqwsP"),
+    (START + " <B <A", DIALLER, State.GIVEN_UP, "RbNgfP"),
+    (START + " <B <A", ACCEPTOR, State.AWAITING_VERDICT, "RbXqwsP"),
+    (START + " <B >N <p <c", DIALLER, State.CURRENT, "RbgfP"),
+    (START + " <B >N <p <c", ACCEPTOR, State.FAILED_EARLY, "RbpcCAqwsP"),
+    (START + " <B >N <A", ACCEPTOR, State.READY, "RbBXqwsP"),
+    (START + " <B <C >K", DIALLER, State.CURRENT, "RbgfP"),
+    (START + " <B <C >K", ACCEPTOR, State.READY, "RbBXqwsP"),
+    (START + " <B <C >N <B <C >K", ACCEPTOR, State.READY, "RbBXqwsP"),
+    (">H <H >F <W <X", DIALLER, State.OFFERED, "RbTgfP"),
     (">H <H >F <W <X", ACCEPTOR, State.RELEASED, "Rb"),
-    (">H <H >F <W <S <X", DIALLER, State.OFFERED_LISTING, "RblLNT"),
-    (">H <H >F <W <S <X >N", DIALLER, State.OFFERED, "RbT"),
-    (">H <H >F <W <S <X >L", DIALLER, State.OFFERED, "RbT"),
-    (START + " <B <C <X", DIALLER, State.OFFERED_STAGED, "RbKN"),
-    (START + " <B <C <X >K", DIALLER, State.OFFERED, "RbT"),
-    (START + " <B <A <X", DIALLER, State.OFFERED_GIVEN_UP, "RbN"),
-    (START + " <X >T", DIALLER, State.TAKEN, "Rb"),
+    (">H <H >F <W <S <X", DIALLER, State.OFFERED_LISTING, "RblLNTgfP"),
+    (">H <H >F <W <S <X >N", DIALLER, State.OFFERED, "RbTgfP"),
+    (">H <H >F <W <S <X >L", DIALLER, State.OFFERED, "RbTgfP"),
+    (START + " <B <C <X", DIALLER, State.OFFERED_STAGED, "RbKNgfP"),
+    (START + " <B <C <X >K", DIALLER, State.OFFERED, "RbTgfP"),
+    (START + " <B <A <X", DIALLER, State.OFFERED_GIVEN_UP, "RbNgfP"),
+    (START + " <X >T", DIALLER, State.TAKEN, "RbgfP"),
     (START + " <X >T", ACCEPTOR, State.RELEASED, "Rb"),
 ]
 
@@ -182,9 +192,11 @@ def test_the_cases_cover_every_state_of_the_table() -> None:
 
 
 def test_the_documented_tables_are_those_of_the_code() -> None:
-    def shown(words: Mapping[Word, State], state: State) -> str:
-        names = []
+    def shown(words: Mapping[Word, State], state: State, side: Side) -> str:
+        names = ["*session*"] if set(IN_SESSION[side]) <= words.keys() else []
         for word, after in words.items():
+            if word in IN_SESSION[side]:
+                continue
             name = word.value if isinstance(word, Mark) else word.__name__
             if word is not m.Refused:
                 names.append(name if after is state else f"{name} → {after.value}")
@@ -192,8 +204,8 @@ def test_the_documented_tables_are_those_of_the_code() -> None:
 
     for side, table in TRANSITIONS.items():
         rows = [
-            f"| {state.value} | {shown(words, state)} | "
-            f"{shown(ANSWERS[side].get(state, {}), state)} |\n"
+            f"| {state.value} | {shown(words, state, side)} | "
+            f"{shown(ANSWERS[side].get(state, {}), state, side)} |\n"
             for state, words in table.items()
         ]
         assert "".join(rows) in PROTOCOL_PAGE.read_text("utf-8")
@@ -218,17 +230,22 @@ def follow_up(here: Here, sender: Side, word: Word) -> Here:
     return states[DIALLER], states[ACCEPTOR]
 
 
+def distinct(side: Side, state: State) -> list[Word]:
+    """What may be said; of what a session allows, which is alike everywhere, the first."""
+    return [word for word in TRANSITIONS[side][state] if word not in IN_SESSION[side][1:]]
+
+
 def successors(
     place: tuple[Here, Here, Queue, Queue], in_flight: int
 ) -> list[tuple[Here, Here, Queue, Queue]]:
     at_dialler, at_acceptor, rightward, leftward = place
     found: list[tuple[Here, Here, Queue, Queue]] = []
     if len(rightward) < in_flight:
-        for word in TRANSITIONS[DIALLER][at_dialler[0]]:
+        for word in distinct(DIALLER, at_dialler[0]):
             after = follow_up(at_dialler, DIALLER, word)
             found.append((after, at_acceptor, (*rightward, word), leftward))
     if len(leftward) < in_flight:
-        for word in TRANSITIONS[ACCEPTOR][at_acceptor[1]]:
+        for word in distinct(ACCEPTOR, at_acceptor[1]):
             after = follow_up(at_acceptor, ACCEPTOR, word)
             found.append((at_dialler, after, rightward, (*leftward, word)))
     if rightward:

@@ -47,6 +47,7 @@ from sbs.core.rows import (
     operation_from,
     type_name,
 )
+from sbs.core.testament import Fenced, Will
 from sbs.errors import LocalProtocolError, RemoteProtocolError
 
 T = TypeVar("T")
@@ -76,15 +77,15 @@ NUMBERS: Final[Mapping[type[m.Message], int]] = {
     m.AskLease: 18,
     m.GrantLease: 19,
     m.SetPause: 20,
-    m.Will: 21,
-    m.Fenced: 22,
+    Will: 21,
+    Fenced: 22,
     m.Findings: 23,
 }
 """The type of a frame for each message. Hello's and Refused's are the same in every version."""
 
 _TYPES: Final = {number: cls for cls, number in NUMBERS.items()}
 
-_STRANGERS: Final = (m.Hello, m.Refused, m.Fenced)
+_STRANGERS: Final = (m.Hello, m.Refused, Fenced)
 """What may come before it is known who speaks."""
 
 _WITH_BODY: Final = (m.Pack, m.Chunk)

@@ -23,7 +23,8 @@ from __future__ import annotations
 from sbs.core.codec import NUMBERS, decode, decode_versions, encode
 from sbs.core.frames import GREETING_LIMITS, PREAMBLE, SESSION_LIMITS, Frame, FrameDecoder
 from sbs.core.legality import TRANSITIONS, Mark, Side, State, Word, step, word_of
-from sbs.core.messages import Fenced, Hello, Message, Refused
+from sbs.core.messages import Hello, Message, Refused
+from sbs.core.testament import Fenced
 from sbs.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, VersionError
 
 __all__ = ["Connection", "Side", "State", "testament"]

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import attrs
 
-from sbs.core.claim import Role
+from sbs.core.claim import Pause, Role
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.messages import Code
@@ -24,6 +24,13 @@ class Alarm(enum.Enum):
     NO_GENERATION = "no-generation"
     DUAL_PRIMARY = "dual-primary"
     HANDOVER_FAILED = "handover-failed"
+    POLICY_CLASH = "policy-clash"
+    PRIMARY_LOST = "primary-lost"
+    NO_VOTE = "no-vote"
+    WITNESS_LOST = "witness-lost"
+    FENCE_FAILED = "fence-failed"
+    FLAPPING = "flapping"
+    OLD_DATA = "old-data"
 
 
 class Via(enum.Enum):
@@ -36,12 +43,19 @@ class Via(enum.Enum):
     SILENCE = "the primary was silent for the down interval"
     RELEASED = "the primary handed the role over"
     YIELDED = "the primary came back undecided, and asked to be secondary"
+    FENCED = "the primary's SBS is dead, and its fencer says that its services are, too"
+    FORCED = "an operator's word: sbs takeover --force"
     RENEWED = "an epoch newer than its own was seen"
 
     @property
     def takeover(self) -> bool:
         """Whether the services that were active before start, not those enabled (R7, R32)."""
         return self not in (Via.DIRECT, Via.FOLLOWED)
+
+    @property
+    def unasked(self) -> bool:
+        """Whether it replaced a primary that was lost, without anybody's doing."""
+        return self in (Via.REFUSED, Via.SILENCE, Via.FENCED)
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +69,8 @@ class Durable:
         held: a primacy was begun and not given back (R5).
         on_silence: it began because the other node was silent.
         active: the services that start on takeover, ``None`` before any was known (R32).
+        released: it was handed to the other node, which may have led since.
+        pause: the newest pause or resume heard of (B6).
     """
 
     slot: int
@@ -63,6 +79,8 @@ class Durable:
     held: bool = False
     on_silence: bool = False
     active: tuple[str, ...] | None = None
+    released: bool = False
+    pause: Pause = attrs.field(factory=Pause)
 
 
 @attrs.frozen
@@ -114,13 +132,15 @@ class TakeUpdates:
     history: History
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class SendReleased:
-    """Tell the follower that the role is free."""
+    """Tell the follower that the role is free; as :class:`~sbs.core.messages.Released`."""
 
     connection: int
     epoch: Epoch
     generation: Generation | None
+    granted: int
+    leaving: bool
 
 
 @attrs.frozen
@@ -129,6 +149,78 @@ class SendTaken:
 
     connection: int
     epoch: Epoch
+
+
+@attrs.frozen
+class SendServing:
+    """Tell the follower that the services run."""
+
+    connection: int
+    epoch: Epoch
+
+
+@attrs.frozen(kw_only=True)
+class SendAskLease:
+    """Ask the follower for its vote; as :class:`~sbs.core.messages.AskLease`."""
+
+    connection: int
+    epoch: Epoch
+    serial: int
+    hold_s: float
+
+
+@attrs.frozen
+class SendGrant:
+    """Vote for the leader."""
+
+    connection: int
+    serial: int
+
+
+@attrs.frozen
+class SendPause:
+    """Tell the peer what the operator wants."""
+
+    connection: int
+    pause: Pause
+
+
+@attrs.frozen(kw_only=True)
+class AskWitness:
+    """Ask the witness for its vote, or renew it; answer with WitnessAnswered before ``within_s``.
+
+    Args:
+        serial: of the question.
+        term: with the node's identity, the name under which the vote is held.
+        ttl_s: how long the vote has to last.
+        within_s: how long an answer is of use.
+        replaces: the name of a holder of whom it is proven that it does not serve; or empty.
+    """
+
+    serial: int
+    term: int
+    ttl_s: float
+    within_s: float
+    replaces: str = ""
+
+
+@attrs.frozen
+class LeaveWitness:
+    """Give the witness's vote back, if this node has it under ``term``."""
+
+    term: int
+
+
+@attrs.frozen
+class Guard:
+    """The services may run until then, on the clock of the events; the fencer sees to it (B31)."""
+
+    until: float
+
+
+@attrs.frozen
+class Fence:
+    """Run the fence hook against the peer (B7); answer with FenceEnded."""
 
 
 @attrs.frozen
@@ -207,6 +299,14 @@ Effect: TypeAlias = (
     | TakeUpdates
     | SendReleased
     | SendTaken
+    | SendServing
+    | SendAskLease
+    | SendGrant
+    | SendPause
+    | AskWitness
+    | LeaveWitness
+    | Guard
+    | Fence
     | Save
     | StartServices
     | StopServices

@@ -102,6 +102,11 @@ def mode_alone(mine: Claim, theirs: Claim) -> bool:
     return (mine.mode is Mode.SYMMETRIC) != (theirs.mode is Mode.SYMMETRIC)
 
 
+def policies_clash(mine: Claim, theirs: Claim) -> bool:
+    """Whether silence means different things to the two nodes, which is safe for neither (B3)."""
+    return mine.policy is not theirs.policy
+
+
 _SENIORITY = {Role.PRIMARY: 2, Role.SECONDARY: 1, Role.WAITING: 1}
 
 

@@ -6,10 +6,11 @@ from typing import TypeAlias
 
 import attrs
 
-from sbs.core.claim import Claim
+from sbs.core.claim import Claim, Pause
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.messages import Code
+from sbs.core.testament import Will
 
 
 @attrs.frozen
@@ -48,11 +49,19 @@ class DialFailed:
 
 @attrs.frozen(kw_only=True)
 class FollowAsked:
-    """The peer asks to be this node's secondary; ``epoch`` is the newest it knows."""
+    """The peer asks to be this node's secondary, and so votes for it.
+
+    Args:
+        connection: that it dialled.
+        claim: its own.
+        epoch: the newest it knows.
+        opened_at: when this node accepted the connection: the vote was given after that.
+    """
 
     connection: int
     claim: Claim
     epoch: Epoch
+    opened_at: float
 
 
 @attrs.frozen(kw_only=True)
@@ -81,12 +90,29 @@ class ConnectionLost:
 
 
 @attrs.frozen
+class PeerFenced:
+    """A dial was answered by a fencer: the peer's SBS is dead, and so are its services."""
+
+    secret: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class WillTold:
+    """The leader told how its fencer will be known."""
+
+    connection: int
+    will: Will
+
+
+@attrs.frozen(kw_only=True)
 class RoleReleased:
-    """The leader gave its role up after ``generation``."""
+    """The leader gave its role up; as :class:`~sbs.core.messages.Released`."""
 
     connection: int
     epoch: Epoch
     generation: Generation | None
+    granted: int = 0
+    leaving: bool = False
 
 
 @attrs.frozen
@@ -95,6 +121,56 @@ class RoleTaken:
 
     connection: int
     epoch: Epoch
+
+
+@attrs.frozen
+class PeerServing:
+    """The services of the leader run."""
+
+    connection: int
+    epoch: Epoch
+
+
+@attrs.frozen(kw_only=True)
+class LeaseAsked:
+    """The leader asks for this follower's vote."""
+
+    connection: int
+    epoch: Epoch
+    serial: int
+    hold_s: float
+
+
+@attrs.frozen
+class LeaseGranted:
+    """The follower votes for this leader: the answer to the request with this serial."""
+
+    connection: int
+    serial: int
+
+
+@attrs.frozen(kw_only=True)
+class WitnessAnswered:
+    """The witness gave its vote, or not.
+
+    Args:
+        serial: of the question.
+        granted: this node has the vote now.
+        holder: who else has it, as far as known.
+        error: why there is no answer; empty if there is one.
+    """
+
+    serial: int
+    granted: bool
+    holder: str = ""
+    error: str = ""
+
+
+@attrs.frozen
+class FenceEnded:
+    """The fence hook ended; ``error`` empty: the peer is off, provably."""
+
+    error: str = ""
 
 
 @attrs.frozen
@@ -164,6 +240,30 @@ class SwitchoverAsked:
     ticket: int
 
 
+@attrs.frozen
+class TakeoverAsked:
+    """This node shall take over (B3); ``force``: whatever is not known about the peer."""
+
+    ticket: int
+    force: bool
+
+
+@attrs.frozen
+class PauseAsked:
+    """Automatic takeovers shall be suspended, or allowed again (B6)."""
+
+    ticket: int
+    on: bool
+
+
+@attrs.frozen
+class PauseTold:
+    """The peer's operator has paused or resumed."""
+
+    connection: int
+    pause: Pause
+
+
 Event: TypeAlias = (
     Started
     | TimePassed
@@ -174,8 +274,15 @@ Event: TypeAlias = (
     | Welcomed
     | TurnedAway
     | ConnectionLost
+    | PeerFenced
+    | WillTold
     | RoleReleased
     | RoleTaken
+    | PeerServing
+    | LeaseAsked
+    | LeaseGranted
+    | WitnessAnswered
+    | FenceEnded
     | Saved
     | ServicesStarted
     | ServicesStopped
@@ -186,4 +293,7 @@ Event: TypeAlias = (
     | GenerationHeld
     | StopAsked
     | SwitchoverAsked
+    | TakeoverAsked
+    | PauseAsked
+    | PauseTold
 )

@@ -51,7 +51,6 @@ from sbs.core.messages import (
     Commit,
     Committed,
     Failed,
-    Fenced,
     Findings,
     Folders,
     Follow,
@@ -67,8 +66,8 @@ from sbs.core.messages import (
     SetPause,
     Taken,
     Welcome,
-    Will,
 )
+from sbs.core.testament import Fenced, Will
 
 
 class Side(enum.Enum):

@@ -18,6 +18,7 @@ from sbs.core.claim import Claim, Pause
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import MAX_FOLDERS, Entry, FolderSpec, Operation
+from sbs.core.testament import Fenced, Will
 
 PROTOCOL_VERSION = 1
 """The newest version of the protocol that this release speaks."""
@@ -39,12 +40,6 @@ MAX_FACTS = 16
 
 MAX_SERVICES = 4096
 """Names in a list of services."""
-
-SECRET_BYTES = 32
-"""Size of a testament's secret, and of its SHA-256."""
-
-MAX_HOLDER = 200
-"""Characters of a name at the witness."""
 
 MAX_HOLD_S = 7 * 86_400.0
 """Longest promise of a voter, in seconds: beyond a week it is a mistake."""
@@ -278,6 +273,11 @@ class Serving:
     epoch: Epoch
 
 
+def _check_hold(_instance: object, _attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value <= MAX_HOLD_S:  # not a number is neither
+        raise ValueError(f"'hold_s' must be 0 to {MAX_HOLD_S:g}, not {value}")
+
+
 @attrs.frozen(kw_only=True)
 class AskLease:
     """The leader asks for the follower's vote, for a while (B3).
@@ -291,7 +291,7 @@ class AskLease:
 
     epoch: Epoch
     serial: int = attrs.field(validator=[instance_of(int), ge(1), le(2**62)])
-    hold_s: float = attrs.field(validator=[instance_of(float), ge(0), le(MAX_HOLD_S)])
+    hold_s: float = attrs.field(validator=[instance_of(float), _check_hold])
 
 
 @attrs.frozen
@@ -306,36 +306,6 @@ class SetPause:
     """An operator has paused or resumed automatic takeovers on the sender's side (B6)."""
 
     pause: Pause
-
-
-def _check_secret(_instance: object, attribute: attrs.Attribute[bytes], value: bytes) -> None:
-    if len(value) != SECRET_BYTES:
-        raise ValueError(f"{attribute.name!r} must be {SECRET_BYTES} bytes, not {len(value)}")
-
-
-@attrs.frozen
-class Will:
-    """How the follower will know the leader's fencer.
-
-    Args:
-        digest: SHA-256 of the secret that the leader's fencer tells in :class:`Fenced`.
-        holder: the leader's name at the witness, empty without one: whoever has the secret may
-            take its place there.
-    """
-
-    digest: bytes = attrs.field(repr=False, validator=[instance_of(bytes), _check_secret])
-    holder: str = attrs.field(default="", validator=[instance_of(str), max_len(MAX_HOLDER)])
-
-
-@attrs.frozen
-class Fenced:
-    """Instead of a Hello: SBS is dead here, and so are all its services (B31).
-
-    Args:
-        secret: whose digest was told in :class:`Will`; nobody else can know it.
-    """
-
-    secret: bytes = attrs.field(repr=False, validator=[instance_of(bytes), _check_secret])
 
 
 @attrs.frozen(kw_only=True)

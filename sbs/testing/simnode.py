@@ -81,6 +81,7 @@ class SimNode:
         self._starting: Epoch | None = None
         self._saving: deque[ef.Save] = deque()
         self._open: dict[int, Connection] = {}
+        self._opened_at: dict[int, float] = {}
         self._updates = Updates(self)
 
     # What the schedule does to the node.
@@ -264,6 +265,7 @@ class SimNode:
     def opened(self, connection: Connection) -> None:
         """Remember a connection that this node has to close."""
         self._open[connection.number] = connection
+        self._opened_at[connection.number] = self.pair.clock.now
 
     def heard(self, number: int) -> None:
         """A heartbeat arrived."""
@@ -285,18 +287,39 @@ class SimNode:
                 self.say(number, ev.TurnedAway(number, code, text))
                 self._close(number)
             case ef.SendFollow(number, epoch):
-                claim = self.claim
-                self.say(number, ev.FollowAsked(connection=number, claim=claim, epoch=epoch))
+                peer, claim = self.pair.peer(self), self.claim
+                self.send(number, lambda: peer.asked(number, claim, epoch))
             case ef.SendWelcome(number, epoch, history):
                 self.say(number, ev.Welcomed(connection=number, epoch=epoch, history=history))
                 self._updates.lead(number)
             case ef.TakeUpdates(number):
                 self._updates.beat(number)
-            case ef.SendReleased(number, epoch, generation):
+            case ef.SendReleased(connection=number):
                 self.pair.promises.released(self)
-                self.say(number, ev.RoleReleased(number, epoch, generation))
+                released = ev.RoleReleased(
+                    connection=number,
+                    epoch=effect.epoch,
+                    generation=effect.generation,
+                    granted=effect.granted,
+                    leaving=effect.leaving,
+                )
+                self.say(number, released)
             case ef.SendTaken(number, epoch):
                 self.say(number, ev.RoleTaken(number, epoch))
+            case ef.SendServing(number, epoch):
+                self.say(number, ev.PeerServing(number, epoch))
+            case ef.SendPause(number, pause):
+                self.say(number, ev.PauseTold(number, pause))
+            case ef.SendAskLease(connection=number):
+                asked = ev.LeaseAsked(
+                    connection=number,
+                    epoch=effect.epoch,
+                    serial=effect.serial,
+                    hold_s=effect.hold_s,
+                )
+                self.say(number, asked)
+            case ef.SendGrant(number, serial):
+                self.say(number, ev.LeaseGranted(number, serial))
             case _:
                 self.pair.fail(f"unknown effect {effect}")
 
@@ -330,6 +353,12 @@ class SimNode:
         """A message arrived."""
         if number in self._open:
             self.post(event)
+
+    def asked(self, number: int, claim: Claim, epoch: Epoch) -> None:
+        """The peer asks to follow."""
+        opened_at = self._opened_at[number]
+        asked = ev.FollowAsked(connection=number, claim=claim, epoch=epoch, opened_at=opened_at)
+        self.hear(number, asked)
 
     def take(self, number: int, history: History, tree: int) -> None:
         """A generation arrived."""

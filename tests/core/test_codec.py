@@ -29,6 +29,7 @@ from sbs.core.frames import (
 )
 from sbs.core.history import RECENT_GENERATIONS, REMEMBERED_EPOCHS, Generation, History
 from sbs.core.manifest import Action, Entry, FolderSpec, Kind, Operation
+from sbs.core.testament import Fenced, Will
 from sbs.errors import LocalProtocolError, RemoteProtocolError
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "messages.json"
@@ -109,8 +110,8 @@ SAMPLES: dict[str, m.Message] = {
     "ask lease": m.AskLease(epoch=EPOCH, serial=9, hold_s=10.455),
     "grant lease": m.GrantLease(9),
     "set pause": m.SetPause(Pause(3, on=True)),
-    "will": m.Will(b"\xdd" * 32, "0123456789abcdef0123456789abcdef.5c1f.7"),
-    "fenced": m.Fenced(b"\xee" * 32),
+    "will": Will(b"\xdd" * 32, "0123456789abcdef0123456789abcdef.5c1f.7"),
+    "fenced": Fenced(b"\xee" * 32),
     "findings": m.Findings(
         findings=(
             m.Finding(

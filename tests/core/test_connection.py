@@ -29,6 +29,7 @@ from sbs.core.legality import (
     step,
     word_of,
 )
+from sbs.core.testament import Fenced, Will
 from sbs.errors import (
     LocalProtocolError,
     RemoteProtocolError,
@@ -79,8 +80,8 @@ BY_LETTER: dict[str, m.Message] = {
     "q": m.AskLease(epoch=EPOCH, serial=1, hold_s=2.0),
     "g": m.GrantLease(1),
     "P": m.SetPause(Pause(1, on=True)),
-    "w": m.Will(b"w" * 32),
-    "D": m.Fenced(b"s" * 32),
+    "w": Will(b"w" * 32),
+    "D": Fenced(b"s" * 32),
     "f": m.Findings(findings=(), total=0),
 }
 LETTERS = {word_of(message): letter for letter, message in BY_LETTER.items()}

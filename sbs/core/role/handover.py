@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from sbs.core.claim import Pause
 from sbs.core.effects import (
     Alarm,
     Answer,
@@ -11,6 +12,7 @@ from sbs.core.effects import (
     FinalUpdate,
     RaiseAlarm,
     Refuse,
+    SendPause,
     SendReleased,
     Via,
 )
@@ -19,6 +21,8 @@ from sbs.core.events import (
     DialFailed,
     FinalUpdateEnded,
     FollowAsked,
+    PauseAsked,
+    PauseTold,
     PeerMet,
     RoleTaken,
     Saved,
@@ -42,10 +46,12 @@ def drained(model: Model, _event: ServicesStopped, now: float) -> Step:
 
 
 def final_update_ended(model: Model, event: FinalUpdateEnded, now: float) -> Step:
-    """The follower has everything: give the role up, durably."""
+    """The follower has everything: give the role up, durably, unless a pause keeps it (B6)."""
+    if model.stopping and model.durable.pause.on:
+        return steps.leave(model)
     if model.session is None or not event.done:
         return _not_relieved(model, now, "the last update did not reach the secondary")
-    model, saving = steps.save(model, held=False)
+    model, saving = steps.save(model, held=False, released=True)
     return attrs.evolve(model, state=State.RELEASING), saving
 
 
@@ -55,11 +61,22 @@ def release_saved(model: Model, event: Saved, now: float) -> Step:
         return model, ()
     if model.session is None:
         return _not_relieved(model, now, "the secondary was lost before it could take over")
-    released = SendReleased(model.session, model.primacy, model.durable.history.tip)
-    model = attrs.evolve(
-        model, state=State.RELEASED, taken_until=now + model.settings.down_interval_s
+    released = SendReleased(
+        connection=model.session,
+        epoch=model.primacy,
+        generation=model.durable.history.tip,
+        granted=model.votes.heard,
+        leaving=model.stopping,
     )
-    return model, (steps.tell(model, "released; waiting for the secondary to take over"), released)
+    model, ending = steps.end_term(model)
+    model = attrs.evolve(
+        model,
+        state=State.RELEASED,
+        taken_until=now + model.settings.down_interval_s,
+        votes=model.votes.pledge(now, model.settings.hold_s),
+    )
+    told = steps.tell(model, "released; waiting for the secondary to take over")
+    return model, (told, released, *ending)
 
 
 def role_taken(model: Model, event: RoleTaken, now: float) -> Step:
@@ -83,16 +100,17 @@ def released_peer_met(model: Model, event: PeerMet, now: float) -> Step:
 
 
 def _relieved(model: Model, now: float) -> Step:
-    model, answering = steps.answer(model)
+    """The operator's request is answered when the services run there (B6)."""
     model = attrs.evolve(model, taken_until=None)
     if model.stopping:
+        model, answering = steps.answer(model)
         model, leaving = steps.leave(model)
         return model, (*answering, *leaving)
     model, closing = steps.drop_connections(model)
     # Whoever took the role holds exactly this node's data.
     model = attrs.evolve(model, state=State.SECONDARY, heard_at=now, in_step=True, via=None)
     model, dialling = steps.dial(model)
-    return model, (*answering, *closing, steps.tell(model, "handed over"), *dialling)
+    return model, (*closing, steps.tell(model, "handed over"), *dialling)
 
 
 def _not_relieved(model: Model, now: float, why: str) -> Step:
@@ -101,7 +119,7 @@ def _not_relieved(model: Model, now: float, why: str) -> Step:
     if model.stopping:
         return steps.leave(model)
     model, answering = steps.answer(model, f"{why}; the nodes decide anew who is primary")
-    model, saving = steps.save(model, held=True)
+    model, saving = steps.save(model, held=True, released=False)
     model, probing = steps.probe(model, now, why)
     alarm = RaiseAlarm(
         Alarm.HANDOVER_FAILED, f"{why}; the services start again where it is decided"
@@ -156,11 +174,11 @@ def dial_ended(model: Model, _event: DialFailed, _now: float) -> Step:
     return attrs.evolve(model, dialling=False), ()
 
 
-def renewed(model: Model, _event: ServicesStopped, _now: float) -> Step:
+def renewed(model: Model, _event: ServicesStopped, now: float) -> Step:
     """Begin the new primacy."""
     if model.stopping:
         return steps.leave(model)
-    return steps.claim(model, Via.RENEWED)
+    return steps.claim(model, now, Via.RENEWED, votes=model.votes)
 
 
 def demoted(model: Model, _event: ServicesStopped, now: float) -> Step:
@@ -175,6 +193,36 @@ def demoted(model: Model, _event: ServicesStopped, now: float) -> Step:
 def stop_later(model: Model, _event: StopAsked, _now: float) -> Step:
     """End when the way out is complete."""
     return attrs.evolve(model, stopping=True), ()
+
+
+def pause(model: Model, event: PauseAsked, now: float) -> Step:
+    """Suspend automatic takeovers, or allow them again, on both nodes (B6)."""
+    mark = Pause(model.durable.pause.serial + 1, event.on)
+    model, saving = steps.save(model, always=True, pause=mark)
+    telling = model.session is not None and model.state in _TALKING
+    told = (SendPause(model.session, mark),) if telling and model.session is not None else ()
+    model, deciding = _resumed(model, now)
+    return model, (*saving, *told, Answer(event.ticket), *deciding)
+
+
+_TALKING = frozenset({State.SECONDARY, State.STARTING, State.PRIMARY, State.DRAINING})
+"""States whose session is one for both sides: the rest meet again, and tell each other then."""
+
+
+def pause_told(model: Model, event: PauseTold, now: float) -> Step:
+    """The other node's operator did (B6)."""
+    if event.connection != model.session or event.pause <= model.durable.pause:
+        return model, ()
+    model, saving = steps.save(model, pause=event.pause)
+    model, deciding = _resumed(model, now)
+    return model, (*saving, *deciding)
+
+
+def _resumed(model: Model, now: float) -> Step:
+    """What was left undone for the pause is done now."""
+    if model.durable.pause.on or model.state is not State.WAITING:
+        return model, ()
+    return steps.reconsider(model, now, "takeovers are allowed again; looking for the primary")
 
 
 def refuse_switchover(model: Model, event: SwitchoverAsked, _now: float) -> Step:

@@ -13,13 +13,15 @@ from sbs.core.effects import (
     Effect,
     RaiseAlarm,
     Refuse,
+    SendPause,
+    SendServing,
     SendTaken,
     SendWelcome,
     StartServices,
     StopServices,
     Via,
 )
-from sbs.core.election import came_first, elect, modes_clash, same_node
+from sbs.core.election import came_first, elect, same_node
 from sbs.core.events import (
     ActiveChanged,
     ConnectionLost,
@@ -43,20 +45,40 @@ from sbs.core.role import steps
 from sbs.core.role.model import Model, State
 from sbs.core.role.steps import Step
 
+_OVER = (
+    Alarm.NO_PRIMARY,
+    Alarm.NO_GENERATION,
+    Alarm.PRIMARY_LOST,
+    Alarm.NO_VOTE,
+    Alarm.FENCE_FAILED,
+)
+"""What does not trouble a primary."""
+
 
 def claim_saved(model: Model, event: Saved, now: float) -> Step:
     """The epoch is durable: start the services and welcome the follower (B2)."""
     if event.serial < model.serial:
         return model, ()
     if model.outdated:
-        return steps.claim(model, Via.RENEWED, session=model.session, relieves=model.relieves)
+        return steps.claim(
+            model,
+            now,
+            Via.RENEWED,
+            votes=model.votes,
+            session=model.session,
+            relieves=model.relieves,
+        )
+    if now >= model.authority_until:
+        return steps.probe(model, now, "the votes ran out before the primacy began")
     via = Via.DIRECT if model.via is None else model.via
     waiting = _greet(model)
-    model = attrs.evolve(model, state=State.STARTING, heard_at=now, dial_at=now, relieves=None)
+    votes = attrs.evolve(model.votes, ask_at=now)
+    model = attrs.evolve(
+        model, state=State.STARTING, heard_at=now, dial_at=now, relieves=None, votes=votes
+    )
     return model, (
         steps.tell(model, via.value),
-        ClearAlarm(Alarm.NO_PRIMARY),
-        ClearAlarm(Alarm.NO_GENERATION),
+        *map(ClearAlarm, _OVER),
         *waiting,
         StartServices(model.primacy, model.durable.active or ()),
     )
@@ -68,7 +90,17 @@ def _greet(model: Model) -> tuple[Effect, ...]:
     if model.relieves is not None:
         effects = (SendTaken(model.relieves, model.primacy),)
     if model.session is not None:
-        effects = (*effects, SendWelcome(model.session, model.primacy, model.durable.history))
+        effects = (*effects, *_welcome(model, model.session))
+    return effects
+
+
+def _welcome(model: Model, connection: int) -> tuple[Effect, ...]:
+    """Begin a session as leader; what changed since the hellos is told again."""
+    effects: tuple[Effect, ...] = (SendWelcome(connection, model.primacy, model.durable.history),)
+    if model.peer is None or model.durable.pause != model.peer.pause:
+        effects = (*effects, SendPause(connection, model.durable.pause))
+    if model.state is State.PRIMARY:
+        effects = (*effects, SendServing(connection, model.primacy))
     return effects
 
 
@@ -111,7 +143,8 @@ def follow_asked(model: Model, event: FollowAsked, now: float) -> Step:
         ClearAlarm(Alarm.NO_SECONDARY),
         ClearAlarm(Alarm.DUAL_PRIMARY),
         ClearAlarm(Alarm.HANDOVER_FAILED),
-        SendWelcome(event.connection, model.primacy, model.durable.history),
+        ClearAlarm(Alarm.OLD_DATA),
+        *_welcome(model, event.connection),
     )
 
 
@@ -119,8 +152,8 @@ def _unfit(model: Model, event: FollowAsked) -> tuple[Effect, ...]:
     mine, theirs = model.claim, event.claim
     if same_node(mine, theirs):
         return steps.refuse_identity(model, event.connection)
-    if modes_clash(mine, theirs):
-        return steps.refuse_clash(model, event.connection, theirs)
+    if why := steps.clash(mine, theirs):
+        return steps.refuse_clash(event.connection, why)
     return _intruding(model, event.connection, theirs)
 
 
@@ -134,7 +167,14 @@ def _intruding(model: Model, connection: int, theirs: Claim) -> tuple[Effect, ..
 
 def _replace_session(model: Model, connection: int, now: float) -> Step:
     closing = () if model.session is None else (Close(model.session),)
-    model = attrs.evolve(model, session=connection, heard_at=now, in_step=False, failback_at=None)
+    model = attrs.evolve(
+        model,
+        session=connection,
+        heard_at=now,
+        in_step=False,
+        failback_at=None,
+        votes=attrs.evolve(model.votes, asked=(), ask_at=now, heard=0),
+    )
     return model, closing
 
 
@@ -156,8 +196,9 @@ def peer_met(model: Model, event: PeerMet, now: float) -> Step:
         return model, steps.refuse_identity(model, event.connection)
     if intruding := _intruding(model, event.connection, theirs):
         return model, intruding
-    if modes_clash(mine, theirs) and came_first(mine, theirs):
-        return model, steps.refuse_clash(model, event.connection, theirs)
+    why = steps.clash(mine, theirs)
+    if why and came_first(mine, theirs):
+        return model, steps.refuse_clash(event.connection, why)
     model, noting = steps.note_peer(model, theirs)
     closing = steps.close_dialled(event)
     decision = elect(model.claim, theirs)
@@ -207,6 +248,9 @@ def time_passed(model: Model, _event: TimePassed, now: float) -> Step:
 def primary_time(model: Model, event: TimePassed, now: float) -> Step:
     """Give the role back when it is time (B5); else look after the follower."""
     if model.failback_at is not None and now >= model.failback_at:
+        if model.durable.pause.on:
+            later = now + model.settings.heartbeat_interval_s
+            return time_passed(attrs.evolve(model, failback_at=later), event, now)
         return drain(attrs.evolve(model, failback_at=None))
     return time_passed(model, event, now)
 
@@ -250,7 +294,10 @@ def heard(model: Model, _event: Heard, now: float) -> Step:
 
 def services_started(model: Model, event: ServicesStarted, _now: float) -> Step:
     """Serve."""
-    return steps.save(attrs.evolve(model, state=State.PRIMARY), active=event.active)
+    model, saving = steps.save(attrs.evolve(model, state=State.PRIMARY), active=event.active)
+    model, answering = steps.answer(model)
+    told = () if model.session is None else (SendServing(model.session, model.primacy),)
+    return model, (*saving, *answering, *told)
 
 
 def active_changed(model: Model, event: ActiveChanged, _now: float) -> Step:
@@ -271,9 +318,16 @@ def generation_acknowledged(model: Model, event: GenerationAcknowledged, now: fl
     first = not model.in_step
     model = attrs.evolve(model, in_step=True, proposed=None)
     theirs, mine = model.peer, model.settings
-    if first and theirs is not None and mine.failback and theirs.mode is Mode.PRIMARY_ONLY:
-        model = attrs.evolve(model, failback_at=now + mine.failback_delay_s)
-    return model, saving
+    if not first or theirs is None or not mine.failback or theirs.mode is not Mode.PRIMARY_ONLY:
+        return model, saving
+    recent = [at for at in model.takeovers if now - at < steps.TAKEOVER_WINDOW_S]
+    if len(recent) >= steps.MAX_TAKEOVERS:
+        text = (
+            f"{theirs.name} was replaced {len(recent)} times within an hour: the role does not go "
+            "back by itself. Find out why it fails; then: sbs switchover"
+        )
+        return model, (*saving, RaiseAlarm(Alarm.FLAPPING, text))
+    return attrs.evolve(model, failback_at=now + mine.failback_delay_s), saving
 
 
 def stop_while_claiming(model: Model, _event: StopAsked, _now: float) -> Step:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Iterator
 
 import attrs
 
-from sbs.core.claim import Claim, Mode, Role
+from sbs.core.claim import Claim, Mode, Policy, Role
 from sbs.core.effects import Durable, Via
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.history import Generation
+from sbs.core.lease import RENEWALS, hold_s
+from sbs.core.role.votes import Votes
+from sbs.core.testament import Will
 
 
 class State(enum.Enum):
@@ -22,6 +26,8 @@ class State(enum.Enum):
     """Serves the port and looks for the peer; undecided."""
     WAITING = "waiting"
     """May not become primary by itself; looks for a primary."""
+    CANDIDATE = "candidate"
+    """Would lead; asks the witness for its vote, or has the peer fenced."""
     SECONDARY = "secondary"
     """Follows the primary, or tries to reach it again."""
     CLAIMING = "claiming"
@@ -40,6 +46,8 @@ class State(enum.Enum):
     """Stops the services, to start them under a newer epoch."""
     DEMOTING = "demoting"
     """Lost against another primary: stops the services."""
+    YIELDING = "yielding"
+    """Has no majority of votes any more: stops the services."""
 
     @property
     def role(self) -> Role:
@@ -51,6 +59,7 @@ _ROLES = {
     State.STOPPED: Role.STOPPED,
     State.PROBING: Role.PROBING,
     State.WAITING: Role.WAITING,
+    State.CANDIDATE: Role.WAITING,
     State.SECONDARY: Role.SECONDARY,
     # The decision is made: a peer that asks now is a follower.
     State.CLAIMING: Role.PRIMARY,
@@ -62,15 +71,42 @@ _ROLES = {
     State.RELEASED: Role.FENCED,
     State.RENEWING: Role.PRIMARY,
     State.DEMOTING: Role.FENCED,
+    State.YIELDING: Role.FENCED,
 }
 
 HOLDING = frozenset({State.CLAIMING, State.STARTING, State.PRIMARY, State.DRAINING, State.RENEWING})
 """States of a primacy."""
 
-SERVING = frozenset({State.STARTING, State.PRIMARY, State.DRAINING, State.RENEWING, State.DEMOTING})
+SERVING = frozenset(
+    {
+        State.STARTING,
+        State.PRIMARY,
+        State.DRAINING,
+        State.RENEWING,
+        State.DEMOTING,
+        State.YIELDING,
+    }
+)
 """States in which a service may run."""
 
-DIALLING = frozenset({State.PROBING, State.WAITING, State.SECONDARY, State.STARTING, State.PRIMARY})
+VOTED = frozenset({State.STARTING, State.PRIMARY})
+"""States that last only as long as a majority of votes (policy ``quorum``)."""
+
+BALLOTING = frozenset(
+    {State.CANDIDATE, State.CLAIMING, State.STARTING, State.PRIMARY, State.RENEWING}
+)
+"""States that ask the witness for its vote, or renew it."""
+
+DIALLING = frozenset(
+    {
+        State.PROBING,
+        State.WAITING,
+        State.CANDIDATE,
+        State.SECONDARY,
+        State.STARTING,
+        State.PRIMARY,
+    }
+)
 """States that look for the peer while there is no session."""
 
 
@@ -90,6 +126,12 @@ class Settings:
         probe_timeout_s: how long a start waits for the peer's answer.
         failback: give the role back to a ``primary-only`` node without being asked.
         failback_delay_s: how long that node must have been in step before (0 or more).
+        policy: what silence means (B3).
+        lease_s: how long a vote counts (policy ``quorum``).
+        stop_bound_s: how long services may take to be gone.
+        max_clock_drift: by how much the clocks of two nodes may differ in speed, 0 to below 1.
+        fence: there is a fence hook, which has to succeed before a lost primary is replaced (B7).
+        start_alone: become primary at a start without the peer, even if it may have led since.
     """
 
     node_id: str
@@ -103,6 +145,27 @@ class Settings:
     probe_timeout_s: float = 2.0
     failback: bool = True
     failback_delay_s: float = 10.0
+    policy: Policy = Policy.AVAILABILITY
+    lease_s: float = 5.0
+    stop_bound_s: float = 5.0
+    max_clock_drift: float = 0.01
+    fence: bool = False
+    start_alone: bool = True
+
+    @property
+    def vote_s(self) -> float:
+        """How long a vote counts from when it was asked for."""
+        return self.lease_s if self.policy is Policy.QUORUM else self.down_interval_s
+
+    @property
+    def hold_s(self) -> float:
+        """How long a voter keeps still from when it gave its vote."""
+        return hold_s(self.vote_s, self.stop_bound_s, self.max_clock_drift)
+
+    @property
+    def renewal_s(self) -> float:
+        """How often a primary asks for each vote."""
+        return self.lease_s / RENEWALS
 
     @property
     def dial_timeout_s(self) -> float:
@@ -137,6 +200,15 @@ class Model:
         relieves: the connection on which the former primary waits for Taken.
         stopping: the node ends when the way it is on is complete (R8).
         ticket: the operator's request that the handover answers.
+        votes: had and given (policy ``quorum``, and partly ``protect``).
+        forced: the primacy rests on an operator's word instead of votes.
+        will: how the fencer of the leader, present or lost, is known.
+        silent: the candidacy rests on silence (CANDIDATE).
+        fencing: the fence hook runs (CANDIDATE).
+        fence_at: when to run it again (CANDIDATE).
+        fenced: it has succeeded (CANDIDATE).
+        takeovers: when lost primaries were replaced lately, oldest first.
+        data_from: for people: when the data held at the start was made; empty for unknown.
     """
 
     settings: Settings
@@ -160,6 +232,33 @@ class Model:
     relieves: int | None = None
     stopping: bool = False
     ticket: int | None = None
+    votes: Votes = attrs.field(factory=Votes)
+    forced: bool = False
+    will: Will | None = None
+    silent: bool = False
+    fencing: bool = False
+    fence_at: float | None = None
+    fenced: bool = False
+    takeovers: tuple[float, ...] = ()
+    data_from: str = ""
+
+    @property
+    def quorum(self) -> bool:
+        """Whether votes decide."""
+        return self.settings.policy is Policy.QUORUM
+
+    @property
+    def authority_until(self) -> float:
+        """Until when services may run here, unless more votes come; infinite without votes."""
+        return self.votes.until if self.quorum and not self.forced else math.inf
+
+    @property
+    def last_primary(self) -> bool:
+        """Whether, as far as this node knows, nobody has led since it did."""
+        tip, durable = self.durable.history.tip, self.durable
+        if tip is None or durable.released:
+            return False
+        return durable.held or (tip.epoch == durable.epoch and tip.epoch.slot == durable.slot)
 
     @property
     def primacy(self) -> Epoch:
@@ -187,6 +286,8 @@ class Model:
             held=self.durable.held,
             on_silence=self.durable.on_silence and self.state in HOLDING,
             services_die=self.settings.services_die,
+            policy=self.settings.policy,
+            pause=self.durable.pause,
         )
 
 
@@ -196,18 +297,39 @@ def deadline(model: Model) -> float | None:
     Returns:
         a time on the clock that ``transition`` is given, or ``None`` for never.
     """
-    candidates: list[float | None] = []
+    return min(
+        (at for at in (*_own_times(model), *_vote_times(model)) if at is not None), default=None
+    )
+
+
+def _own_times(model: Model) -> Iterator[float | None]:
     state = model.state
     if state in DIALLING and model.session is None and model.asking is None and not model.dialling:
-        candidates.append(model.dial_at)
+        yield model.dial_at
     if model.asking is not None:
-        candidates.append(model.asked_until)
+        yield model.asked_until
     if state is State.SECONDARY or (model.session is not None and state is not State.RELEASED):
-        candidates.append(model.heard_at + model.settings.down_interval_s)
+        yield model.heard_at + model.settings.down_interval_s
     if state is State.PROBING:
-        candidates.append(model.probe_until)
+        yield model.probe_until
     if state is State.PRIMARY:
-        candidates.append(model.failback_at)
+        yield model.failback_at
     if state is State.RELEASED:
-        candidates.append(model.taken_until)
-    return min((at for at in candidates if at is not None), default=None)
+        yield model.taken_until
+    if state is State.CANDIDATE and not model.fencing:
+        yield model.fence_at
+
+
+def _vote_times(model: Model) -> Iterator[float | None]:
+    state, votes = model.state, model.votes
+    if not model.quorum:
+        return
+    if state in VOTED and model.authority_until < math.inf:
+        yield model.authority_until
+    if state in VOTED and model.session is not None:
+        yield votes.ask_at
+    if state in BALLOTING and votes.ballot is None:
+        yield votes.ballot_at
+    fence = model.fencing or model.fence_at is not None
+    if state is State.CANDIDATE and votes.free_at < votes.witness_until and not fence:
+        yield votes.free_at

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import attrs
 
-from sbs.core.claim import Mode
+from sbs.core.claim import Policy
 from sbs.core.effects import (
     Alarm,
     ClearAlarm,
     Close,
     RaiseAlarm,
     Refuse,
-    SendFollow,
     TakeUpdates,
     Via,
 )
-from sbs.core.election import came_first, elect, modes_clash, same_node
+from sbs.core.election import came_first, elect, same_node
 from sbs.core.events import (
     ConnectionLost,
     DialFailed,
@@ -24,6 +23,7 @@ from sbs.core.events import (
     GenerationHeld,
     Heard,
     PeerMet,
+    PeerServing,
     RoleReleased,
     Started,
     StopAsked,
@@ -33,15 +33,33 @@ from sbs.core.events import (
 )
 from sbs.core.history import Relation
 from sbs.core.messages import Code
-from sbs.core.role import steps
+from sbs.core.role import candidacy, steps
 from sbs.core.role.model import Model, State
 from sbs.core.role.steps import Step
+
+_OVER = (
+    Alarm.NO_SECONDARY,
+    Alarm.NO_PRIMARY,
+    Alarm.NO_GENERATION,
+    Alarm.DUAL_PRIMARY,
+    Alarm.HANDOVER_FAILED,
+    Alarm.PRIMARY_LOST,
+    Alarm.NO_VOTE,
+    Alarm.WITNESS_LOST,
+    Alarm.FENCE_FAILED,
+    Alarm.FLAPPING,
+    Alarm.OLD_DATA,
+)
+"""What does not trouble a secondary that follows."""
 
 
 def start(model: Model, _event: Started, now: float) -> Step:
     """Look for the peer (R1)."""
     # A generation may have become durable before the epoch that made it.
     model, saving = steps.save(model, epoch=max(model.durable.epoch, model.primacy))
+    if model.quorum:  # it may have voted just before it was restarted, and forgotten
+        votes = attrs.evolve(model.votes, hold_until=now + model.settings.hold_s)
+        model = attrs.evolve(model, votes=votes)
     model, probing = steps.probe(model, now, "started; looking for the peer")
     return model, (*saving, *probing)
 
@@ -49,61 +67,27 @@ def start(model: Model, _event: Started, now: float) -> Step:
 def probing_time(model: Model, _event: TimePassed, now: float) -> Step:
     """Dial again; at the end of the probe time the peer counts as absent (R1)."""
     if model.probe_until is not None and now >= model.probe_until:
-        return _no_answer(model, now, on_silence=True)
-    return _look_again(model, now)
+        return candidacy.no_answer(model, now, on_silence=True)
+    return steps.look_again(model, now)
 
 
 def waiting_time(model: Model, _event: TimePassed, now: float) -> Step:
     """Dial again."""
-    return _look_again(model, now)
+    return steps.look_again(model, now)
 
 
 def secondary_time(model: Model, _event: TimePassed, now: float) -> Step:
     """Take over after a down interval of silence (R7); else dial again."""
     if now >= model.heard_at + model.settings.down_interval_s:
-        return _primary_lost(model, now, Via.SILENCE)
-    return _look_again(model, now)
-
-
-def _look_again(model: Model, now: float) -> Step:
-    if model.asking is not None and model.asked_until is not None and now >= model.asked_until:
-        asked = model.asking
-        model = attrs.evolve(model, asking=None, asked_until=None)
-        model, dialling = steps.dial(model)
-        return model, (Close(asked), *dialling)
-    due = model.dial_at is not None and now >= model.dial_at
-    if due and model.session is None and model.asking is None:
-        return steps.dial(model)
-    return model, ()
-
-
-def _no_answer(model: Model, now: float, *, on_silence: bool) -> Step:
-    if model.durable.held:
-        return steps.claim(model, Via.RESUMED, on_silence=on_silence)
-    if model.in_step:
-        return _primary_lost(model, now, Via.SILENCE)
-    if model.settings.mode is Mode.BACKUP_ONLY:
-        return steps.wait(model, now, Alarm.NO_PRIMARY, "backup-only: waiting for a primary")
-    return steps.claim(model, Via.DIRECT, on_silence=on_silence)
-
-
-def _primary_lost(model: Model, now: float, via: Via) -> Step:
-    if model.in_step:
-        return steps.claim(model, via, on_silence=via is Via.SILENCE)
-    return steps.wait(
-        model,
-        now,
-        Alarm.NO_GENERATION,
-        "the primary was lost before this node held a complete generation of its data; "
-        "not taking over: start the primary again, or restart this node to begin without it",
-    )
+        return candidacy.primary_lost(model, now, Via.SILENCE)
+    return steps.look_again(model, now)
 
 
 def probing_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
     """Refused, and no sign of the peer: it does not run, so decide at once (R1)."""
     model = attrs.evolve(model, dialling=False)
     if event.refused and model.peer is None:
-        return _no_answer(model, now, on_silence=False)
+        return candidacy.no_answer(model, now, on_silence=False)
     return attrs.evolve(model, dial_at=now + _pause(model)), ()
 
 
@@ -114,12 +98,16 @@ def waiting_dial_failed(model: Model, _event: DialFailed, now: float) -> Step:
 
 
 def secondary_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
-    """Refused by a host whose services die with SBS: the primary is gone, take over at once."""
+    """Refused by a host whose services die with SBS: the primary is gone, take over at once.
+
+    Unless a forged refusal must not make two of them: then it is silence like any other.
+    """
     model = attrs.evolve(model, dialling=False)
     if model.session is not None:  # of a dial from before
         return model, ()
-    if event.refused and model.peer is not None and model.peer.services_die:
-        return _primary_lost(model, now, Via.REFUSED)
+    trusted = model.settings.policy is Policy.AVAILABILITY
+    if trusted and event.refused and model.peer is not None and model.peer.services_die:
+        return candidacy.primary_lost(model, now, Via.REFUSED)
     return attrs.evolve(model, dial_at=now + _pause(model)), ()
 
 
@@ -135,8 +123,8 @@ def undecided_met(model: Model, event: PeerMet, now: float) -> Step:
     mine, theirs = model.claim, event.claim
     if same_node(mine, theirs):
         return steps.leave(model, steps.identity_text(mine))
-    if modes_clash(mine, theirs):
-        return _clashing(model, event.connection, event, now)
+    if why := steps.clash(mine, theirs):
+        return _clashing(model, event, why, now)
     model, noting = steps.note_peer(model, theirs)
     if model.state is State.SECONDARY and not theirs.primary:
         # The primary came back and is undecided: so is everything. Yet it was lost (R7).
@@ -158,17 +146,15 @@ def _decide(model: Model, event: PeerMet, now: float) -> Step:
         return model, steps.close_dialled(event)
     if not event.dialled:
         return steps.dial(model)
-    until = now + model.settings.down_interval_s
-    model = attrs.evolve(model, asking=event.connection, asked_until=until)
-    return model, (SendFollow(event.connection, model.durable.epoch),)
+    return steps.send_follow(model, event.connection, now)
 
 
-def _clashing(model: Model, connection: int, event: PeerMet | FollowAsked, now: float) -> Step:
-    """R6: of two nodes with one "only" mode, the later ends."""
+def _clashing(model: Model, event: PeerMet | FollowAsked, why: steps.Clash, now: float) -> Step:
+    """R6: of two nodes that make no pair, the later ends."""
     if not came_first(model.claim, event.claim):
-        return steps.leave(model, steps.clash_text(model.claim, event.claim))
+        return steps.leave(model, why.text)
     model = attrs.evolve(model, dial_at=now + model.settings.heartbeat_interval_s)
-    return model, steps.refuse_clash(model, connection, event.claim)
+    return model, steps.refuse_clash(event.connection, why)
 
 
 def undecided_follow_asked(model: Model, event: FollowAsked, now: float) -> Step:
@@ -176,16 +162,25 @@ def undecided_follow_asked(model: Model, event: FollowAsked, now: float) -> Step
     mine, theirs = model.claim, event.claim
     if same_node(mine, theirs):
         return model, steps.refuse_identity(model, event.connection)
-    if modes_clash(mine, theirs):
-        return _clashing(model, event.connection, event, now)
+    if why := steps.clash(mine, theirs):
+        return _clashing(model, event, why, now)
     if model.session is not None or not elect(mine, theirs).leads:
         text = f"{mine.name} is {mine.role.value}; decide anew"
         return model, (Refuse(event.connection, Code.NOT_PRIMARY, text),)
+    if model.settings.policy is not Policy.AVAILABILITY and not _counts(model, event, now):
+        text = f"{mine.name} has to wait before it may count this vote; ask again"
+        return model, (Refuse(event.connection, Code.BUSY, text),)
     model, noting = steps.note_peer(model, theirs)
     via = Via.YIELDED if model.in_step else Via.FOLLOWED
     via = Via.RESUMED if model.durable.held else via
-    model, claiming = steps.claim(model, via, session=event.connection)
+    votes = model.votes.new_term(now, peer_until=event.opened_at + model.settings.vote_s)
+    model, claiming = steps.claim(model, now, via, votes=votes, session=event.connection)
     return attrs.evolve(model, heard_at=now), (*noting, *claiming)
+
+
+def _counts(model: Model, event: FollowAsked, now: float) -> bool:
+    """Whether a vote is young enough, and this node has none of its own on the way (B3)."""
+    return model.votes.pledged_until <= now < event.opened_at + model.settings.vote_s
 
 
 def welcomed(model: Model, event: Welcomed, now: float) -> Step:
@@ -197,7 +192,8 @@ def welcomed(model: Model, event: Welcomed, now: float) -> Step:
         model = attrs.evolve(model, dial_at=now + _pause(model))
         text = f"epoch {event.epoch} is over; {model.durable.epoch} was seen"
         return model, (Refuse(event.connection, Code.STALE, text),)
-    model, saving = steps.save(model, epoch=event.epoch, held=False)
+    model, saving = steps.save(model, epoch=event.epoch, held=False, released=False)
+    model, ending = steps.end_term(model)
     relation = event.history.relation(model.durable.history)
     model = attrs.evolve(
         model,
@@ -205,25 +201,20 @@ def welcomed(model: Model, event: Welcomed, now: float) -> Step:
         session=event.connection,
         welcomed_at=now,
         heard_at=now,
+        votes=model.votes.follow(),
+        will=None,
         # An older generation of the same history is complete, too; another history is not.
         in_step=model.durable.history.tip is not None
         and relation in (Relation.SAME, Relation.AHEAD),
     )
-    told = steps.tell(model, f"following {_peer_name(model)}")
+    told = steps.tell(model, f"following {steps.peer_name(model)}")
     return model, (
         *saving,
+        *ending,
         told,
-        ClearAlarm(Alarm.NO_SECONDARY),
-        ClearAlarm(Alarm.NO_PRIMARY),
-        ClearAlarm(Alarm.NO_GENERATION),
-        ClearAlarm(Alarm.DUAL_PRIMARY),
-        ClearAlarm(Alarm.HANDOVER_FAILED),
+        *map(ClearAlarm, _OVER),
         TakeUpdates(event.connection, event.epoch, event.history),
     )
-
-
-def _peer_name(model: Model) -> str:
-    return "the primary" if model.peer is None else model.peer.name
 
 
 def turned_away(model: Model, event: TurnedAway, now: float) -> Step:
@@ -240,6 +231,8 @@ def connection_lost(model: Model, event: ConnectionLost, now: float) -> Step:
     """The session is gone: see at once whether its primary is (R7)."""
     if event.connection == model.session:
         return _session_lost(model, now)
+    if event.connection == model.relieves:
+        return attrs.evolve(model, relieves=None), ()
     if event.connection != model.asking:
         return model, ()
     return attrs.evolve(model, asking=None, asked_until=None, dial_at=now + _pause(model)), ()
@@ -277,12 +270,26 @@ def role_released(model: Model, event: RoleReleased, now: float) -> Step:
         return model, ()
     if event.generation != model.durable.history.tip:
         text = (
-            f"{_peer_name(model)} released its role after generation {event.generation}, but this "
-            f"node holds {model.durable.history.tip}; not taken"
+            f"{steps.peer_name(model)} released its role after generation {event.generation}, but "
+            f"this node holds {model.durable.history.tip}; not taken"
         )
         model = attrs.evolve(model, session=None, dial_at=now + _pause(model))
         return model, (Close(event.connection), RaiseAlarm(Alarm.HANDOVER_FAILED, text))
-    return steps.claim(model, Via.RELEASED, relieves=event.connection)
+    model = attrs.evolve(model, session=None, relieves=event.connection)
+    until = model.votes.granted_at(event.granted) + model.settings.vote_s
+    if model.quorum and (event.leaving or now >= until):
+        # Its vote is old, or goes away with it: that of the witness has to be had first.
+        return candidacy.stand(model, now, Via.RELEASED)
+    holder = "" if model.will is None else model.will.holder
+    votes = attrs.evolve(model.votes.new_term(now, peer_until=until), replaces=holder)
+    return steps.claim(model, now, Via.RELEASED, votes=votes, relieves=event.connection)
+
+
+def peer_serving(model: Model, event: PeerServing, _now: float) -> Step:
+    """The services run on the other node: a switchover is complete (B6)."""
+    if event.connection != model.session:
+        return model, ()
+    return steps.answer(model)
 
 
 def stop(model: Model, _event: StopAsked, _now: float) -> Step:

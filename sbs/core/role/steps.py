@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import attrs
@@ -15,22 +16,32 @@ from sbs.core.effects import (
     Dial,
     Effect,
     Exit,
+    LeaveWitness,
     RaiseAlarm,
     Refuse,
     Save,
+    SendFollow,
     TellRole,
     Via,
 )
-from sbs.core.election import agreed_slot, mode_alone, modes_clash
+from sbs.core.election import agreed_slot, mode_alone, modes_clash, policies_clash
 from sbs.core.events import PeerMet
 from sbs.core.history import Generation
 from sbs.core.messages import Code
 from sbs.core.role.model import Model, State
+from sbs.core.role.votes import Votes
 
 Step: TypeAlias = tuple[Model, tuple[Effect, ...]]
 
 RETRY_S = 0.02
 """Pause before dialling again a peer that was there a moment ago: a takeover waits for it."""
+
+MAX_TAKEOVERS = 3
+"""Takeovers within :data:`TAKEOVER_WINDOW_S` after which a role no longer goes back by itself: a
+main server that fails so often would only take the services down again."""
+
+TAKEOVER_WINDOW_S = 3600.0
+"""For how long takeovers count as recent."""
 
 
 def save(model: Model, *, always: bool = False, **changes: Any) -> Step:
@@ -56,6 +67,19 @@ def dial(model: Model) -> Step:
     return model, (Dial(model.settings.dial_timeout_s),)
 
 
+def look_again(model: Model, now: float) -> Step:
+    """Give up a question that was not answered; dial if it is time."""
+    if model.asking is not None and model.asked_until is not None and now >= model.asked_until:
+        asked = model.asking
+        model = attrs.evolve(model, asking=None, asked_until=None)
+        model, dialling = dial(model)
+        return model, (Close(asked), *dialling)
+    due = model.dial_at is not None and now >= model.dial_at
+    if due and model.session is None and model.asking is None:
+        return dial(model)
+    return model, ()
+
+
 def probe(model: Model, now: float, reason: str) -> Step:
     """Look for the peer as at a start, and decide by what it answers (R1)."""
     model, probing = undecide(model, now, reason)
@@ -66,6 +90,8 @@ def probe(model: Model, now: float, reason: str) -> Step:
 def undecide(model: Model, now: float, reason: str) -> Step:
     """Forget what was decided; a new probe time begins."""
     model, closing = drop_connections(model)
+    model, ending = end_term(model)
+    model, answering = answer(model, reason)
     model = attrs.evolve(
         model,
         state=State.PROBING,
@@ -74,22 +100,44 @@ def undecide(model: Model, now: float, reason: str) -> Step:
         in_step=False,
         via=None,
     )
-    return model, (*closing, tell(model, reason))
+    return model, (*closing, *ending, *answering, tell(model, reason))
+
+
+def reconsider(model: Model, now: float, reason: str) -> Step:
+    """Look for the peer anew; what is held of a lost primary's data still counts."""
+    in_step = model.in_step
+    model, probing = probe(model, now, reason)
+    return attrs.evolve(model, in_step=in_step), probing
 
 
 def wait(model: Model, now: float, alarm: Alarm, reason: str) -> Step:
     """Wait for a primary (R5)."""
     model, closing = drop_connections(model)
+    model, ending = end_term(model)
+    model, answering = answer(model, reason)
     model = attrs.evolve(
         model, state=State.WAITING, dial_at=now + model.settings.heartbeat_interval_s
     )
-    return model, (*closing, tell(model, reason), RaiseAlarm(alarm, reason))
+    return model, (*closing, *ending, *answering, tell(model, reason), RaiseAlarm(alarm, reason))
+
+
+def end_term(model: Model) -> Step:
+    """A candidacy or a primacy is over: no vote counts any more, and the witness is told."""
+    votes = model.votes
+    asked = votes.ballot is not None or votes.witness_until > -math.inf
+    leaving = (LeaveWitness(votes.term),) if asked else ()
+    model = attrs.evolve(
+        model, votes=votes.end_term(), forced=False, fencing=False, fenced=False, fence_at=None
+    )
+    return model, leaving
 
 
 def claim(
     model: Model,
+    now: float,
     via: Via,
     *,
+    votes: Votes | None = None,
     on_silence: bool = False,
     session: int | None = None,
     relieves: int | None = None,
@@ -97,27 +145,50 @@ def claim(
     """Begin a primacy: its number must be durable before anything else happens (B2).
 
     After a takeover the services that were active before start, else those enabled (R7, R32).
+
+    Args:
+        model: before.
+        now: seconds.
+        via: how it came about.
+        votes: with which it begins; none if left out.
+        on_silence: the other node was not heard, and may lead as well.
+        session: the connection of a follower that waits to be welcomed.
+        relieves: the connection on which the former primary waits for Taken.
     """
     model, closing = drop_connections(model, but=(session, relieves))
+    model, answering = answer(model, "the other node was lost; this one leads again")
     active = model.durable.active
     if active is None or not via.takeover:
         active = model.settings.enabled
     epoch = model.durable.epoch.next(model.durable.slot)
     history = model.durable.history.append(Generation(epoch, model.durable.history.number))
     model, saving = save(
-        model, epoch=epoch, history=history, held=True, on_silence=on_silence, active=active
+        model,
+        epoch=epoch,
+        history=history,
+        held=True,
+        on_silence=on_silence,
+        active=active,
+        released=False,
     )
+    takeovers = (*model.takeovers, now)[-MAX_TAKEOVERS:] if via.unasked else model.takeovers
     model = attrs.evolve(
         model,
         state=State.CLAIMING,
         via=via,
+        votes=votes or model.votes.new_term(now),
+        forced=via is Via.FORCED or (via is Via.RENEWED and model.forced),
+        fencing=False,
+        fenced=False,
+        fence_at=None,
+        takeovers=takeovers,
         session=session,
         relieves=relieves,
         in_step=False,
         proposed=None,
         failback_at=None,
     )
-    return model, (*closing, *saving)
+    return model, (*closing, *answering, *saving)
 
 
 def drop_connections(model: Model, but: tuple[int | None, ...] = ()) -> Step:
@@ -131,14 +202,24 @@ def drop_connections(model: Model, but: tuple[int | None, ...] = ()) -> Step:
 
 
 def leave(model: Model, refusal: str = "") -> Step:
-    """End the node: a primacy it held is given back (R43)."""
-    active = None if model.durable.held else model.durable.active
-    model, saving = save(model, held=False, active=active)
+    """End the node: a primacy it held is given back (R43), unless a pause keeps it here (B6)."""
+    held = model.durable.held and model.durable.pause.on
+    active = None if model.durable.held and not held else model.durable.active
+    model, saving = save(model, held=held, active=active)
     model, closing = drop_connections(model)
+    model, ending = end_term(model)
     model, answering = answer(model, "the node was stopped meanwhile")
     model = attrs.evolve(model, state=State.STOPPED)
     reason = refusal or "stopped as asked"
-    return model, (*closing, *saving, *answering, tell(model, reason), Exit(refusal))
+    return model, (*closing, *ending, *saving, *answering, tell(model, reason), Exit(refusal))
+
+
+def send_follow(model: Model, connection: int, now: float) -> Step:
+    """Ask the peer to lead: a vote for it, after which this node keeps still for a while (B3)."""
+    votes = model.votes.pledge(now, model.settings.hold_s)
+    until = now + model.settings.down_interval_s
+    model = attrs.evolve(model, asking=connection, asked_until=until, votes=votes)
+    return model, (SendFollow(connection, model.durable.epoch),)
 
 
 def tell(model: Model, reason: str) -> TellRole:
@@ -154,15 +235,17 @@ def answer(model: Model, error: str = "") -> Step:
 
 
 def note_peer(model: Model, peer: Claim) -> Step:
-    """Remember what a peer that may run beside this node says of itself, and agree on slots.
+    """Remember what a peer that may run beside this node says of itself.
 
-    An "only" mode that stands alone is warned of (R6); a clash of before is over.
+    Slots are agreed on; the newer pause counts for both (B6). An "only" mode that stands alone is
+    warned of (R6); a clash of before is over.
     """
     mine = model.claim
     model, saving = save(
         model,
         slot=agreed_slot(mine, peer),
         epoch=max(model.durable.epoch, peer.epoch),
+        pause=max(model.durable.pause, peer.pause),
     )
     warning: Effect = ClearAlarm(Alarm.MODE_ALONE)
     if mode_alone(mine, peer):
@@ -171,9 +254,15 @@ def note_peer(model: Model, peer: Claim) -> Step:
             "primary-only and backup-only belong together, one on each node"
         )
         warning = RaiseAlarm(Alarm.MODE_ALONE, text)
-    over = () if modes_clash(mine, peer) else (ClearAlarm(Alarm.MODE_CLASH),)
+    fits = clash(mine, peer) is None
+    over = map(ClearAlarm, (Alarm.MODE_CLASH, Alarm.POLICY_CLASH) if fits else ())
     effects = (*saving, warning, *over, ClearAlarm(Alarm.SAME_IDENTITY))
     return attrs.evolve(model, peer=peer), effects
+
+
+def peer_name(model: Model) -> str:
+    """The other node, as people know it."""
+    return "the primary" if model.peer is None else model.peer.name
 
 
 def met(model: Model, event: PeerMet) -> Model:
@@ -186,12 +275,30 @@ def close_dialled(event: PeerMet) -> tuple[Effect, ...]:
     return (Close(event.connection),) if event.dialled else ()
 
 
-def clash_text(mine: Claim, theirs: Claim) -> str:
-    """R6: what the administrator has to change."""
-    return (
-        f"both nodes are {mine.mode.value}: {mine.name} and {theirs.name}; set node.mode to "
-        "primary-only on one and backup-only on the other, or to symmetric on both"
-    )
+@attrs.frozen
+class Clash:
+    """Why two nodes may not run together."""
+
+    code: Code
+    alarm: Alarm
+    text: str
+
+
+def clash(mine: Claim, theirs: Claim) -> Clash | None:
+    """What the administrator has to change before these two make a pair (R6, B3)."""
+    if modes_clash(mine, theirs):
+        text = (
+            f"both nodes are {mine.mode.value}: {mine.name} and {theirs.name}; set node.mode to "
+            "primary-only on one and backup-only on the other, or to symmetric on both"
+        )
+        return Clash(Code.MODE, Alarm.MODE_CLASH, text)
+    if policies_clash(mine, theirs):
+        text = (
+            f"failover.partition_policy is {mine.policy.value} on {mine.name}, and "
+            f"{theirs.policy.value} on {theirs.name}; set it, and the witness, alike on both"
+        )
+        return Clash(Code.POLICY, Alarm.POLICY_CLASH, text)
+    return None
 
 
 def identity_text(mine: Claim) -> str:
@@ -202,10 +309,9 @@ def identity_text(mine: Claim) -> str:
     )
 
 
-def refuse_clash(model: Model, connection: int, theirs: Claim) -> tuple[Effect, ...]:
+def refuse_clash(connection: int, why: Clash) -> tuple[Effect, ...]:
     """Keep what runs, and say why the other may not (R6)."""
-    text = clash_text(model.claim, theirs)
-    return (Refuse(connection, Code.MODE, text), RaiseAlarm(Alarm.MODE_CLASH, text))
+    return (Refuse(connection, why.code, why.text), RaiseAlarm(why.alarm, why.text))
 
 
 def refuse_identity(model: Model, connection: int) -> tuple[Effect, ...]:

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias, get_args
 import attrs
 
 from sbs.core import events as ev
-from sbs.core.effects import Effect
-from sbs.core.role import handover, holding, seeking
+from sbs.core.effects import Effect, Guard
+from sbs.core.role import candidacy, handover, holding, seeking, voting
 from sbs.core.role.model import Model, State
 from sbs.core.role.steps import Step
 
@@ -52,6 +52,9 @@ _SEEKING: Mapping[type[ev.Event], Rule] = {
     ev.GenerationHeld: _rule(seeking.generation_held),
     ev.StopAsked: _rule(seeking.stop, S.STOPPED),
     ev.SwitchoverAsked: _rule(handover.refuse_switchover),
+    ev.TakeoverAsked: _rule(candidacy.takeover, S.CLAIMING),
+    ev.PauseAsked: _rule(handover.pause),
+    ev.PauseTold: _rule(handover.pause_told),
 }
 _HOLDING: Mapping[type[ev.Event], Rule] = {
     ev.TimePassed: _rule(holding.time_passed),
@@ -63,6 +66,11 @@ _HOLDING: Mapping[type[ev.Event], Rule] = {
     ev.Heard: _rule(holding.heard),
     ev.ActiveChanged: _rule(holding.active_changed),
     ev.StopAsked: _rule(holding.stop, S.DRAINING),
+    ev.LeaseGranted: _rule(voting.lease_granted),
+    ev.WitnessAnswered: _rule(voting.witness_answered),
+    ev.TakeoverAsked: _rule(candidacy.refuse_takeover),
+    ev.PauseAsked: _rule(handover.pause),
+    ev.PauseTold: _rule(handover.pause_told),
 }
 _UPDATING: Mapping[type[ev.Event], Rule] = {
     ev.GenerationProposed: _rule(holding.generation_proposed),
@@ -78,6 +86,9 @@ _LEAVING: Mapping[type[ev.Event], Rule] = {
     ev.Heard: _rule(holding.heard),
     ev.StopAsked: _rule(handover.stop_later),
     ev.SwitchoverAsked: _rule(handover.refuse_switchover),
+    ev.TakeoverAsked: _rule(candidacy.refuse_takeover),
+    ev.PauseAsked: _rule(handover.pause),
+    ev.PauseTold: _rule(handover.pause_told),
 }
 
 _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
@@ -90,30 +101,46 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     },
     S.PROBING: {
         **_SEEKING,
-        ev.TimePassed: _rule(seeking.probing_time, S.CLAIMING, S.WAITING),
+        ev.TimePassed: _rule(seeking.probing_time, S.CLAIMING, S.CANDIDATE, S.WAITING),
         ev.Heard: _rule(seeking.probing_heard),
         ev.PeerMet: _rule(seeking.undecided_met, S.STOPPED),
-        ev.DialFailed: _rule(seeking.probing_dial_failed, S.CLAIMING, S.WAITING),
+        ev.DialFailed: _rule(seeking.probing_dial_failed, S.CLAIMING, S.CANDIDATE, S.WAITING),
+        ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.CANDIDATE, S.WAITING),
     },
     S.WAITING: {
         **_SEEKING,
+        ev.PauseAsked: _rule(handover.pause, S.PROBING),
+        ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.CANDIDATE),
         ev.TimePassed: _rule(seeking.waiting_time),
         ev.PeerMet: _rule(seeking.undecided_met, S.STOPPED),
         ev.DialFailed: _rule(seeking.waiting_dial_failed),
     },
+    S.CANDIDATE: {
+        **_SEEKING,
+        ev.TimePassed: _rule(voting.timed(candidacy.time_passed), S.CLAIMING),
+        ev.PeerMet: _rule(seeking.undecided_met, S.STOPPED),
+        ev.DialFailed: _rule(candidacy.dial_failed),
+        ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.WAITING),
+        ev.WitnessAnswered: _rule(candidacy.witness_answered, S.CLAIMING),
+        ev.FenceEnded: _rule(candidacy.fence_ended, S.CLAIMING),
+    },
     S.SECONDARY: {
         **_SEEKING,
-        ev.TimePassed: _rule(seeking.secondary_time, S.CLAIMING, S.WAITING),
+        ev.TimePassed: _rule(seeking.secondary_time, S.CLAIMING, S.CANDIDATE, S.WAITING),
         ev.PeerMet: _rule(seeking.undecided_met, S.PROBING, S.STOPPED),
-        ev.DialFailed: _rule(seeking.secondary_dial_failed, S.CLAIMING, S.WAITING),
-        ev.RoleReleased: _rule(seeking.role_released, S.CLAIMING),
+        ev.DialFailed: _rule(seeking.secondary_dial_failed, S.CLAIMING, S.CANDIDATE, S.WAITING),
+        ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.CANDIDATE, S.WAITING),
+        ev.WillTold: _rule(voting.will_told),
+        ev.LeaseAsked: _rule(voting.lease_asked),
+        ev.RoleReleased: _rule(seeking.role_released, S.CLAIMING, S.CANDIDATE),
+        ev.PeerServing: _rule(seeking.peer_serving),
     },
     S.CLAIMING: {
         **_HOLDING,
-        ev.TimePassed: _rule(handover.silent),
+        ev.TimePassed: _rule(voting.timed(handover.silent)),
         ev.PeerMet: _rule(holding.peer_met, S.DEMOTING),
         ev.FollowAsked: _rule(holding.claiming_follow_asked),
-        ev.Saved: _rule(holding.claim_saved, S.STARTING),
+        ev.Saved: _rule(holding.claim_saved, S.STARTING, S.PROBING),
         ev.GenerationHeld: _rule(holding.claiming_generation_held),
         ev.StopAsked: _rule(holding.stop_while_claiming, S.STOPPED),
         ev.SwitchoverAsked: _rule(handover.refuse_switchover),
@@ -121,13 +148,14 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     S.STARTING: {
         **_HOLDING,
         **_UPDATING,
+        ev.TimePassed: _rule(voting.timed(holding.time_passed), S.YIELDING),
         ev.ServicesStarted: _rule(holding.services_started, S.PRIMARY),
         ev.SwitchoverAsked: _rule(handover.refuse_switchover),
     },
     S.PRIMARY: {
         **_HOLDING,
         **_UPDATING,
-        ev.TimePassed: _rule(holding.primary_time, S.DRAINING),
+        ev.TimePassed: _rule(voting.timed(holding.primary_time), S.DRAINING, S.YIELDING),
         ev.SwitchoverAsked: _rule(holding.switchover, S.DRAINING),
     },
     S.DRAINING: {
@@ -150,12 +178,18 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     },
     S.RENEWING: {
         **_LEAVING,
+        ev.TimePassed: _rule(voting.timed(handover.silent)),
+        ev.WitnessAnswered: _rule(voting.witness_answered),
         ev.ServicesStopped: _rule(handover.renewed, S.CLAIMING, S.STOPPED),
     },
     S.DEMOTING: {
         **_LEAVING,
         ev.GenerationHeld: _rule(holding.claiming_generation_held),
         ev.ServicesStopped: _rule(handover.demoted, S.PROBING, S.STOPPED),
+    },
+    S.YIELDING: {
+        **_LEAVING,
+        ev.ServicesStopped: _rule(voting.yielded, S.PROBING, S.STOPPED),
     },
 }
 
@@ -170,10 +204,15 @@ def transition(model: Model, event: ev.Event, now: float) -> tuple[Model, tuple[
 
     Args:
         model: before.
-        event: what happened.
-        now: seconds on any clock that never goes back, the same for all calls.
+        event: what happened. When :func:`~sbs.core.role.model.deadline` has passed, TimePassed
+            comes before any other: so nobody acts on a vote that has run out.
+        now: seconds on a clock that never goes back and goes on in suspend (on Linux
+            CLOCK_BOOTTIME), the same for all calls.
 
     Returns:
         the model after, and the effects to perform in this order (``docs/roles.md``).
     """
-    return TABLE[model.state][type(event)].handler(model, event, now)
+    after, effects = TABLE[model.state][type(event)].handler(model, event, now)
+    if after.authority_until != model.authority_until:
+        effects = (Guard(after.authority_until), *effects)
+    return after, effects

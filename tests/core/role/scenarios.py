@@ -52,7 +52,7 @@ def met(number: int, claim: Claim, *, dialled: bool = True) -> ev.Event:
 
 
 def follow(number: int, claim: Claim) -> ev.Event:
-    return ev.FollowAsked(connection=number, claim=claim, epoch=claim.epoch)
+    return ev.FollowAsked(connection=number, claim=claim, epoch=claim.epoch, opened_at=0.0)
 
 
 def welcome(number: int) -> ev.Event:
@@ -194,14 +194,14 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
         NEW,
         [
             *FOLLOWING,
-            (1.0, ev.RoleReleased(1, Epoch(1, 1), FIRST.tip)),
+            (1.0, ev.RoleReleased(connection=1, epoch=Epoch(1, 1), generation=FIRST.tip)),
             (1.1, ev.Saved(3)),
         ],
     ),
     "R8: the role is released, but not all data is here": (
         ME,
         NEW,
-        [*FOLLOWING, (1.0, ev.RoleReleased(1, Epoch(1, 1), MADE))],
+        [*FOLLOWING, (1.0, ev.RoleReleased(connection=1, epoch=Epoch(1, 1), generation=MADE))],
     ),
     "B6: switchover": (
         ME,

@@ -58,6 +58,14 @@ class TaskController:
         await trio.lowlevel.checkpoint()
         return dict(self._states)
 
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:  # noqa: ARG002
+        """See :meth:`sbs.ports.ServiceController.guard`."""
+        await trio.lowlevel.checkpoint()
+
+    async def bequeath(self, testament: bytes) -> None:  # noqa: ARG002
+        """See :meth:`sbs.ports.ServiceController.bequeath`."""
+        await trio.lowlevel.checkpoint()
+
     async def wait_changed(self) -> None:
         """Wait for a change."""
         await self._changed.wait()

@@ -61,6 +61,10 @@ class ServiceError(SbsError):
     """A service cannot be started, stopped or watched; the text names it and the cause."""
 
 
+class WitnessError(SbsError):
+    """The witness cannot be asked; the text says which, and why."""
+
+
 class TransportError(SbsError):
     """The peer cannot be reached, or the connection broke."""
 

@@ -83,6 +83,33 @@ class ServiceController(Protocol):
         """The state of every configured unit."""
         ...
 
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:
+        """Let the services run until a deadline, whatever becomes of SBS (B3, B31).
+
+        When it passes, and was not moved, they are stopped, also if SBS is frozen; and none is
+        started while it stands in the past. One that was stopped so stays active.
+
+        Args:
+            deadline_at: seconds on CLOCK_BOOTTIME; ``None``: no limit.
+            grace_s: from the deadline to the kill, 0 or more.
+
+        Raises:
+            ServiceError: the deadline cannot be set.
+        """
+        ...
+
+    async def bequeath(self, testament: bytes) -> None:
+        """Have something told to whoever connects when SBS is dead and every service is gone.
+
+        Args:
+            testament: bytes for each connection to the held descriptors, before they are closed;
+                empty: they are closed at once.
+
+        Raises:
+            ServiceError: it cannot be handed on.
+        """
+        ...
+
     async def wait_changed(self) -> None:
         """Return when some state may have changed since the last call of this method."""
         ...
@@ -97,6 +124,70 @@ Called with the units and the descriptors to hold open until every service is de
 listening socket: while something may still run here, the port does not refuse a connection).
 Leaving the context kills what still runs.
 """
+
+
+@attrs.frozen(kw_only=True)
+class WitnessOptions:
+    """How the configuration describes a witness.
+
+    Args:
+        pair: names the pair of nodes: one witness serves many.
+        path: a folder that both nodes share.
+        endpoints: addresses of a service.
+    """
+
+    pair: str
+    path: str = ""
+    endpoints: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Vote:
+    """The answer of a witness.
+
+    Args:
+        granted: whoever asked has the vote now.
+        holder: who else has it, as far as known.
+    """
+
+    granted: bool
+    holder: str = ""
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """The third vote (B3): a register that holds one name at a time, and forgets it by itself.
+
+    It is linearizable: what is granted to one is denied to all others until it has run out.
+    """
+
+    async def acquire(self, holder: str, ttl_s: float, *, replaces: str = "") -> Vote:
+        """Ask for the vote, or renew it; the caller sets the time limit.
+
+        Granted if it is free, has run out, or is held by ``holder`` or ``replaces``. After a
+        cancellation it is unknown whether it was.
+
+        Args:
+            holder: who asks: a name that no other life of a node ever has.
+            ttl_s: the vote lasts for so long at least, by the witness's clock, from the grant.
+            replaces: a holder that is proven not to serve; empty: none.
+
+        Raises:
+            WitnessError: no answer is to be had; the text says why.
+        """
+        ...
+
+    async def release(self, holder: str) -> None:
+        """Give the vote back, if ``holder`` has it.
+
+        Raises:
+            WitnessError: no answer is to be had; the text says why.
+        """
+        ...
+
+
+WitnessFactory: TypeAlias = Callable[[WitnessOptions], AbstractAsyncContextManager[Witness]]
+"""What an entry point in the group ``sbs.witnesses`` names."""
 
 
 @runtime_checkable

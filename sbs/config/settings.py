@@ -29,7 +29,7 @@ from sbs.config.limits import (
 )
 from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed, Paths
 from sbs.core.address import DEFAULT_PORT, Address
-from sbs.core.claim import MAX_PRIORITY, Mode
+from sbs.core.claim import MAX_PRIORITY, Mode, Policy
 from sbs.core.manifest import FolderSpec
 from sbs.ports import Unit
 
@@ -377,6 +377,16 @@ class Config:
     )
     path: str = ""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def policy(self) -> Policy:
+        """What silence means (B3)."""
+        return Policy(self.failover.partition_policy)
+
+    @property
+    def witness_pair(self) -> str:
+        """What the pair is called at the witness: the same on both nodes."""
+        return "-".join(sorted(map(str, (self.node.listen, self.node.peer))))
 
     def folder_specs(self) -> tuple[FolderSpec, ...]:
         """The folders as the primary tells them to the secondary (R24)."""

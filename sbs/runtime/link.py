@@ -15,7 +15,9 @@ import trio
 
 from sbs.core.connection import Connection, Side
 from sbs.core.messages import MAX_TEXT, Code, Heartbeat, Hello, Message, Refused
+from sbs.core.testament import Fenced
 from sbs.errors import ProtocolError, RemoteProtocolError, TransportError, VersionError
+from sbs.runtime import clock
 
 RECEIVE_BYTES: Final = 256 * 1024
 """Asked of the stream at a time: a megabyte frame in few calls, and little memory unused."""
@@ -29,6 +31,14 @@ FAREWELL_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
+class PeerFencedError(TransportError):
+    """SBS is dead at the other end, and so are its services; the text is for ``sbs probe``."""
+
+    def __init__(self, secret: bytes) -> None:
+        super().__init__("SBS has just died there; its fencer has ended the services")
+        self.secret = secret
+
+
 class Link:
     """A connection in use.
 
@@ -37,13 +47,22 @@ class Link:
         stream: bytes.
         side: whether this node dialled or accepted.
         hello: this node's first message.
+        opened_at: before anything was sent on it, by :mod:`sbs.runtime.clock`; now if left out.
     """
 
-    def __init__(self, number: int, stream: trio.abc.Stream, side: Side, hello: Hello) -> None:
+    def __init__(
+        self,
+        number: int,
+        stream: trio.abc.Stream,
+        side: Side,
+        hello: Hello,
+        opened_at: float | None = None,
+    ) -> None:
         self.number = number
         self.side = side
         self.scope: trio.CancelScope = trio.CancelScope()
         self.closed_here: bool = False
+        self.opened_at: float = clock.now() if opened_at is None else opened_at
         self.session: trio.Event = trio.Event()
         """Set when this node has accepted the peer's Welcome and can take its updates."""
         self._connection = Connection(side, hello)
@@ -53,7 +72,7 @@ class Link:
         self._wake = trio.Event()
         self._received: deque[Message] = deque()
         self._delivering = False
-        self._heard_at = trio.current_time()
+        self._heard_at = clock.now()
         self._heartbeat = 0
         self._echo = 0
 
@@ -65,20 +84,26 @@ class Link:
     @property
     def heard_at(self) -> float:
         """When the peer last gave a sign of life; now, while this side is too busy to read."""
-        return trio.current_time() if self._delivering else self._heard_at
+        return clock.now() if self._delivering else self._heard_at
 
     async def greet(self) -> Hello:
         """Exchange hellos.
 
         Raises:
+            PeerFencedError: SBS is dead there, and its fencer said its last word.
             ProtocolError: the other side is no SBS node, or of another version.
             TransportError: the connection broke.
         """
         await self._send_bytes(self._connection.open())
         while self._connection.peer is None:
             await self._read()
-            if self._received and isinstance(self._received[0], Refused):
-                raise RemoteProtocolError(f"the other side refuses: {self._received[0].text}")
+            match next(iter(self._received), None):
+                case Refused(text=text):
+                    raise RemoteProtocolError(f"the other side refuses: {text}")
+                case Fenced(secret):
+                    raise PeerFencedError(secret)
+                case _:
+                    continue
         first = self._received.popleft()
         if not isinstance(first, Hello):  # the protocol says so; Connection has checked it
             raise TypeError(f"the first message is a {type(first).__name__}")
@@ -108,7 +133,7 @@ class Link:
         self._delivering = True
         try:
             await deliver(message)
-            self._heard_at = trio.current_time()
+            self._heard_at = clock.now()
         finally:
             self._delivering = False
 
@@ -124,7 +149,7 @@ class Link:
             data = await self._stream.receive_some(RECEIVE_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise TransportError(f"the connection broke: {_cause(error)}") from error
-        self._heard_at = trio.current_time()
+        self._heard_at = clock.now()
         try:
             if not data:
                 self._connection.receive_eof()

@@ -12,11 +12,25 @@ import trio
 
 from sbs.core import events as ev
 from sbs.core.connection import Side
-from sbs.core.messages import Follow, Hello, Message, Refused, Released, Taken, Welcome
+from sbs.core.messages import (
+    AskLease,
+    Follow,
+    GrantLease,
+    Hello,
+    Message,
+    Refused,
+    Released,
+    Serving,
+    SetPause,
+    Taken,
+    Welcome,
+)
+from sbs.core.testament import Will
 from sbs.errors import DialRefusedError, ProtocolError, SbsError, TransportError
 from sbs.ports import Listener, Transport
+from sbs.runtime import clock
 from sbs.runtime.groups import leaves
-from sbs.runtime.link import Link
+from sbs.runtime.link import Link, PeerFencedError
 
 MAX_ACCEPTED: Final = 32
 """Connections accepted at a time: a peer has one or two, a probe one; the rest is abuse."""
@@ -108,28 +122,38 @@ class Links:
 
     async def dial(self, timeout_s: float) -> None:
         """Connect to the peer; the outcome is an event. Runs until that connection ends."""
+        opened_at = clock.now()
         with trio.CancelScope(deadline=trio.current_time() + timeout_s) as scope:
             try:
                 stream = await self._transport.dial(self._peer_address)
                 rest_s = max(0.0, scope.deadline - trio.current_time())
                 scope.deadline = math.inf
-                await self._run(stream, Side.DIALLER, rest_s)
+                await self._run(stream, Side.DIALLER, rest_s, opened_at)
             except DialRefusedError:
                 await self._post(ev.DialFailed(refused=True))
+            except PeerFencedError as last_word:
+                _log.warning("%s: %s", self._peer_address, last_word)
+                await self._post(ev.PeerFenced(last_word.secret))
             except TransportError as error:
                 _log.debug("dial %s: %s", self._peer_address, error)
                 await self._post(ev.DialFailed(refused=False))
         if scope.cancelled_caught:
             await self._post(ev.DialFailed(refused=False))
 
-    async def _run(self, stream: trio.abc.Stream, side: Side, greeting_s: float) -> None:
+    async def _run(
+        self,
+        stream: trio.abc.Stream,
+        side: Side,
+        greeting_s: float,
+        opened_at: float | None = None,
+    ) -> None:
         """One connection.
 
         Raises:
             TransportError: it ended before hellos were exchanged, or whoever was dialled makes
                 no claim.
         """
-        link = Link(next(self._numbers), stream, side, self._hello())
+        link = Link(next(self._numbers), stream, side, self._hello(), opened_at)
         try:
             with link.scope:
                 await self._greet(link, greeting_s)
@@ -191,20 +215,52 @@ class Links:
             case Follow(epoch):
                 if hello is not None and hello.claim is not None:
                     await self._post(
-                        ev.FollowAsked(connection=number, claim=hello.claim, epoch=epoch)
+                        ev.FollowAsked(
+                            connection=number,
+                            claim=hello.claim,
+                            epoch=epoch,
+                            opened_at=link.opened_at,
+                        )
                     )
             case Welcome(epoch, history):
                 await self._post(ev.Welcomed(connection=number, epoch=epoch, history=history))
                 # Nothing of this leader is looked at before the role machine has accepted it.
                 await link.session.wait()
-            case Released(epoch=epoch, generation=generation):
-                await self._post(ev.RoleReleased(number, epoch, generation))
-            case Taken(epoch):
-                await self._post(ev.RoleTaken(number, epoch))
             case Refused():
                 raise _PeerRefusedError(message)
             case _:
-                await self._router.route(link, message)
+                event = role_event(number, message)
+                if event is None:
+                    await self._router.route(link, message)
+                else:
+                    await self._post(event)
+
+
+def role_event(number: int, message: Message) -> ev.Event | None:
+    """What the role machine is told of a session's message; ``None``: it is about updates."""
+    match message:
+        case Released():
+            return ev.RoleReleased(
+                connection=number,
+                epoch=message.epoch,
+                generation=message.generation,
+                granted=message.granted,
+                leaving=message.leaving,
+            )
+        case Taken(epoch):
+            return ev.RoleTaken(number, epoch)
+        case Serving(epoch):
+            return ev.PeerServing(number, epoch)
+        case AskLease(epoch=epoch, serial=serial, hold_s=hold_s):
+            return ev.LeaseAsked(connection=number, epoch=epoch, serial=serial, hold_s=hold_s)
+        case GrantLease(serial):
+            return ev.LeaseGranted(number, serial)
+        case SetPause(pause):
+            return ev.PauseTold(number, pause)
+        case Will():
+            return ev.WillTold(number, message)
+        case _:
+            return None
 
 
 class _PeerRefusedError(SbsError):

@@ -7,7 +7,6 @@ in which they happened, and a deadline is at most one event late.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +15,7 @@ import trio
 from sbs.core import events as ev
 from sbs.core.effects import Effect
 from sbs.core.role import Model, deadline, transition
+from sbs.runtime import clock
 
 MAX_INBOX: Final = 256
 """Events not yet handled: each connection has a few under way, and there are few connections."""
@@ -71,27 +71,34 @@ class RoleLoop:
         settings = self.model.settings
         stall_s = settings.heartbeat_interval_s + STALL_SHARE * settings.down_interval_s
         with self._inbox:
-            awake_at = trio.current_time()
+            awake_at = clock.now()
             self._step(ev.Started(), awake_at)
             while not self._ended:
                 event = await self._next_event(awake_at + settings.heartbeat_interval_s)
-                now = trio.current_time()
+                now = clock.now()
                 if now - awake_at > stall_s:
                     # Time in which this node did not run is no silence of the other.
                     _log.warning("this node did not run for %.2f s", now - awake_at)
                     self._step(ev.Heard(), now)
                 awake_at = now
+                self._look_at_the_time(now)
                 if event is not None:
                     self._step(event, now)
 
     async def _next_event(self, beat_at: float) -> ev.Event | None:
-        """The next event, the deadline's, or nothing: then it was just time to look around."""
+        """The next event, or nothing: then it is time to look around."""
         due = deadline(self.model)
-        with trio.move_on_at(min(beat_at, math.inf if due is None else due)):
+        until = beat_at if due is None else min(beat_at, due)
+        with trio.move_on_at(clock.trio_deadline(until)):
             return await self._inbox.receive()
+        return None
+
+    def _look_at_the_time(self, now: float) -> None:
+        """Whatever is due comes before what has just happened: nobody acts on an old vote."""
         self._listen()
         due = deadline(self.model)
-        return ev.TimePassed() if due is not None and trio.current_time() >= due else None
+        if due is not None and now >= due:
+            self._step(ev.TimePassed(), now)
 
     def _listen(self) -> None:
         """Count what the session's connection has received as signs of life."""

@@ -7,35 +7,41 @@ disk, a service or the peer.
 from __future__ import annotations
 
 import logging
+import secrets
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
+import attrs
 import trio
 
 from sbs.adapters import services as service_adapters
+from sbs.adapters import witnesses as witness_adapters
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.config import Config
-from sbs.core import effects as ef
 from sbs.core import events as ev
 from sbs.core.claim import Role
-from sbs.core.epoch import Epoch
-from sbs.core.messages import PROTOCOL_VERSION, Follow, Hello, Refused, Released, Taken, Welcome
+from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.role import Model, Settings, State
 from sbs.errors import RefusedError, ReplicationError
-from sbs.ports import ServiceFactory, Transport
+from sbs.ports import ServiceFactory, Transport, Witness, WitnessOptions
+from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
+from sbs.runtime.ballots import Ballots
 from sbs.runtime.facts import facts_of
 from sbs.runtime.groups import plain
 from sbs.runtime.links import Links
 from sbs.runtime.loop import RoleLoop
+from sbs.runtime.performer import Parts, Performer
 from sbs.runtime.recovery import recall, recover
+from sbs.runtime.rehearsal import rehearse
 from sbs.runtime.requests import Requests
 from sbs.runtime.saves import Saves
 from sbs.runtime.services import Services
 from sbs.runtime.state import StateStore
-from sbs.runtime.status import LastUpdate, Status, make_status
+from sbs.runtime.status import LastUpdate, Status, Switchover, make_status
 from sbs.runtime.tickets import Tickets
 from sbs.runtime.updates import Updates
 from sbs.version import __version__
@@ -75,7 +81,6 @@ class Node:
         self._transport = transport or TcpTransport()
         self._factory = services
         self._refusal = ""
-        self._starting = trio.CancelScope()
         self._tickets = Tickets()
 
     # Life.
@@ -95,7 +100,7 @@ class Node:
             await self._open(stack)
             try:
                 async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
+                    self._nursery = self._performer.nursery = nursery
                     await nursery.start(self._run_parts)
                     task_status.started()
             except BaseExceptionGroup as group:
@@ -114,7 +119,7 @@ class Node:
         stack.callback(self.updates.close)
         stored = await recover(self._store, stored, self.updates)
         self.updates.learned = stored.folders
-        self._saves = Saves(self._store, self._node_id, self.updates, self.post)
+        self._saves = Saves(self._store, stored, self.updates, self.post)
         self._listener = await self._transport.listen(str(node.listen))
         stack.push_async_callback(self._listener.aclose)
         self.listen = self._listener.address
@@ -128,11 +133,42 @@ class Node:
             stop_bound_s=self.config.failover.stop_bound_s,
             environment={"SBS_NODE": node.name},
         )
-        model = Model(settings=self._settings(), durable=stored.durable)
-        self._loop = RoleLoop(model, self._perform, self._heard_at)
         self.links: Links = Links(
             self._transport, str(node.peer), self.hello, self.post, self.updates
         )
+        witness = await self._open_witness(stack)
+        life = secrets.token_hex(4)
+        self.ballots: Ballots = Ballots(witness, f"{self._node_id}.{life}", self.post)
+        model = Model(settings=self._settings(), durable=stored.durable, data_from=stored.data_from)
+        self._performer = Performer(self._parts(), lambda: self.model, self.post, self._finish)
+        self._loop = RoleLoop(model, self._performer.perform, self._heard_at)
+
+    async def _open_witness(self, stack: AsyncExitStack) -> Witness | None:
+        settings = self.config.witness
+        if settings.adapter == "none":
+            return None
+        factory = witness_adapters.load(settings.adapter)
+        options = WitnessOptions(
+            pair=self.config.witness_pair, path=settings.path, endpoints=settings.endpoints
+        )
+        return await stack.enter_async_context(factory(options))
+
+    def _parts(self) -> Parts:
+        return Parts(
+            config=self.config,
+            alarms=self.alarms,
+            announcer=self.announcer,
+            ballots=self.ballots,
+            links=self.links,
+            saves=self._saves,
+            services=self.services,
+            tickets=self._tickets,
+            updates=self.updates,
+        )
+
+    def _finish(self, refusal: str) -> None:
+        self._refusal = refusal
+        self._loop.end()
 
     def _settings(self) -> Settings:
         node, failover = self.config.node, self.config.failover
@@ -148,6 +184,12 @@ class Node:
             probe_timeout_s=failover.probe_timeout_s,
             failback=failover.failback == "auto",
             failback_delay_s=failover.failback_delay_s,
+            policy=self.config.policy,
+            lease_s=self.config.witness.lease_s,
+            stop_bound_s=failover.stop_bound_s,
+            max_clock_drift=failover.max_clock_drift,
+            fence=bool(failover.fence),
+            start_alone=failover.start_alone == "always",
         )
 
     async def _run_parts(
@@ -158,10 +200,12 @@ class Node:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._watch_services)
+                background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.apply_scripts.run_forever)
                 async with trio.open_nursery() as finishing:
                     finishing.start_soon(self._saves.run)
                     finishing.start_soon(self.announcer.run)
+                    finishing.start_soon(self.ballots.run)
                     task_status.started()
                     _log.info("%s serves %s", self.config.node.name, self.listen)
                     try:
@@ -172,6 +216,7 @@ class Node:
                         self.updates.give_up()
                         self._saves.end()
                         self.announcer.end()
+                        self.ballots.end()
                         finishing.cancel_scope.deadline = trio.current_time() + HOOK_END_S
             background.cancel_scope.cancel()
         self._nursery.cancel_scope.cancel()
@@ -205,95 +250,7 @@ class Node:
         link = self.links.get(number)
         return None if link is None else link.heard_at
 
-    # Effects.
-
-    def _perform(self, effect: ef.Effect) -> None:
-        match effect:
-            case ef.Dial(timeout_s):
-                self._nursery.start_soon(self.links.dial, timeout_s)
-            case ef.Save():
-                self._saves.ask(effect)
-                self.updates.nudge()  # if the active services changed, they are sent at once
-            case ef.StartServices(epoch, names):
-                self._starting = trio.CancelScope()
-                self._nursery.start_soon(self._start_services, epoch, names, self._starting)
-            case ef.StopServices():
-                self._starting.cancel()
-                self._nursery.start_soon(self._stop_services)
-            case ef.FinalUpdate(number):
-                self._final_update(number)
-            case ef.TellRole():
-                self.announcer.tell(effect)
-            case ef.RaiseAlarm(alarm, text):
-                self.alarms.raise_(alarm.value, text)
-            case ef.ClearAlarm(alarm):
-                self.alarms.clear(alarm.value)
-            case ef.Answer(ticket, error):
-                self._tickets.answer(ticket, error)
-            case ef.Exit(refusal):
-                self._refusal = refusal
-                self._loop.end()
-            case _:
-                self._speak(effect)
-
-    def _speak(
-        self,
-        effect: ef.Close
-        | ef.Refuse
-        | ef.SendFollow
-        | ef.SendWelcome
-        | ef.TakeUpdates
-        | ef.SendReleased
-        | ef.SendTaken,
-    ) -> None:
-        link = self.links.get(effect.connection)
-        if link is None:
-            return  # its ConnectionLost is on the way
-        match effect:
-            case ef.Close():
-                link.cut()
-            case ef.Refuse(number, code, text):
-                self.links.finish(self._nursery, number, Refused(code, text))
-            case ef.SendFollow(_, epoch):
-                link.post(Follow(epoch))
-                self._begin_heartbeats(link.number)
-            case ef.SendWelcome(_, epoch, history):
-                link.post(Welcome(epoch, history))
-                self._begin_heartbeats(link.number)
-                self.links.attach(link.number, lambda: self.updates.lead(link, epoch))
-            case ef.TakeUpdates(number, epoch, history):
-                self.links.attach(number, lambda: self.updates.follow(link, epoch, history))
-            case ef.SendReleased(_, epoch, generation):
-                link.post(Released(epoch=epoch, generation=generation))
-            case ef.SendTaken(_, epoch):
-                link.post(Taken(epoch))
-
-    def _begin_heartbeats(self, number: int) -> None:
-        link = self.links.get(number)
-        if link is not None:
-            interval_s = self.config.failover.heartbeat_interval_s
-            self.links.attach(number, lambda: link.beat(interval_s))
-
-    # Effects that take time.
-
-    async def _start_services(
-        self, epoch: Epoch, names: tuple[str, ...], scope: trio.CancelScope
-    ) -> None:
-        with scope:  # a stop that comes meanwhile must have the last word
-            await self.updates.settle()
-            await self.post(ev.ServicesStarted(await self.services.start(names, epoch)))
-
-    async def _stop_services(self) -> None:
-        _log.info("stopping the services")
-        await self.services.stop()
-        await self.post(ev.ServicesStopped())
-
-    def _final_update(self, number: int) -> None:
-        if self.links.get(number) is None:
-            self._nursery.start_soon(self.post, ev.FinalUpdateEnded(done=False))
-        else:
-            _log.info("the services are stopped; running the last update of the handover")
-            self.links.attach(number, self.updates.finish)
+    # The services.
 
     async def _watch_services(self) -> None:
         """R32: an operator's change of the list is sent at once; B32: a crash is an alarm."""
@@ -325,14 +282,56 @@ class Node:
         """End the node in order (R8); a primary hands its role over first."""
         await self.post(ev.StopAsked())
 
-    async def switchover(self) -> None:
+    async def switchover(self, *, dry_run: bool = False) -> Switchover:
         """Exchange the roles (B6).
+
+        Args:
+            dry_run: only look whether it could be done.
+
+        Returns:
+            what was found, and how long no service ran.
 
         Raises:
             RefusedError: this node cannot hand over now; the text says why.
         """
+        found = rehearse(self.model)
+        if dry_run:
+            return found
+        await self._ask(ev.SwitchoverAsked)
+        began_at = self._performer.stopping_at
+        gap_s = None if began_at is None else clock.now() - began_at
+        _log.info("roles exchanged; no service ran for %.3f s", gap_s or 0.0)
+        return attrs.evolve(found, gap_s=gap_s)
+
+    async def takeover(self, *, force: bool) -> None:
+        """Become primary on an operator's word (B3).
+
+        Args:
+            force: whatever is not known about the other node.
+
+        Raises:
+            RefusedError: it leads already, follows a primary, or is not forced.
+        """
+        await self._ask(lambda ticket: ev.TakeoverAsked(ticket, force))
+
+    async def pause(self) -> None:
+        """Suspend automatic takeovers on both nodes, until :meth:`resume` (B6)."""
+        await self._ask(lambda ticket: ev.PauseAsked(ticket, on=True))
+        await self._saves.settle()
+
+    async def resume(self) -> None:
+        """Allow automatic takeovers again (B6)."""
+        await self._ask(lambda ticket: ev.PauseAsked(ticket, on=False))
+        await self._saves.settle()
+
+    async def _ask(self, make: Callable[[int], ev.Event]) -> None:
+        """Give the role machine a request and wait for its answer.
+
+        Raises:
+            RefusedError: the text says why.
+        """
         ticket = self._tickets.draw()
-        await self.post(ev.SwitchoverAsked(ticket.number))
+        await self.post(make(ticket.number))
         if self._loop.ended:
             self._refuse_open_requests()
         await ticket.answered.wait()

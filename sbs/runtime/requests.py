@@ -12,7 +12,7 @@ import trio
 
 from sbs.errors import SbsError
 from sbs.runtime import control
-from sbs.runtime.status import LastUpdate, Status
+from sbs.runtime.status import LastUpdate, Status, Switchover
 
 MAX_REQUESTS: Final = 16
 """Requests at a time: people and scripts ask one by one."""
@@ -34,7 +34,7 @@ class Operated(Protocol):
         """End in order."""
         ...
 
-    async def switchover(self) -> None:
+    async def switchover(self, *, dry_run: bool = False) -> Switchover:
         """Exchange the roles."""
         ...
 
@@ -120,9 +120,9 @@ class Requests:
         await self._node.stop()
         await trio.sleep_forever()  # the end of the node is the answer
 
-    async def _switchover(self, _request: Mapping[str, Any]) -> Any:
+    async def _switchover(self, request: Mapping[str, Any]) -> Any:
         _log.info("switchover asked for by command")
-        await self._node.switchover()
+        return attrs.asdict(await self._node.switchover(dry_run=request.get("dry_run") is True))
 
     async def _sync(self, _request: Mapping[str, Any]) -> Any:
         update = await self._node.sync()

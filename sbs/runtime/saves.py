@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -9,6 +10,7 @@ import trio
 
 from sbs.core import events as ev
 from sbs.core.effects import Save
+from sbs.core.history import History
 from sbs.runtime.state import StateStore, Stored
 from sbs.runtime.updates import Updates
 
@@ -18,7 +20,7 @@ class Saves:
 
     Args:
         store: writes the state.
-        node_id: of this node.
+        stored: the state at the start.
         updates: know the folders learned, and wait for generations to become durable.
         post: gives the role machine an event.
     """
@@ -26,21 +28,38 @@ class Saves:
     def __init__(
         self,
         store: StateStore,
-        node_id: str,
+        stored: Stored,
         updates: Updates,
         post: Callable[[ev.Event], Awaitable[None]],
     ) -> None:
         self._store = store
-        self._node_id = node_id
+        self._node_id = stored.node_id
+        self._tip = stored.durable.history.tip
+        self._since = stored.data_from
         self._updates = updates
         self._post = post
         self._send, self._waiting = trio.open_memory_channel[Save](1)
+        self._asked = self._saved = 0
+        self._progress = trio.Event()
 
     def ask(self, save: Save) -> None:
         """Save this soon, instead of what waits to be saved."""
         with suppress(trio.WouldBlock):
             self._waiting.receive_nowait()
+        self._asked = save.serial
         self._send.send_nowait(save)
+
+    def _data_from(self, history: History) -> str:
+        """When the newest generation of ``history`` came to be held."""
+        if history.tip != self._tip:
+            self._tip = history.tip
+            self._since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+        return self._since
+
+    async def settle(self) -> None:
+        """Return when everything asked for so far is durable."""
+        while self._asked > self._saved:
+            await self._progress.wait()
 
     def end(self) -> None:
         """No save comes any more; :meth:`run` returns after the last."""
@@ -56,8 +75,14 @@ class Saves:
             # A generation that is being journaled counts before a claim that is saved now.
             async with self._updates.follower.journaling:
                 stored = Stored(
-                    node_id=self._node_id, durable=save.durable, folders=self._updates.learned
+                    node_id=self._node_id,
+                    durable=save.durable,
+                    folders=self._updates.learned,
+                    data_from=self._data_from(save.durable.history),
                 )
             await trio.to_thread.run_sync(self._store.save, stored)
             self._updates.saved(save.durable.history)
+            self._saved = save.serial
+            self._progress.set()
+            self._progress = trio.Event()
             await self._post(ev.Saved(save.serial))

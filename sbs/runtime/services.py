@@ -11,6 +11,7 @@ from sbs.core.epoch import Epoch
 from sbs.errors import RefusedError, ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 from sbs.runtime.alarms import Alarms
+from sbs.runtime.guardian import Guardian
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Services:
         self._alarms = alarms
         self._stop_bound_s = stop_bound_s
         self._environment = environment
+        self.guardian: Guardian = Guardian(controller, stop_bound_s)
         self._lock = trio.Lock()
         self._epoch: Epoch | None = None
         """Of the primacy whose services may run now."""
@@ -63,6 +65,7 @@ class Services:
             the names that are active now, as :meth:`active` says.
         """
         async with self._lock:
+            await self.guardian.settle()  # how long they may run is known before they do
             self._epoch = epoch
             self._failed = {
                 name: f"{name}: not configured here" for name in names if name not in self._units

@@ -40,11 +40,13 @@ class Stored:
         node_id: 32 hexadecimal digits, made once.
         durable: the role machine's part.
         folders: learned from the primary, with the generation held (R24).
+        data_from: for people: when the newest generation came to be held; empty for unknown.
     """
 
     node_id: str
     durable: Durable
     folders: tuple[FolderSpec, ...] = ()
+    data_from: str = ""
 
 
 def new_node(slot: int) -> Stored:

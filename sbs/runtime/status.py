@@ -51,6 +51,21 @@ class LastUpdate:
 
 
 @attrs.frozen(kw_only=True)
+class Switchover:
+    """An exchange of the roles, or a look whether it could be done.
+
+    Args:
+        to: the node that takes over.
+        checks: what was found before, one line each.
+        gap_s: how long no service ran; ``None`` if it was only a look.
+    """
+
+    to: str
+    checks: tuple[str, ...] = ()
+    gap_s: float | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Status:
     """A node at one moment.
 
@@ -127,7 +142,7 @@ def make_status(
             wanted=durable.active or (),
         ),
         last_update=last_update,
-        paused=False,
+        paused=durable.pause.on,
         alarms=alarms,
         problems=tuple(f"{each.path}: {each.text}" for each in problems[:MAX_PROBLEMS_SHOWN]),
         listen=listen,

@@ -94,6 +94,14 @@ class FakeController:
         await trio.lowlevel.checkpoint()
         return {**self._states}
 
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:  # noqa: ARG002
+        """See :meth:`sbs.ports.ServiceController.guard`."""
+        await trio.lowlevel.checkpoint()
+
+    async def bequeath(self, testament: bytes) -> None:  # noqa: ARG002
+        """See :meth:`sbs.ports.ServiceController.bequeath`."""
+        await trio.lowlevel.checkpoint()
+
     async def wait_changed(self) -> None:
         """Return when some state may have changed since the last call of this method."""
         await self._changed.wait()

@@ -183,7 +183,7 @@ class FakeNode:
     async def stop(self) -> None:
         self.stopped.set()
 
-    async def switchover(self) -> None:
+    async def switchover(self, *, dry_run: bool = False) -> Switchover:  # noqa: ARG002
         raise RefusedError("there is no secondary")
 
     async def sync(self) -> LastUpdate | None:

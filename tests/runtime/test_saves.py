@@ -58,7 +58,7 @@ async def test_a_hanging_disk_piles_nothing_up_and_the_newest_state_is_saved(
         await trio.lowlevel.checkpoint()
         told.append(event)
 
-    saves = Saves(store, new_node(0).node_id, updates, post)
+    saves = Saves(store, new_node(0), updates, post)
     durable = Durable(slot=0, epoch=Epoch(1, 0))
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:

@@ -1,12 +1,12 @@
-"""Service adapters, found by name through the entry points of the group ``sbs.services`` (B30)."""
+"""Service adapters, found through the entry points of the group ``sbs.services`` (B30)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import cast
 
-from sbs.errors import ConfigError
+from sbs.adapters import loading
 from sbs.ports import ServiceFactory
 
 GROUP = "sbs.services"
@@ -15,7 +15,7 @@ GROUP = "sbs.services"
 
 def installed() -> Mapping[str, EntryPoint]:
     """The adapters that can be named as ``services.adapter``; none of them is imported."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return loading.installed(GROUP)
 
 
 def load(name: str) -> ServiceFactory:
@@ -27,16 +27,4 @@ def load(name: str) -> ServiceFactory:
     Raises:
         ConfigError: none of that name is installed, or it cannot be imported.
     """
-    points = installed()
-    if name not in points:
-        known = ", ".join(sorted(points)) or "none; install SBS as a package"
-        raise ConfigError(f"services.adapter = {name!r}: installed adapters are: {known}")
-    try:
-        factory: object = points[name].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"services.adapter = {name!r}: {points[name].value} cannot be imported: {error}"
-        ) from error
-    if not callable(factory):
-        raise ConfigError(f"services.adapter = {name!r}: {points[name].value} is not callable")
-    return cast("ServiceFactory", factory)
+    return cast("ServiceFactory", loading.load(GROUP, "services.adapter", name))

@@ -164,6 +164,14 @@ class ProcessController:
         await trio.lowlevel.checkpoint()
         return {name: service.state for name, service in self._services.items()}
 
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:  # noqa: ARG002
+        """See :meth:`sbs.ports.ServiceController.guard`."""
+        await trio.lowlevel.checkpoint()
+
+    async def bequeath(self, testament: bytes) -> None:  # noqa: ARG002
+        """See :meth:`sbs.ports.ServiceController.bequeath`."""
+        await trio.lowlevel.checkpoint()
+
     async def wait_changed(self) -> None:
         """Return when some state may have changed since the last call of this method."""
         await trio.lowlevel.checkpoint()

@@ -26,7 +26,7 @@ from sbs.runtime.loop import MAX_INBOX, RoleLoop
 from sbs.runtime.requests import Operated, Requests
 from sbs.runtime.services import Services
 from sbs.runtime.slots import first_slot
-from sbs.runtime.status import LastUpdate, Status
+from sbs.runtime.status import LastUpdate, Status, Switchover
 from sbs.testing.services import FakeController
 
 # Alarms.
@@ -183,7 +183,7 @@ class FakeNode:
     async def stop(self) -> None:
         self.stopped.set()
 
-    async def switchover(self, *, dry_run: bool = False) -> Switchover:  # noqa: ARG002
+    async def switchover(self, *, dry_run: bool = False) -> Switchover:
         raise RefusedError("there is no secondary")
 
     async def sync(self) -> LastUpdate | None:

@@ -23,6 +23,7 @@ from sbs.core.events import (
     FollowAsked,
     PauseAsked,
     PauseTold,
+    PeerFenced,
     PeerMet,
     RoleTaken,
     Saved,
@@ -169,7 +170,7 @@ def busy_follow_asked(model: Model, event: FollowAsked, _now: float) -> Step:
     return model, (Refuse(event.connection, Code.BUSY, text),)
 
 
-def dial_ended(model: Model, _event: DialFailed, _now: float) -> Step:
+def dial_ended(model: Model, _event: DialFailed | PeerFenced, _now: float) -> Step:
     """A dial from before has ended."""
     return attrs.evolve(model, dialling=False), ()
 

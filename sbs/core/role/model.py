@@ -316,7 +316,7 @@ def _own_times(model: Model) -> Iterator[float | None]:
         yield model.failback_at
     if state is State.RELEASED:
         yield model.taken_until
-    if state is State.CANDIDATE and not model.fencing:
+    if state is State.CANDIDATE and model.asking is None and not model.fencing:
         yield model.fence_at
 
 
@@ -330,6 +330,6 @@ def _vote_times(model: Model) -> Iterator[float | None]:
         yield votes.ask_at
     if state in BALLOTING and votes.ballot is None:
         yield votes.ballot_at
-    fence = model.fencing or model.fence_at is not None
-    if state is State.CANDIDATE and votes.free_at < votes.witness_until and not fence:
+    waiting = model.asking is not None or model.fencing or model.fence_at is not None
+    if state is State.CANDIDATE and votes.free_at < votes.witness_until and not waiting:
         yield votes.free_at

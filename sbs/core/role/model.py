@@ -317,7 +317,7 @@ def _own_times(model: Model) -> Iterator[float | None]:
     if state is State.RELEASED:
         yield model.taken_until
     if state is State.CANDIDATE and model.asking is None and not model.fencing:
-        yield model.fence_at
+        yield _candidate_at(model)
 
 
 def _vote_times(model: Model) -> Iterator[float | None]:
@@ -330,6 +330,11 @@ def _vote_times(model: Model) -> Iterator[float | None]:
         yield votes.ask_at
     if state in BALLOTING and votes.ballot is None:
         yield votes.ballot_at
-    waiting = model.asking is not None or model.fencing or model.fence_at is not None
-    if state is State.CANDIDATE and votes.free_at < votes.witness_until and not waiting:
-        yield votes.free_at
+
+
+def _candidate_at(model: Model) -> float | None:
+    """When a candidate may take its next step, if nothing new comes."""
+    if not model.quorum:
+        return model.fence_at
+    at = max(model.votes.free_at, -math.inf if model.fence_at is None else model.fence_at)
+    return at if at < model.votes.witness_until else None

@@ -10,6 +10,7 @@ promises of ``sbs.ServiceController``, then runs it under a pair of nodes in mem
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -34,9 +35,13 @@ class TaskController:
         self._states = {unit.name: IDLE for unit in units}
         self._nursery = nursery
         self._changed = trio.Event()
+        self._guard = trio.CancelScope()
+        self._expired = False
 
     async def start(self, name: str, environment: Mapping[str, str]) -> None:
         """Start the task, unless it runs."""
+        if self._expired:
+            raise ServiceError(f"service {name!r}: not started: its time has passed")
         if not self._state(name).running:
             self.environments[name] = environment
             self.scopes[name] = trio.CancelScope()
@@ -58,12 +63,27 @@ class TaskController:
         await trio.lowlevel.checkpoint()
         return dict(self._states)
 
-    async def guard(self, deadline_at: float | None, grace_s: float) -> None:  # noqa: ARG002
-        """See :meth:`sbs.ports.ServiceController.guard`."""
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:
+        """Stop everything at the deadline; a frozen program's tasks are frozen with it."""
+        del grace_s
+        self._guard.cancel()
+        self._guard = trio.CancelScope()
+        self._expired = False
+        if deadline_at is not None:
+            left_s = deadline_at - time.clock_gettime(time.CLOCK_BOOTTIME)
+            self._nursery.start_soon(self._expire, max(0.0, left_s), self._guard)
         await trio.lowlevel.checkpoint()
 
-    async def bequeath(self, testament: bytes) -> None:  # noqa: ARG002
-        """See :meth:`sbs.ports.ServiceController.bequeath`."""
+    async def _expire(self, left_s: float, guard: trio.CancelScope) -> None:
+        with guard:
+            await trio.sleep(left_s)
+            self._expired = True
+            for scope in self.scopes.values():
+                scope.cancel()
+
+    async def bequeath(self, testament: bytes) -> None:
+        """Nobody outlives this program to tell it."""
+        del testament
         await trio.lowlevel.checkpoint()
 
     async def wait_changed(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -24,6 +26,9 @@ CHANGE_BOUND_S = 10.0
 
 GRACE_S = 5.0
 """The grace given to services in checks."""
+
+GUARD_S = 0.1
+"""From now to the deadline in checks."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +56,8 @@ class FakeController:
         self._failures: dict[str, str] = {}
         self._dies_with_node = dies_with_node
         self._changed = trio.Event()
+        self.testament: bytes = b""
+        self._deadline_at = math.inf
 
     @property
     def dies_with_node(self) -> bool:
@@ -76,6 +83,8 @@ class FakeController:
         state = self._state(name)
         await trio.lowlevel.checkpoint()
         self.calls.append(Call(method="start", name=name, environment={**environment}))
+        if self._left_s() <= 0:
+            raise ServiceError(f"service {name!r}: not started: its time has passed")
         if (cause := self._failures.get(name)) is not None:
             raise ServiceError(f"service {name!r}: cannot start: {cause}")
         if not state.running:
@@ -92,19 +101,36 @@ class FakeController:
     async def states(self) -> Mapping[str, ServiceState]:
         """The state of every configured unit."""
         await trio.lowlevel.checkpoint()
+        self._left_s()
         return {**self._states}
 
-    async def guard(self, deadline_at: float | None, grace_s: float) -> None:  # noqa: ARG002
-        """See :meth:`sbs.ports.ServiceController.guard`."""
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:
+        """See :meth:`sbs.ports.ServiceController.guard`; whoever looks or waits sees it heeded."""
+        del grace_s
         await trio.lowlevel.checkpoint()
+        self._deadline_at = math.inf if deadline_at is None else deadline_at
+        self._changed.set()
 
-    async def bequeath(self, testament: bytes) -> None:  # noqa: ARG002
-        """See :meth:`sbs.ports.ServiceController.bequeath`."""
+    def _left_s(self) -> float:
+        """How long services may run; when it is over, they do not."""
+        left_s = self._deadline_at - time.clock_gettime(time.CLOCK_BOOTTIME)
+        if left_s <= 0:
+            for name, state in self._states.items():
+                if state.running:
+                    self._set(name, active=True, running=False, detail="its time had passed")
+        return left_s
+
+    async def bequeath(self, testament: bytes) -> None:
+        """See :meth:`sbs.ports.ServiceController.bequeath`; a fake is asked by the test."""
         await trio.lowlevel.checkpoint()
+        self.testament = testament
 
     async def wait_changed(self) -> None:
         """Return when some state may have changed since the last call of this method."""
-        await self._changed.wait()
+        left_s = self._left_s()
+        with trio.move_on_after(math.inf if left_s <= 0 else left_s):
+            await self._changed.wait()
+        self._left_s()
         self._changed = trio.Event()
 
     def _state(self, name: str) -> ServiceState:
@@ -145,7 +171,13 @@ async def check_service_controller(
     Raises:
         AssertionError: a promise is broken; the text says which.
     """
-    checks = (_check_start_stop, _check_changes, _check_cancelled_stop, _check_unknown)
+    checks = (
+        _check_start_stop,
+        _check_changes,
+        _check_cancelled_stop,
+        _check_unknown,
+        _check_guard,
+    )
     for check in checks:
         async with open_controller([unit], []) as controller:
             await check(controller, unit.name)
@@ -236,7 +268,7 @@ async def _wait_until_not_running(controller: ServiceController, name: str) -> N
         while (await controller.states())[name].running:
             await controller.wait_changed()
         return
-    raise AssertionError("a crash must wake wait_changed() and show in states()")
+    raise AssertionError("an end must wake wait_changed() and show in states()")
 
 
 async def _check_crash(controller: ServiceController, name: str, crash: Crash) -> None:
@@ -251,6 +283,32 @@ async def _check_crash(controller: ServiceController, name: str, crash: Crash) -
     await _wait_until_not_running(controller, name)
     await controller.stop(name, GRACE_S)
     await _require(controller, name, active=False, running=False, when="stopped after a crash")
+
+
+async def _check_guard(controller: ServiceController, name: str) -> None:
+    def soon() -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME) + GUARD_S
+
+    await controller.start(name, {})
+    await controller.guard(soon(), GRACE_S)
+    await controller.guard(None, GRACE_S)
+    await trio.sleep(2 * GUARD_S)
+    await _require(controller, name, active=True, running=True, when="after a deadline was lifted")
+    await controller.guard(soon(), GRACE_S)
+    await _wait_until_not_running(controller, name)
+    await _require(controller, name, active=True, running=False, when="after the deadline (B3)")
+    try:
+        await controller.start(name, {})
+    except ServiceError:
+        await controller.guard(soon() + GRACE_S, GRACE_S)
+    else:
+        raise AssertionError("nothing must start while a deadline has passed")
+    await controller.start(name, {})
+    await _require(controller, name, active=True, running=True, when="after a new deadline")
+    await controller.guard(0.0, 0.0)
+    await _wait_until_not_running(controller, name)
+    await controller.guard(None, GRACE_S)
+    await controller.stop(name, GRACE_S)
 
 
 async def _check_environment(

@@ -20,7 +20,7 @@ import sbs
 from sbs.core.address import Address
 
 NODE = """
-import os, signal, sys, trio
+import os, signal, sys, time, trio
 from sbs.adapters.services.process import open_controller
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.ports import Unit
@@ -32,7 +32,11 @@ async def main():
     listener = await TcpTransport().listen("127.0.0.1:0")
     unit = Unit(name="a", command=tuple(sys.argv[1:]))
     async with open_controller([unit], listener.held_fds) as controller:
+        await controller.bequeath(os.environ.get("TESTAMENT", "").encode())
         await controller.start("a", {})
+        if "LEASE_S" in os.environ:
+            now = time.clock_gettime(time.CLOCK_BOOTTIME)
+            await controller.guard(now + float(os.environ["LEASE_S"]), 0.3)
         tell("address", listener.address)
         tell("service", (await controller.states())["a"].detail.split()[1])
         if "FORK" in os.environ and os.fork() == 0:  # as multiprocessing does
@@ -103,8 +107,11 @@ async def read_lines(stream: trio.abc.ReceiveStream, *wanted: str) -> dict[str, 
 
 
 @asynccontextmanager
-async def running_node(*command: str, fork: bool = False) -> AsyncGenerator[Node, None]:
-    environment = {**os.environ, "PYTHONPATH": os.fspath(Path(sbs.__file__).parents[1])}
+async def running_node(
+    *command: str, fork: bool = False, **settings: str
+) -> AsyncGenerator[Node, None]:
+    path = os.fspath(Path(sbs.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": path, **settings}
     process = await trio.lowlevel.open_process(
         [sys.executable, "-c", NODE, *command],
         stdout=subprocess.PIPE,
@@ -215,3 +222,42 @@ async def test_fork_that_keeps_the_channel_open_does_not_keep_services_alive() -
             assert not is_gone(node.fork)
         finally:
             os.kill(node.fork, signal.SIGKILL)
+
+
+async def test_services_of_a_frozen_node_end_at_the_deadline() -> None:
+    """B3, must show 4: SIGSTOP of SBS alone; the service that ignores SIGTERM is killed, too."""
+    async with running_node("sh", "-c", STUBBORN, LEASE_S="0.5") as node:
+        node.process.send_signal(signal.SIGSTOP)
+        for pid in node.services:
+            await wait_ended(pid)
+        assert not is_refused(node.address), "SBS lives: nobody may think otherwise"
+
+
+async def test_testament_is_told_when_the_services_are_dead() -> None:
+    """B31: to whoever waited, and to whoever comes soon after; then the port refuses."""
+    async with running_node(sys.executable, "-c", HEAVY, TESTAMENT="farewell") as node:
+        with trio.fail_after(10):
+            early = await trio.open_tcp_stream(node.address.host, node.address.port)
+            node.process.kill()
+            late = await trio.open_tcp_stream(node.address.host, node.address.port)
+            for stream in (early, late):
+                async with stream:
+                    await stream.send_all(b"hello" * 1000)
+                    assert await stream.receive_some() == b"farewell"
+                    assert all(map(is_gone, node.services))
+                    assert await stream.receive_some() == b""
+            await trio.to_thread.run_sync(dial_until_refused, node.address)
+
+
+async def test_testament_is_not_told_while_sbs_lives() -> None:
+    """B31: the fencer alone was killed; SBS still serves its port."""
+    async with running_node("sh", "-c", DAEMON, TESTAMENT="farewell") as node:
+        os.kill(fencer_of(node), signal.SIGKILL)
+        for pid in node.services:
+            await wait_ended(pid)
+        with trio.fail_after(10):
+            stream = await trio.open_tcp_stream(node.address.host, node.address.port)
+            with trio.move_on_after(0.3) as scope:
+                await stream.receive_some()
+            assert scope.cancelled_caught
+            await stream.aclose()

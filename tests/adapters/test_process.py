@@ -368,10 +368,10 @@ def test_both_ends_of_the_channel_agree_on_its_limit() -> None:
 def test_both_ways_to_find_children_agree() -> None:
     """In a process of its own: the fencer has one thread, the tests have several."""
     script = (
-        "import os, signal; from sbs.adapters.services import fencer\n"
+        "import os, signal; from sbs.adapters.services import keeper\n"
         "pids = [os.fork() or signal.pause() for _ in range(3)]\n"
-        "found = sorted(fencer.listed_children()), sorted(fencer.scanned_children())\n"
-        "left = len(fencer.kill_descendants())\n"
+        "found = sorted(keeper.listed_children()), sorted(keeper.scanned_children())\n"
+        "left = len(keeper.kill_descendants())\n"
         "assert found == (pids, pids) and left == 3, (found, left)\n"
     )
     root = os.fspath(Path(channel.__file__).parents[3])

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
@@ -71,13 +73,27 @@ class TakesAnyName(FakeController):
         return self._states.get(name, ServiceState(active=False, running=False))
 
 
+class NeverEnds(FakeController):
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class StartsTooLate(FakeController):
+    async def start(self, name: str, environment: Mapping[str, str]) -> None:
+        deadline_at, self._deadline_at = self._deadline_at, math.inf
+        await super().start(name, environment)
+        self._deadline_at = deadline_at
+
+
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        (ForgetsCrashed, "after a crash"),
+        (ForgetsCrashed, "after the deadline"),
         (TellsNobody, "must wake wait_changed"),
         (LosesEnvironment, "SBS_EPOCH must be '2'"),
         (TakesAnyName, "unknown unit must raise ServiceError"),
+        (NeverEnds, "an end must wake"),
+        (StartsTooLate, "nothing must start while a deadline has passed"),
     ],
 )
 async def test_check_finds_a_broken_controller(

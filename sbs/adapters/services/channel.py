@@ -76,6 +76,23 @@ def stop_message(run: int, timeout_s: float) -> bytes:
     return json.dumps({"do": "stop", "run": run, "timeout_s": timeout_s}).encode()
 
 
+def guard_message(deadline_at: float | None, grace_s: float) -> bytes:
+    """The request to stop everything at a time on CLOCK_BOOTTIME, unless it is moved."""
+    return json.dumps({"do": "guard", "deadline_at": deadline_at, "grace_s": grace_s}).encode()
+
+
+def bequeath_message(testament: bytes) -> bytes:
+    """The request to tell something when SBS and every service are dead; empty: nothing.
+
+    Raises:
+        ServiceError: the message would exceed :data:`MAX_MESSAGE_BYTES`.
+    """
+    data = json.dumps({"do": "bequeath", "testament": testament.hex()}).encode()
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ServiceError(f"a testament of {len(testament)} bytes is too long")
+    return data
+
+
 def _parse_report(data: bytes) -> Report:
     fields = json.loads(data)
     match fields["report"]:

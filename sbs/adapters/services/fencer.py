@@ -2,6 +2,7 @@
 
 Run as a script, never imported by SBS; standard library only, so that it starts fast. It has no
 threads: the kernel ties PR_SET_PDEATHSIG to the *thread* that forked, and a fork is only safe here.
+Its other half, which runs in a fork of its own for each service, is ``keeper.py``.
 
     SBS --- channel --- fencer --- keeper --- service, and all that descends from it
                                '-- keeper --- service
@@ -21,13 +22,20 @@ MAX_MESSAGE_BYTES. SBS sends::
     {"do": "start", "run": 7, "argv": ["prog", ...], "environment": {"SBS_EPOCH": "2"}}
     {"do": "stop", "run": 7, "timeout_s": 5.0}
 
+    {"do": "guard", "deadline_at": 1234.5, "grace_s": 5.0}
+    {"do": "bequeath", "testament": "93534253..."}
+
 and receives ``started`` with ``pid``, then ``exited`` with ``code`` (negative: the signal), or
 ``failed`` with ``text``. After ``exited`` and ``failed`` nothing of that run is left.
+
+*guard*: when that time has come on CLOCK_BOOTTIME, and was not moved meanwhile, every service is
+stopped, whatever SBS does: a frozen one cannot stop them itself (B3). Until it is moved on, no
+service is started. *bequeath*: when SBS is dead, and then every service, these bytes are told to
+whoever connects to a held socket within LINGER_S; only then it is closed.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import os
@@ -36,244 +44,45 @@ import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING or __name__ != "__main__":
+    import socket
+
+    from sbs.adapters.services.keeper import (
+        PR_SET_CHILD_SUBREAPER,
+        Keeper,
+        kill_descendants,
+        leave_fork,
+        prctl,
+        report,
+    )
+else:
+    sys.path.insert(
+        0, os.path.dirname(os.path.abspath(__file__))
+    )  # as a script it belongs to no package
+    from keeper import (
+        PR_SET_CHILD_SUBREAPER,
+        Keeper,
+        kill_descendants,
+        leave_fork,
+        prctl,
+        report,
+    )
+
 MAX_MESSAGE_BYTES = 65_536
 """Largest packet on the channel: far below the socket's buffer, far above a sane command line."""
 
-MAX_COMMAND_BYTES = 4096
-"""Read at once from the pipe to a keeper: some hundred stop requests, each one short line."""
+LOOK_S = 0.25
+"""How often the time is looked at while a deadline stands: poll's own clock stops in suspend."""
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_LIBC = ctypes.CDLL(None, use_errno=True)
+LINGER_S = 1.0
+"""How long the testament is told: the peer dials again within a round trip."""
 
+DRAIN_S = 0.2
+"""How long those who were told may take to close: a close with unread data would cut it off."""
 
-def prctl(option: int, value: int) -> None:
-    """Set an attribute of this process; the standard library has no name for it."""
-    if _LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl {option}")
-
-
-def kill(pid: int, number: int) -> None:
-    """Signal a child that was not reaped yet, so that its id cannot belong to another process."""
-    try:
-        os.kill(pid, number)
-    except PermissionError:
-        return  # a set-user-ID program: only waited for, and the port stays held until its end
-
-
-def listed_children() -> list[int]:
-    """This process's children, dead ones included, as the kernel lists them."""
-    with open(f"/proc/self/task/{os.getpid()}/children", "rb") as listing:
-        return [int(pid) for pid in listing.read().split()]
-
-
-def scanned_children() -> list[int]:
-    """The same from a walk over /proc, for kernels built without CONFIG_PROC_CHILDREN."""
-    me = os.getpid()
-    found: list[int] = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as stat:
-                fields = stat.read().rpartition(b")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
-        if int(fields[1]) == me:
-            found.append(int(name))
-    return found
-
-
-def children() -> list[int]:
-    """This process's children, dead ones included."""
-    try:
-        return listed_children()
-    except FileNotFoundError:
-        return scanned_children()
-
-
-def kill_descendants() -> dict[int, int]:
-    """Kill until no child is left; return the wait status of each by process id.
-
-    This process is a subreaper: orphans become its children before their parent can be reaped,
-    so having no child proves having no descendant.
-    """
-    statuses: dict[int, int] = {}
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                for child in children():
-                    kill(child, signal.SIGKILL)
-                pid, status = os.waitpid(-1, 0)
-        except ChildProcessError:
-            return statuses
-        statuses[pid] = status
-
-
-def leave_fork(status: int) -> None:
-    """End a forked process without unwinding into the frames of its parent."""
-    if (error := sys.exc_info()[1]) is not None:
-        sys.excepthook(type(error), error, error.__traceback__)
-    os._exit(status)
-
-
-def execute(argv: list[str], environment: dict[str, str], keeper_pid: int, errors: int) -> None:
-    """In the forked child: become the service, or write why not to ``errors``."""
-    try:
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == keeper_pid:  # else it died before the line above took effect
-            os.execvpe(argv[0], argv, {**os.environ, **environment})
-    except (OSError, ValueError) as error:
-        cause = error.strerror if isinstance(error, OSError) else str(error)
-        os.write(errors, (cause or repr(error)).encode()[:MAX_COMMAND_BYTES])
-
-
-class Keeper:
-    """Watches over one run of one service, in a process of its own."""
-
-    def __init__(self, channel: int, run: int, commands: int) -> None:
-        self.channel = channel
-        self.run = run
-        self.commands = commands
-        self.abandoned: bool = False
-        self.stop_at: float | None = None
-        self.status: int | None = None
-        self.failure: str | None = None
-        self.pid: int = 0
-        self.errors: int = -1
-
-    def keep(self, argv: list[str], environment: dict[str, str]) -> None:
-        """Start the service, report, and return when nothing of it is left."""
-        prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        wakeup, wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wakeup_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        try:
-            self.spawn(argv, environment)
-            self.watch(wakeup)
-        except OSError as error:  # no process, memory or descriptor to be had
-            self.failure = f"{error.strerror}"
-        finally:
-            self.kill_all()
-        if self.abandoned:
-            return  # the end of the channel tells it
-        if self.failure is None:
-            self.read_errors()
-        if self.failure:
-            report(self.channel, "failed", self.run, text=self.failure)
-        else:
-            code = os.waitstatus_to_exitcode(self.status or 0)
-            report(self.channel, "exited", self.run, code=code)
-
-    def spawn(self, argv: list[str], environment: dict[str, str]) -> None:
-        """Fork and execute; the pipe ``errors`` ends empty when the execution succeeded."""
-        me = os.getpid()
-        self.errors, errors_end = os.pipe()
-        # A stop that comes before the execution waits for it; ignored, it would be lost.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
-        pid = os.fork()
-        if pid == 0:
-            try:
-                execute(argv, environment, me, errors_end)
-            finally:
-                leave_fork(127)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self.pid = pid
-        os.close(errors_end)
-
-    def watch(self, wakeup: int) -> None:
-        """Return when the service ended, its grace is over, or SBS is gone."""
-        poll = select.poll()
-        for fd in (self.commands, self.errors, wakeup):
-            poll.register(fd, select.POLLIN)
-        while not self.is_over():
-            ready = {fd for fd, _ in poll.poll(self.wait_ms())}
-            if self.errors in ready:
-                poll.unregister(self.errors)
-                self.read_errors()
-            if wakeup in ready:
-                os.read(wakeup, MAX_COMMAND_BYTES)
-                self.reap()
-            if self.commands in ready:
-                self.obey(os.read(self.commands, MAX_COMMAND_BYTES))
-
-    def wait_ms(self) -> int | None:
-        """How long nothing needs to be done unless something happens."""
-        if self.stop_at is None:
-            return None
-        return math.ceil(max(0.0, self.stop_at - time.monotonic()) * 1000)
-
-    def is_over(self) -> bool:
-        """Whether the time has come to kill what is left."""
-        if self.abandoned:
-            return True
-        if self.stop_at is None:
-            return self.status is not None
-        if time.monotonic() >= self.stop_at:
-            return True
-        # While the grace lasts, wait for the whole process group: a shell may end before
-        # the program it started. Our own children's ids are certain, the group's is not.
-        return self.status is not None and not any(
-            os.getpgid(pid) == self.pid for pid in children()
-        )
-
-    def obey(self, data: bytes) -> None:
-        """A line is a stop request with its grace in seconds; the end means that SBS is gone."""
-        if not data:
-            self.abandoned = True
-            return
-        if self.stop_at is None and self.status is None:
-            self.signal_group(signal.SIGTERM)
-            self.signal_group(signal.SIGCONT)  # a stopped process gets its chance to end too
-        for line in data.split():
-            stop_at = time.monotonic() + float(line)
-            self.stop_at = stop_at if self.stop_at is None else min(self.stop_at, stop_at)
-
-    def signal_group(self, number: int) -> None:
-        """Signal the group of the service, which was not reaped: the group's id is its own."""
-        try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            kill(self.pid, number)  # it has not reached setsid yet, or the group is not ours
-
-    def reap(self) -> None:
-        """Collect what ended, adopted daemons included."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self.pid:
-                self.status = status
-
-    def kill_all(self) -> None:
-        """Kill the service and all that descends from it; return when it is gone and reaped."""
-        if self.pid and self.status is None:
-            self.signal_group(signal.SIGKILL)
-        statuses = kill_descendants()
-        self.status = statuses.get(self.pid, self.status)
-
-    def read_errors(self) -> None:
-        """Learn whether the program was executed."""
-        self.failure = os.read(self.errors, MAX_COMMAND_BYTES).decode(errors="replace")
-        if not self.failure:
-            report(self.channel, "started", self.run, pid=self.pid)
-
-
-def report(channel: int, what: str, run: int, **fields: int | str) -> None:
-    """Tell SBS; when it is gone there is nobody to tell, and the end is under way already."""
-    try:
-        os.write(channel, json.dumps({"report": what, "run": run, **fields}).encode())
-    except (BrokenPipeError, ConnectionResetError):
-        return
+MAX_TOLD = 32
+"""Connections told at a time: as many as SBS accepts."""
 
 
 class Handle:
@@ -297,11 +106,16 @@ class Fencer:
         self.channel = channel
         self.handles: dict[int, Handle] = {}
         self.poll: select.poll = select.poll()
+        self.deadline_at: float = math.inf
+        self.grace_s: float = 0.0
+        self.expired: bool = False
+        self.testament: bytes = b""
+        self.parent: int = -1
 
     def serve(self, parent_pid: int) -> None:
         """Return when SBS is gone, or when a keeper was killed and nothing is certain any more."""
         try:
-            parent = os.pidfd_open(parent_pid)
+            self.parent = parent = os.pidfd_open(parent_pid)
         except ProcessLookupError:
             return
         if os.getppid() != parent_pid:
@@ -310,13 +124,34 @@ class Fencer:
         self.poll.register(parent, select.POLLIN)
         self.poll.register(self.channel, select.POLLIN)
         while True:
-            ready = {fd for fd, _ in self.poll.poll()}
+            ready = {fd for fd, _ in self.poll.poll(self.wait_ms())}
+            self.check_deadline()
             if parent in ready or not all(
                 self.forget(run) for run, handle in [*self.handles.items()] if handle.pidfd in ready
             ):
                 return
             if self.channel in ready and not self.obey():
                 return
+
+    def wait_ms(self) -> int | None:
+        """How long nothing needs to be done unless something happens."""
+        left_s = self.deadline_at - boottime()
+        return None if left_s == math.inf else math.ceil(min(max(0.0, left_s), LOOK_S) * 1000)
+
+    def check_deadline(self) -> None:
+        """Stop every service if nobody has moved the deadline on."""
+        if self.deadline_at < math.inf and boottime() >= self.deadline_at:
+            self.deadline_at = math.inf
+            self.expired = True
+            for run in self.handles:
+                self.stop(run, self.grace_s)
+
+    def guard(self, deadline_at: float | None, grace_s: float) -> None:
+        """Move the deadline; one in the past acts at once."""
+        self.deadline_at = math.inf if deadline_at is None else deadline_at
+        self.grace_s = grace_s
+        self.expired = False
+        self.check_deadline()
 
     def obey(self) -> bool:
         """Carry out one message; false at the end of the channel."""
@@ -327,15 +162,23 @@ class Fencer:
         if not data:
             return False
         message = json.loads(data)
-        run = message["run"]
-        if message["do"] == "start":
-            self.start(run, message["argv"], message["environment"])
-        elif run in self.handles:
-            self.stop(run, message["timeout_s"])
+        what = message["do"]
+        if what == "start":
+            self.start(message["run"], message["argv"], message["environment"])
+        elif what == "guard":
+            self.guard(message["deadline_at"], message["grace_s"])
+        elif what == "bequeath":
+            self.testament = bytes.fromhex(message["testament"])
+        elif message["run"] in self.handles:
+            self.stop(message["run"], message["timeout_s"])
         return True
 
     def start(self, run: int, argv: list[str], environment: dict[str, str]) -> None:
         """Fork a keeper for the service."""
+        if self.expired:
+            text = "not started: the time until which services may run here has passed"
+            report(self.channel, "failed", run, text=text)
+            return
         commands, commands_end = os.pipe()
         try:
             pid = os.fork()
@@ -380,6 +223,64 @@ class Fencer:
             os.waitpid(handle.pid, 0)
         kill_descendants()
 
+    def is_orphan(self) -> bool:
+        """Whether SBS is dead; it closes its end of the channel a moment before."""
+        if self.parent < 0:
+            return True
+        poll = select.poll()
+        poll.register(self.parent, select.POLLIN)
+        return bool(poll.poll(LINGER_S * 1000))
+
+    def tell(self, held_fds: list[int]) -> None:
+        """Tell the testament to whoever connects, for a while."""
+        import socket  # noqa: PLC0415 - rarely needed, and it would slow the start down
+
+        listeners = {fd: socket.socket(fileno=os.dup(fd)) for fd in held_fds}
+        told: list[socket.socket] = []
+        poll = select.poll()
+        for fd, listener in listeners.items():
+            listener.setblocking(False)
+            poll.register(fd, select.POLLIN)
+        end_at = time.monotonic() + LINGER_S
+        while (left_s := end_at - time.monotonic()) > 0 and len(told) < MAX_TOLD:
+            for fd, _ in poll.poll(math.ceil(left_s * 1000)):
+                try:
+                    connection, _ = listeners[fd].accept()
+                    told.append(connection)
+                    connection.setblocking(False)
+                    connection.send(self.testament)
+                    connection.shutdown(socket.SHUT_WR)
+                except OSError:  # no listening socket, or the caller has gone again
+                    continue
+        for fd, listener in listeners.items():
+            listener.close()
+            os.close(fd)
+        held_fds.clear()
+        drain(told)
+
+
+def drain(told: list[socket.socket]) -> None:
+    """Read what those who were told have said meanwhile, until they close or time is up."""
+    end_at = time.monotonic() + DRAIN_S
+    poll = select.poll()
+    waiting = {connection.fileno(): connection for connection in told}
+    for fd in waiting:
+        poll.register(fd, select.POLLIN)
+    while waiting and (left_s := end_at - time.monotonic()) > 0:
+        for fd, _ in poll.poll(math.ceil(left_s * 1000)):
+            try:
+                over = not waiting[fd].recv(MAX_MESSAGE_BYTES)
+            except OSError:  # reset by the caller
+                over = True
+            if over:
+                poll.unregister(fd)
+                waiting.pop(fd).close()
+
+
+def boottime() -> float:
+    """The clock that goes on in suspend."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
 
 def main(channel: int, parent_pid: int, held_fds: list[int]) -> None:
     """Serve until SBS is gone; close the held descriptors when every service is dead."""
@@ -389,12 +290,14 @@ def main(channel: int, parent_pid: int, held_fds: list[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for fd in (channel, *held_fds):
         os.set_inheritable(fd, False)
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     fencer = Fencer(channel)
     try:
         fencer.serve(parent_pid)
     finally:
         fencer.end()
+        if fencer.testament and fencer.is_orphan():
+            fencer.tell(held_fds)
         for fd in held_fds:
             os.close(fd)
 

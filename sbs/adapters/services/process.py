@@ -24,6 +24,8 @@ from sbs.adapters.services.channel import (
     Failed,
     Report,
     Started,
+    bequeath_message,
+    guard_message,
     start_message,
     stop_message,
 )
@@ -108,6 +110,8 @@ class ProcessController:
         self._runs: dict[int, _Run] = {}
         self._channel: Channel | None = None
         self._spawning = trio.Lock()
+        self._guard: tuple[float | None, float] = (None, 0.0)
+        self._testament = b""
         self._closing = False
         self._changed = trio.Event()
         self._changes = 0
@@ -164,13 +168,18 @@ class ProcessController:
         await trio.lowlevel.checkpoint()
         return {name: service.state for name, service in self._services.items()}
 
-    async def guard(self, deadline_at: float | None, grace_s: float) -> None:  # noqa: ARG002
-        """See :meth:`sbs.ports.ServiceController.guard`."""
-        await trio.lowlevel.checkpoint()
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:
+        """See :meth:`sbs.ports.ServiceController.guard`; the fencer does it."""
+        self._guard = (deadline_at, grace_s)
+        channel = await self.open_channel()
+        await channel.send(guard_message(deadline_at, grace_s))
 
-    async def bequeath(self, testament: bytes) -> None:  # noqa: ARG002
-        """See :meth:`sbs.ports.ServiceController.bequeath`."""
-        await trio.lowlevel.checkpoint()
+    async def bequeath(self, testament: bytes) -> None:
+        """See :meth:`sbs.ports.ServiceController.bequeath`; the fencer does it."""
+        self._testament = testament
+        if testament or self._channel is not None:
+            channel = await self.open_channel()
+            await channel.send(bequeath_message(testament))
 
     async def wait_changed(self) -> None:
         """Return when some state may have changed since the last call of this method."""
@@ -239,7 +248,12 @@ class ProcessController:
         """The channel to the fencer; a fencer is started when there is none."""
         async with self._spawning:
             if self._channel is None:
-                self._channel = await Channel.spawn(self._held_fds)
+                channel = await Channel.spawn(self._held_fds)
+                if self._guard[0] is not None:  # a fencer after one that was lost
+                    await channel.send(guard_message(*self._guard))
+                if self._testament:
+                    await channel.send(bequeath_message(self._testament))
+                self._channel = channel
                 self._nursery.start_soon(self._listen, self._channel)
             return self._channel
 
@@ -292,6 +306,7 @@ class ProcessController:
         channel = self._channel
         if channel is None:
             return
+        await channel.send(bequeath_message(b""))  # an end in order is nobody's business
         channel.end()
         with trio.move_on_after(CLOSE_BOUND_S):
             await self._wait_gone()

@@ -97,8 +97,10 @@ class StartsTooLate(FakeController):
     ],
 )
 async def test_check_finds_a_broken_controller(
-    broken: type[FakeController], says: str, autojump_clock: object
+    broken: type[FakeController], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sbs.testing.services.CHANGE_BOUND_S", 0.5)
+
     @asynccontextmanager
     async def open_broken(
         units: Sequence[Unit], held_fds: Sequence[int]

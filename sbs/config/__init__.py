@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from sbs.config.failover import FailoverSettings, WitnessSettings
 from sbs.config.later import (
     LicenceSettings,
     MailSettings,
     TlsSettings,
     WebSettings,
-    WitnessSettings,
 )
 from sbs.config.reading import load, parse
 from sbs.config.settings import (
     Config,
-    FailoverSettings,
     FolderSettings,
     HookSettings,
     NodeSettings,

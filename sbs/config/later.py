@@ -5,32 +5,10 @@ from __future__ import annotations
 import attrs
 
 from sbs.config.declare import checked, key
-from sbs.config.kinds import Choice, Flag, Integer, Neutral, Number, Path, Text
-from sbs.config.limits import MAX_TIMEOUT_S, MIN_INTERVAL_S
+from sbs.config.kinds import Choice, Flag, Integer, Neutral, Path, Text
 from sbs.config.lists import Array
 
 _NO_TEXTS: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True, field_transformer=checked)
-class WitnessSettings:
-    """Section ``[witness]``: the third vote (B3)."""
-
-    adapter: str = attrs.field(
-        default="none",
-        metadata=key(Choice(("none",), later=("folder", "etcd")), "Who gives the third vote."),
-    )
-    path: str = attrs.field(
-        default="", metadata=key(Path(optional=True), "The folder that both nodes share.")
-    )
-    endpoints: tuple[str, ...] = attrs.field(
-        default=_NO_TEXTS,
-        metadata=key(Array(Text(), "strings"), "Addresses of etcd.", sensitive=True),
-    )
-    lease_s: float = attrs.field(
-        default=5.0,
-        metadata=key(Number(MIN_INTERVAL_S, MAX_TIMEOUT_S), "Seconds that a vote lasts."),
-    )
 
 
 @attrs.frozen(kw_only=True, field_transformer=checked)

@@ -5,6 +5,9 @@ from __future__ import annotations
 MIN_INTERVAL_S = 0.01
 """Shortest interval or timeout: below, the timers themselves are the load."""
 
+MIN_LEASE_S = 0.5
+"""Shortest lease of a vote: below, a busy machine loses votes for nothing."""
+
 MAX_HEARTBEAT_S = 60.0
 """Longest heartbeat interval: with more, a takeover takes minutes to begin."""
 

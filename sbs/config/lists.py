@@ -22,9 +22,6 @@ MAX_ARGUMENT_CHARS = 32_768
 MAX_DELETES = 2**31 - 1
 """Largest count of the delete guard: more files than a folder can have in practice."""
 
-BUILT_IN_SERVICES = frozenset({"process"})
-"""Service adapters that are here even where SBS runs from its sources, not installed."""
-
 _SHARE = re.compile(r"(?P<percent>[0-9]{1,3})%")
 
 T = TypeVar("T")
@@ -147,15 +144,28 @@ class DeleteLimit:
 
 @attrs.frozen
 class Installed:
-    """The name of an installed entry point of the group ``sbs.services`` (B30)."""
+    """The name of an installed entry point (B30), or one that needs none.
 
-    expected: str = attrs.field(default="the name of an installed service adapter", init=False)
+    Args:
+        group: of entry points.
+        noun: what they are.
+        built_in: here even where SBS runs from its sources, not installed.
+    """
+
+    group: str
+    noun: str
+    built_in: frozenset[str] = frozenset()
+
+    @property
+    def expected(self) -> str:
+        """See :attr:`Kind.expected`."""
+        return f"the name of an installed {self.noun} adapter"
 
     def read(self, raw: object) -> str:
         """See :meth:`Kind.read`."""
         if not isinstance(raw, str):
             raise wrong_type(raw, self.expected)
-        names = BUILT_IN_SERVICES.union(point.name for point in entry_points(group="sbs.services"))
+        names = self.built_in.union(point.name for point in entry_points(group=self.group))
         if raw not in names:
             error = none_of(tuple(sorted(names)))
             raise ValueError(f"no such adapter is installed; {error}")

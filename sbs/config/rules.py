@@ -7,10 +7,13 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from sbs.config.failover import NO_WITNESS
 from sbs.config.problems import KeyPath, Problem, about
 from sbs.config.settings import Config
 from sbs.config.text import dotted, quoted, shown
 from sbs.core.address import Address
+from sbs.core.claim import Policy
+from sbs.core.lease import hold_s
 
 HEARTBEATS_PER_DOWN_INTERVAL = 3
 """Heartbeats in a down interval, at least: two may be late before the peer counts as gone."""
@@ -38,10 +41,11 @@ def warnings(config: Config) -> tuple[str, ...]:
             f"sync.keep_versions_s = {shown(config.sync.keep_versions_s)} has no effect in this "
             "version: overwritten and deleted files are not kept"
         )
-    if config.failover.max_clock_drift != type(config.failover)().max_clock_drift:
+    hold = _hold_s(config)
+    if config.policy is Policy.QUORUM and config.failover.down_interval_s > hold:
         found.append(
-            f"failover.max_clock_drift = {shown(config.failover.max_clock_drift)} has no effect "
-            "in this version: it matters only with a witness's lease"
+            f"failover.down_interval_s = {shown(config.failover.down_interval_s)} is longer than "
+            f"a vote holds ({hold:.3g} s): a takeover takes that much longer"
         )
     return tuple(found)
 
@@ -127,8 +131,10 @@ def _unique(section: KeyPath, names: Sequence[str]) -> Iterator[Problem]:
 
 
 def _directories_are_apart(config: Config) -> Iterator[Problem]:
-    """No folder in another, none in the state directory, nor that in a folder."""
+    """No folder in another; state directory and witness's folder apart from all."""
     places: list[tuple[KeyPath, str]] = [(("node", "state_dir"), config.node.state_dir)]
+    if config.witness.path:
+        places.append((("witness", "path"), config.witness.path))
     places += [(("folders", n, "path"), folder.path) for n, folder in enumerate(config.folders)]
     resolved = [(key, path, os.path.realpath(path)) for key, path in places]
     for (key_a, path_a, real_a), (key_b, path_b, real_b) in itertools.combinations(resolved, 2):
@@ -164,6 +170,67 @@ def _processes_have_commands(config: Config) -> Iterator[Problem]:
             yield Problem(text, (key, ("services", "adapter")))
 
 
+def _policy_and_witness_fit(config: Config) -> Iterator[Problem]:
+    """B3: votes need a third voter, and a witness that nobody asks is a mistake."""
+    policy, witness = ("failover", "partition_policy"), ("witness", "adapter")
+    if config.policy is Policy.QUORUM and config.witness.adapter == NO_WITNESS:
+        text = 'needs a witness, but witness.adapter = "none"; set one, as "folder" or "etcd"'
+        yield Problem(about(policy, config.policy.value, text), (policy, witness))
+    elif config.policy is not Policy.QUORUM and config.witness.adapter != NO_WITNESS:
+        text = (
+            f"would not ask witness.adapter = {quoted(config.witness.adapter)}; allowed with a "
+            'witness is "quorum"'
+        )
+        yield Problem(about(policy, config.policy.value, text), (policy, witness))
+
+
+def _witness_is_complete(config: Config) -> Iterator[Problem]:
+    """What the built-in witness adapters need, and what they would not look at."""
+    witness = config.witness
+    adapter: KeyPath = ("witness", "adapter")
+    for name, wanted in (("path", "folder"), ("endpoints", "etcd")):
+        key: KeyPath = ("witness", name)
+        value = getattr(witness, name)
+        if witness.adapter == wanted and not value:
+            text = f'{dotted(key)} is not set: witness.adapter = "{wanted}" requires it'
+            yield Problem(text, (key, adapter))
+        elif value and witness.adapter in {NO_WITNESS, "folder", "etcd"} - {wanted}:
+            text = f"has no meaning with witness.adapter = {quoted(witness.adapter)}; leave it out"
+            yield Problem(about(key, value, text), (key, adapter))
+    if witness.adapter != NO_WITNESS and not witness.pair and _is_wildcard(config.node.listen.host):
+        text = (
+            f"witness.pair is not set: node.listen = {shown(config.node.listen)} does not tell the "
+            "nodes apart; required is a name, the same on both nodes"
+        )
+        yield Problem(text, (("witness", "pair"), ("node", "listen"), adapter))
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return not host
+
+
+def _hold_s(config: Config) -> float:
+    failover = config.failover
+    return hold_s(config.witness.lease_s, failover.stop_bound_s, failover.max_clock_drift)
+
+
+def _leases_can_be_kept(config: Config) -> Iterator[Problem]:
+    """B3: the lease rule."""
+    if config.witness.adapter == NO_WITNESS:
+        return
+    lease: KeyPath = ("witness", "lease_s")
+    lease_s, beat_s = config.witness.lease_s, config.failover.heartbeat_interval_s
+    if lease_s < 2 * beat_s * (1 - _ROUNDING):
+        text = (
+            "allowed is at least 2 * failover.heartbeat_interval_s, or a vote runs out between two "
+            f"looks at the time, and {lease_s:g} < 2 * {beat_s:g} = {2 * beat_s:g}"
+        )
+        yield Problem(about(lease, lease_s, text), (lease, ("failover", "heartbeat_interval_s")))
+
+
 _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _peer_is_another,
     _loopback_without_tls,
@@ -171,4 +238,7 @@ _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _names_are_unique,
     _directories_are_apart,
     _processes_have_commands,
+    _policy_and_witness_fit,
+    _witness_is_complete,
+    _leases_can_be_kept,
 )

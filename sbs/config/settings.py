@@ -11,20 +11,17 @@ import socket
 import attrs
 
 from sbs.config.declare import checked, key, root, section
-from sbs.config.kinds import Choice, Flag, Integer, Member, Neutral, Number, Path, Place, Text
+from sbs.config.failover import NO_WITNESS, FailoverSettings, WitnessSettings
+from sbs.config.kinds import Flag, Integer, Member, Number, Path, Place, Text
 from sbs.config.later import (
     LicenceSettings,
     MailSettings,
     TlsSettings,
     WebSettings,
-    WitnessSettings,
 )
 from sbs.config.limits import (
-    MAX_CLOCK_DRIFT,
-    MAX_HEARTBEAT_S,
     MAX_KEEP_S,
     MAX_PERIOD_S,
-    MAX_TIMEOUT_S,
     MIN_INTERVAL_S,
 )
 from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed, Paths
@@ -245,81 +242,13 @@ class ServiceSettings:
     adapter: str = attrs.field(
         default="process",
         metadata=key(
-            Installed(), "Who starts the services: an entry point of the group `sbs.services`."
+            Installed("sbs.services", "service", frozenset({"process"})),
+            "Who starts the services: an entry point of the group `sbs.services`.",
         ),
     )
     unit: tuple[Unit, ...] = attrs.field(
         default=(),
         metadata=section(Unit, "One service; the names are unique.", many=True, keys=_UNIT_KEYS),
-    )
-
-
-@attrs.frozen(kw_only=True, field_transformer=checked)
-class FailoverSettings:
-    """Section ``[failover]``: when and how the secondary takes over."""
-
-    heartbeat_interval_s: float = attrs.field(
-        default=0.5,
-        metadata=key(Number(MIN_INTERVAL_S, MAX_HEARTBEAT_S), "Seconds between signs of life."),
-    )
-    down_interval_s: float = attrs.field(
-        default=2.0,
-        metadata=key(
-            Number(MIN_INTERVAL_S, MAX_TIMEOUT_S),
-            "Seconds of silence after which the peer counts as gone; at least 3 heartbeats.",
-        ),
-    )
-    probe_timeout_s: float = attrs.field(
-        default=2.0,
-        metadata=key(
-            Number(MIN_INTERVAL_S, MAX_TIMEOUT_S),
-            "Seconds that a start waits for the peer's answer.",
-        ),
-    )
-    partition_policy: str = attrs.field(
-        default="availability",
-        metadata=key(
-            Choice(("availability",), later=("protect", "quorum")),
-            "What silence means: with `availability` the secondary takes over.",
-        ),
-    )
-    start_alone: str = attrs.field(
-        default="always",
-        metadata=key(
-            Choice(("always",), later=("only-if-last-primary",)),
-            "Whether a node that finds no peer at its start becomes primary.",
-        ),
-    )
-    stop_bound_s: float = attrs.field(
-        default=5.0,
-        metadata=key(Number(0, MAX_TIMEOUT_S), "Seconds a service has to stop; then it is killed."),
-    )
-    max_clock_drift: float = attrs.field(
-        default=0.01,
-        metadata=key(
-            Number(0, MAX_CLOCK_DRIFT),
-            "Greatest difference in speed of the two clocks, as a share. It matters with a "
-            "witness's lease only; another value gives a warning in this version.",
-        ),
-    )
-    failback: str = attrs.field(
-        default="auto",
-        metadata=key(
-            Choice(("auto", "manual")),
-            "Whether a `primary-only` node that returns gets its role back unasked.",
-        ),
-    )
-    failback_delay_s: float = attrs.field(
-        default=10.0,
-        metadata=key(Number(0, MAX_PERIOD_S), "Seconds it must have been in step before that."),
-    )
-    fence: tuple[str, ...] = attrs.field(
-        default=_NO_COMMAND,
-        metadata=key(
-            Neutral(Command(optional=True), _NO_COMMAND, "[]"),
-            "A command that must succeed before a takeover.",
-            sensitive=True,
-        ),
     )
 
 
@@ -357,7 +286,7 @@ class Config:
     )
     witness: WitnessSettings = attrs.field(
         factory=WitnessSettings,
-        metadata=section(WitnessSettings, "The third vote; a later version has it."),
+        metadata=section(WitnessSettings, "The third vote."),
     )
     licence: LicenceSettings = attrs.field(
         factory=LicenceSettings,
@@ -380,13 +309,16 @@ class Config:
 
     @property
     def policy(self) -> Policy:
-        """What silence means (B3)."""
-        return Policy(self.failover.partition_policy)
+        """What silence means (B3): as set, or what the witness makes possible."""
+        if self.failover.partition_policy:
+            return Policy(self.failover.partition_policy)
+        return Policy.AVAILABILITY if self.witness.adapter == NO_WITNESS else Policy.QUORUM
 
     @property
     def witness_pair(self) -> str:
         """What the pair is called at the witness: the same on both nodes."""
-        return "-".join(sorted(map(str, (self.node.listen, self.node.peer))))
+        addresses = sorted(map(str, (self.node.listen, self.node.peer)))
+        return self.witness.pair or "-".join(addresses).replace("[", "").replace("]", "")
 
     def folder_specs(self) -> tuple[FolderSpec, ...]:
         """The folders as the primary tells them to the secondary (R24)."""

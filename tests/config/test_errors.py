@@ -14,6 +14,7 @@ from sbs.errors import ConfigError
 FILE = "/etc/sbs.toml"
 PEER = '[node]\npeer = "127.0.0.1:4446"\n'
 WORDS = "1 to 64 printable characters"
+ETCD = '[witness]\nadapter = "etcd"\nendpoints = ["http://127.0.0.1:2379"]\n'
 NOT_YET = "not available in this version; allowed:"
 APART = "allowed are folders and a state directory that lie apart"
 NO_TLS = (
@@ -289,26 +290,68 @@ CASES = [
         ['failover.failback = "never": allowed are "auto", "manual"'],
     ),
     (
-        PEER + '[failover]\npartition_policy = "protect"',
-        [f'failover.partition_policy = "protect": {NOT_YET} "availability"'],
+        PEER + '[failover]\npartition_policy = "quorum"',
+        [
+            'failover.partition_policy = "quorum": needs a witness, but witness.adapter = "none"; '
+            'set one, as "folder" or "etcd"'
+        ],
     ),
     (
         PEER + '[failover]\npartition_policy = "hope"',
-        ['failover.partition_policy = "hope": allowed is "availability"'],
+        ['failover.partition_policy = "hope": allowed are "availability", "protect", "quorum"'],
     ),
     (
-        PEER + '[failover]\nstart_alone = "only-if-last-primary"',
-        [f'failover.start_alone = "only-if-last-primary": {NOT_YET} "always"'],
+        PEER + '[failover]\nstart_alone = "never"',
+        ['failover.start_alone = "never": allowed are "always", "only-if-last-primary"'],
+    ),
+    # witness
+    (
+        PEER + '[witness]\nadapter = "oracle"',
+        [
+            'witness.adapter = "oracle": no such adapter is installed; allowed are "etcd", '
+            '"folder", "none"'
+        ],
     ),
     (
-        PEER + '[failover]\nfence = ["fence", "hunter2"]',
-        [f"failover.fence = (not shown): {NOT_YET} []"],
+        PEER + '[failover]\npartition_policy = "protect"\n' + ETCD,
+        [
+            'failover.partition_policy = "protect": would not ask witness.adapter = "etcd"; '
+            'allowed with a witness is "quorum"'
+        ],
     ),
-    # later
-    (PEER + '[witness]\nadapter = "etcd"', [f'witness.adapter = "etcd": {NOT_YET} "none"']),
+    (
+        PEER + '[witness]\nadapter = "etcd"',
+        ['witness.endpoints is not set: witness.adapter = "etcd" requires it'],
+    ),
+    (
+        PEER + '[witness]\nadapter = "folder"',
+        ['witness.path is not set: witness.adapter = "folder" requires it'],
+    ),
+    (
+        PEER + ETCD + 'path = "/srv/w"',
+        ['witness.path = "/srv/w": has no meaning with witness.adapter = "etcd"; leave it out'],
+    ),
+    (
+        PEER + '[witness]\npair = "a b"',
+        ['witness.pair = "a b": allowed is 1 to 64 letters, digits, dots, dashes and underscores'],
+    ),
+    (
+        '[node]\nlisten = "0.0.0.0"\npeer = "b"\n[tls]\ninsecure = true\n' + ETCD,
+        [
+            'witness.pair is not set: node.listen = "0.0.0.0:4445" does not tell the nodes apart; '
+            "required is a name, the same on both nodes"
+        ],
+    ),
+    (
+        PEER + ETCD + "lease_s = 0.6",
+        [
+            "witness.lease_s = 0.6: allowed is at least 2 * failover.heartbeat_interval_s, or a "
+            "vote runs out between two looks at the time, and 0.6 < 2 * 0.5 = 1"
+        ],
+    ),
     (
         PEER + "[witness]\nlease_s = 0",
-        ["witness.lease_s = 0: allowed is a number from 0.01 to 3600"],
+        ["witness.lease_s = 0: allowed is a number from 0.5 to 3600"],
     ),
     (PEER + '[licence]\nadapter = "file"', [f'licence.adapter = "file": {NOT_YET} "none"']),
     (PEER + "[mail]\nenabled = true", [f"mail.enabled = true: {NOT_YET} false"]),

@@ -29,7 +29,7 @@ from sbs.config.settings import FILE
 from sbs.config.structure import structured
 from sbs.config.text import shown
 from sbs.core.address import Address
-from sbs.core.claim import Mode
+from sbs.core.claim import Mode, Policy
 from sbs.core.manifest import FolderSpec
 from sbs.errors import ConfigError
 from sbs.ports import Unit
@@ -76,18 +76,19 @@ enabled = false
 heartbeat_interval_s = 0.1
 down_interval_s = 0.3
 probe_timeout_s = 1
-partition_policy = "availability"
-start_alone = "always"
+partition_policy = "quorum"
+start_alone = "only-if-last-primary"
 stop_bound_s = 0
 max_clock_drift = 0.02
 failback = "manual"
 failback_delay_s = 0
-fence = []
+fence = ["/bin/fence", "b"]
 [witness]
-adapter = "none"
-path = "w"
+adapter = "etcd"
+path = ""
 endpoints = ["http://127.0.0.1:2379"]
 lease_s = 5
+pair = "printers"
 [licence]
 adapter = "none"
 path = ""
@@ -146,8 +147,13 @@ def test_every_key_of_the_file_arrives() -> None:
         max_clock_drift=0.02,
         failback="manual",
         failback_delay_s=0,
+        partition_policy="quorum",
+        start_alone="only-if-last-primary",
+        fence=("/bin/fence", "b"),
     )
-    assert config.witness.path == "/etc/sbs/w"
+    assert config.policy is Policy.QUORUM
+    assert config.witness.endpoints == ("http://127.0.0.1:2379",)
+    assert config.witness_pair == "printers"
     assert config.licence.path == ""
     assert config.mail.password_file == "/etc/sbs/secret"
     assert config.mail.receivers == ("r@example.org",)
@@ -180,8 +186,6 @@ def test_what_has_no_effect_in_this_version_gives_a_warning() -> None:
         'sync.max_deletes = "50%" has no effect in this version: no update is held for its deletes',
         "sync.keep_versions_s = 604800.0 has no effect in this version: "
         "overwritten and deleted files are not kept",
-        "failover.max_clock_drift = 0.02 has no effect in this version: "
-        "it matters only with a witness's lease",
     )
 
 
@@ -283,8 +287,8 @@ def test_an_installed_adapter_can_be_named(tmp_path: Path, monkeypatch: pytest.M
             "name: allowed is 1 to 64 printable characters without '/'",
         ),
         (
-            lambda: FailoverSettings(fence=("x",)),
-            "fence: not available in this version; allowed: []",
+            lambda: FailoverSettings(failback="never"),
+            'failback: allowed are "auto", "manual"',
         ),
     ],
 )

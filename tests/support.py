@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -271,3 +272,59 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z" and os.path.exists(f"/proc/{pid}")
+
+
+class Etcd:
+    """A real etcd-server on free loopback ports; a context manager.
+
+    Args:
+        directory: for its data and log.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        client, peer = free_ports(2)
+        self.endpoint = f"http://127.0.0.1:{client}"
+        self._peers = f"http://127.0.0.1:{peer}"
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Start it; return when it answers."""
+        options = {
+            "name": "w",
+            "data-dir": self._directory / "data",
+            "listen-client-urls": self.endpoint,
+            "advertise-client-urls": self.endpoint,
+            "listen-peer-urls": self._peers,
+            "initial-advertise-peer-urls": self._peers,
+            "initial-cluster": f"w={self._peers}",
+            "logger": "zap",
+            "log-level": "error",
+        }
+        with open(self._directory / "etcd.log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["etcd", *(f"--{name}={value}" for name, value in options.items())],
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, "etcd answers")
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, (self._directory / "etcd.log").read_text()
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/health", timeout=1) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """Kill it; its data stay."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Etcd:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.kill()

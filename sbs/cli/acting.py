@@ -13,7 +13,12 @@ from sbs.cli.text import plain
 from sbs.runtime import client
 
 
-def _ask(config_path: str, command: str, **arguments: Any) -> Any:
+def ask(config_path: str, command: str, **arguments: Any) -> Any:
+    """Ask the running node; wait for as long as it takes.
+
+    Raises:
+        SbsError: the node's answer, or none runs.
+    """
     try:
         return client.ask(find_state_dir(config_path), command, timeout_s=math.inf, **arguments)
     except client.NoNodeError:
@@ -37,19 +42,6 @@ def stop(config_path: str) -> None:
     click.echo("stopped")
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs switchover -c alpha.toml")
-@config_option
-def switchover(config_path: str) -> None:
-    """Exchange the roles of the two nodes; run it on the primary.
-
-    The primary stops its services, sends a last update, and the secondary takes over with all of
-    the data; the old primary stays as its secondary. Returns when that is done. Refused (exit
-    code 4) while the nodes are not in step.
-    """
-    _ask(config_path, "switchover")
-    click.echo("the roles are exchanged")
-
-
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs sync -c alpha.toml")
 @config_option
 def sync(config_path: str) -> None:
@@ -57,7 +49,7 @@ def sync(config_path: str) -> None:
 
     Returns when the secondary holds the update durably.
     """
-    update = _ask(config_path, "sync")
+    update = ask(config_path, "sync")
     if update is None:
         click.echo("the secondary has everything")
     else:
@@ -81,7 +73,7 @@ def unit() -> None:
 @config_option
 def unit_start(name: str, config_path: str) -> None:
     """Start the service NAME; a takeover starts it, too."""
-    _ask(config_path, "unit-start", name=name)
+    ask(config_path, "unit-start", name=name)
     click.echo(f"{plain(name)} is started")
 
 
@@ -90,5 +82,5 @@ def unit_start(name: str, config_path: str) -> None:
 @config_option
 def unit_stop(name: str, config_path: str) -> None:
     """Stop the service NAME; a takeover does not start it."""
-    _ask(config_path, "unit-stop", name=name)
+    ask(config_path, "unit-stop", name=name)
     click.echo(f"{plain(name)} is stopped")

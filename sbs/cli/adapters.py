@@ -14,8 +14,9 @@ def adapters() -> None:
 
     A package brings its own with an entry point; docs/cli.md says how.
     """
-    from sbs.adapters import services  # noqa: PLC0415 - slow
+    from sbs.adapters import services, witnesses  # noqa: PLC0415 - slow
 
-    for name, point in sorted(services.installed().items()):
-        package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
-        click.echo(f"services  {plain(name)}  {plain(point.value)}  ({plain(package)})")
+    for kind, group in (("services", services), ("witnesses", witnesses)):
+        for name, point in sorted(group.installed().items()):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+            click.echo(f"{kind}  {plain(name)}  {plain(point.value)}  ({plain(package)})")

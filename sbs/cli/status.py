@@ -66,15 +66,18 @@ def read_status(config_path: str) -> Status:
 
 def _stopped(config_path: str) -> Status:
     """The form of :class:`sbs.runtime.status.Status`, as far as it is known without a node."""
-    node = load_config(config_path).node
     from sbs.runtime.status import SCHEMA  # noqa: PLC0415 - slow, and rarely needed
 
     nothing = ("state", "epoch", "epoch_token", "generation", "peer", "in_step", "last_update")
+    config = load_config(config_path)
+    node = config.node
     return {
         "schema": SCHEMA,
         "name": node.name,
         "role": "stopped",
         "mode": node.mode.value,
+        "policy": config.policy.value,
+        "votes": None,
         **dict.fromkeys(nothing),
         "services": {"active": [], "wanted": []},
         "paused": False,
@@ -128,8 +131,10 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
             f"{_moment(update['at'])}, {update['files']} files, {update['bytes']} bytes, "
             f"{update['duration_s']:.3f} s",
         )
+    if found["votes"] is not None:
+        yield "votes", ", ".join(name for name, has in found["votes"].items() if has) or "none"
     if found["paused"]:
-        yield "paused", "yes"
+        yield "paused", "no automatic takeover (sbs resume)"
 
 
 def _moment(seconds: float) -> str:

@@ -38,6 +38,18 @@ class Operated(Protocol):
         """Exchange the roles."""
         ...
 
+    async def takeover(self, *, force: bool) -> None:
+        """Lead on the operator's word."""
+        ...
+
+    async def pause(self) -> None:
+        """Suspend automatic takeovers."""
+        ...
+
+    async def resume(self) -> None:
+        """Allow them again."""
+        ...
+
     async def sync(self) -> LastUpdate | None:
         """Run one update now."""
         ...
@@ -67,6 +79,9 @@ class Requests:
             "status": self._status,
             "stop": self._stop,
             "switchover": self._switchover,
+            "takeover": self._takeover,
+            "pause": self._pause,
+            "resume": self._resume,
             "sync": self._sync,
             "unit-start": self._unit_start,
             "unit-stop": self._unit_stop,
@@ -123,6 +138,19 @@ class Requests:
     async def _switchover(self, request: Mapping[str, Any]) -> Any:
         _log.info("switchover asked for by command")
         return attrs.asdict(await self._node.switchover(dry_run=request.get("dry_run") is True))
+
+    async def _takeover(self, request: Mapping[str, Any]) -> Any:
+        force = request.get("force") is True
+        _log.warning("takeover asked for by command%s", ", by force" if force else "")
+        await self._node.takeover(force=force)
+
+    async def _pause(self, _request: Mapping[str, Any]) -> Any:
+        _log.info("pause asked for by command: no automatic takeover until resume")
+        await self._node.pause()
+
+    async def _resume(self, _request: Mapping[str, Any]) -> Any:
+        _log.info("resume asked for by command")
+        await self._node.resume()
 
     async def _sync(self, _request: Mapping[str, Any]) -> Any:
         update = await self._node.sync()

@@ -10,8 +10,10 @@ import attrs
 
 from sbs.core.claim import Role
 from sbs.core.role import Model
+from sbs.core.role.model import BALLOTING
 from sbs.ports import ServiceState
 from sbs.replication.problems import Problem
+from sbs.runtime import clock
 from sbs.runtime.alarms import StandingAlarm
 from sbs.version import __version__
 
@@ -74,6 +76,8 @@ class Status:
         epoch_token: what services see as ``SBS_EPOCH`` in this node's last primacy known.
         generation: number of the last complete generation held.
         state: the finer word behind ``role`` (``docs/roles.md``).
+        policy: what silence of the other node means.
+        votes: whose vote this primary has now (policy ``quorum``), ``None`` where none are asked.
         in_step: the secondary holds a complete generation of the primary's data.
         problems: what could not be replicated, one line each.
     """
@@ -83,6 +87,8 @@ class Status:
     role: str
     state: str
     mode: str
+    policy: str
+    votes: Mapping[str, bool] | None
     epoch: int
     epoch_token: int
     generation: int
@@ -132,6 +138,8 @@ def make_status(
         role=role.value,
         state=model.state.value,
         mode=settings.mode.value,
+        policy=settings.policy.value,
+        votes=_votes(model),
         epoch=durable.epoch.counter,
         epoch_token=model.primacy.number,
         generation=durable.history.number,
@@ -150,6 +158,14 @@ def make_status(
         pid=os.getpid(),
         version=__version__,
     )
+
+
+def _votes(model: Model) -> Mapping[str, bool] | None:
+    """Votes are counted while a node leads or would lead."""
+    if not model.quorum or model.state not in BALLOTING:
+        return None
+    now = clock.now()
+    return {"peer": now < model.votes.peer_until, "witness": now < model.votes.witness_until}
 
 
 def _peer_status(model: Model, role: Role, address: str) -> PeerStatus | None:

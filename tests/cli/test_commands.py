@@ -64,7 +64,8 @@ def test_the_version_is_one_line() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("takeover",),
+        ("dance",),
+        ("takeover", "--now"),
         ("run", "--log-level", "loud"),
         ("status", "extra"),
         ("unit", "start"),
@@ -87,6 +88,10 @@ COMMANDS_WITH_CONFIG = [
     ("stop",),
     ("status",),
     ("switchover",),
+    ("drill",),
+    ("takeover", "--force"),
+    ("pause",),
+    ("resume",),
     ("sync",),
     ("unit", "start", "web"),
     ("unit", "stop", "web"),
@@ -111,7 +116,9 @@ def test_a_wrong_configuration_ends_with_78_and_says_where(
 
 
 @pytest.mark.parametrize(
-    "words", [("stop",), ("switchover",), ("sync",), ("unit", "stop", "web")], ids=" ".join
+    "words",
+    [("stop",), ("switchover",), ("drill",), ("takeover",), ("pause",), ("unit", "stop", "web")],
+    ids=" ".join,
 )
 def test_without_a_node_a_command_ends_with_3_and_says_what_to_do(
     words: tuple[str, ...], config: Path

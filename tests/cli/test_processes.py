@@ -53,7 +53,8 @@ def test_a_pair_is_shown_stopped_and_swapped_by_commands(pair: Pair) -> None:
     as_json = json.loads(beta.sbs("status", "--json").stdout)
     assert (as_json["role"], as_json["peer"]["role"]) == ("secondary", "primary")
 
-    assert alpha.sbs("switchover").stdout == "the roles are exchanged\n"
+    pattern = r"the roles are exchanged: beta is primary; no service ran for \d+\.\d{3} s\n"
+    assert re.fullmatch(pattern, alpha.sbs("switchover").stdout)
     assert [status["role"] for status in pair.status()] == ["secondary", "primary"]
 
     stopped = beta.sbs("stop")

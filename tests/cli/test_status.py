@@ -34,6 +34,8 @@ RUNNING: dict[str, Any] = {
     "in_step": True,
     "services": {"active": ["web"], "wanted": ["web", "mail"]},
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
+    "policy": "availability",
+    "votes": None,
     "paused": False,
     "alarms": [{"code": "no-secondary", "text": "no\nsecondary", "since": 0.0}],
     "problems": ["a\x1b[2Jb: cannot be read"],

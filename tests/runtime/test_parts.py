@@ -186,6 +186,15 @@ class FakeNode:
     async def switchover(self, *, dry_run: bool = False) -> Switchover:
         raise RefusedError("there is no secondary")
 
+    async def takeover(self, *, force: bool) -> None:
+        self.units.append(f"takeover {force}")
+
+    async def pause(self) -> None:
+        self.units.append("pause")
+
+    async def resume(self) -> None:
+        self.units.append("resume")
+
     async def sync(self) -> LastUpdate | None:
         await trio.lowlevel.checkpoint()
         return LastUpdate(at=1.0, files=2, bytes=3, duration_s=4.0)
@@ -225,7 +234,11 @@ async def test_commands_reach_the_node(tmp_path: Path) -> None:
             await control.ask(state_dir, "dance")
         assert await control.ask(state_dir, "unit-start", name="a") is None
         await control.ask(state_dir, "unit-stop", name="a")
-        assert node.units == ["+a", "-a"]
+        await control.ask(state_dir, "takeover")
+        await control.ask(state_dir, "takeover", force=True)
+        await control.ask(state_dir, "pause")
+        await control.ask(state_dir, "resume")
+        assert node.units == ["+a", "-a", "takeover False", "takeover True", "pause", "resume"]
 
 
 async def test_socket_is_for_the_nodes_account_alone(tmp_path: Path) -> None:

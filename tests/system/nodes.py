@@ -6,13 +6,14 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sbs.runtime import client
-from tests.support import WAIT_S, NodeProcess, free_ports, wait_until
+from tests.support import POLL_S, WAIT_S, NodeProcess, free_ports, wait_until
 
 SERVICE = str(Path(__file__).with_name("service.py"))
 
@@ -107,6 +108,29 @@ class Node(NodeProcess):
         """Wait until an alarm stands; return its text."""
         wait_until(lambda: code in self.alarms, f"{self.name} has alarm {code}")
         return self.alarms[code]
+
+    def stay(self, role: str, seconds: float) -> None:
+        """Fail unless the node keeps a role for so long."""
+        over_at = time.monotonic() + seconds
+        while time.monotonic() < over_at:
+            assert self.role == role, self.log_tail()
+            time.sleep(POLL_S)
+
+    @property
+    def pid(self) -> int:
+        """The process of SBS."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def fencer_pid(self) -> int:
+        """The fencer of that process."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
+        children = [int(pid) for path in tasks for pid in path.read_text().split()]
+        (fencer,) = (
+            pid for pid in children if b"fencer.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+        return fencer
 
     def wait_no_alarm(self) -> None:
         """Wait until no alarm stands."""

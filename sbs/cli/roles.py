@@ -1,0 +1,99 @@
+"""Commands about who is primary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sbs.cli.acting import ask
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.options import config_option
+from sbs.cli.text import plain
+
+_DRY_RUN = "Look whether it could be done, and do nothing."
+
+
+def _show_checks(found: dict[str, Any]) -> None:
+    for check in found["checks"]:
+        click.echo(f"  {plain(check)}")
+
+
+def _gap(found: dict[str, Any]) -> str:
+    gap_s = found["gap_s"]
+    return "" if gap_s is None else f"; no service ran for {gap_s:.3f} s"
+
+
+@click.command(
+    cls=VerbatimCommand,
+    epilog="Examples:\n  sbs switchover --dry-run -c alpha.toml\n  sbs switchover -c alpha.toml",
+)
+@click.option("--dry-run", is_flag=True, help=_DRY_RUN)
+@config_option
+def switchover(config_path: str, *, dry_run: bool) -> None:
+    """Exchange the roles of the two nodes; run it on the primary.
+
+    The primary stops its services, sends a last update, and the secondary takes over with all of
+    the data; the old primary stays as its secondary. Returns when the services run there, and
+    says how long none ran. Refused (exit code 4) while the nodes are not in step.
+    """
+    found = ask(config_path, "switchover", dry_run=dry_run)
+    name = plain(found["to"])
+    if dry_run:
+        click.echo(f"{name} could take over:")
+        _show_checks(found)
+    else:
+        click.echo(f"the roles are exchanged: {name} is primary{_gap(found)}")
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs drill -c alpha.toml")
+@config_option
+def drill(config_path: str) -> None:
+    """Rehearse a takeover, and measure it; run it on the primary.
+
+    Looks whether everything is in order, then exchanges the roles as a switchover does, and
+    prints the outage that users saw. The roles stay exchanged, so that the other node proves
+    itself for a while; a drill there brings them back.
+    """
+    found = ask(config_path, "switchover", dry_run=True)
+    click.echo(f"{plain(found['to'])} can take over:")
+    _show_checks(found)
+    found = ask(config_path, "switchover")
+    click.echo(f"{plain(found['to'])} has taken over{_gap(found)}")
+    click.echo("to exchange the roles again: sbs drill, or sbs switchover, on that node")
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs takeover --force -c beta.toml")
+@click.option("--force", is_flag=True, help="Although the other node may still serve.")
+@config_option
+def takeover(config_path: str, *, force: bool) -> None:
+    """Make this node primary although the other cannot be asked.
+
+    For when SBS cannot know whether the other node still serves, and you can: with the policy
+    protect, or with quorum when the witness is lost as well. Make sure that the other node is
+    off, or cut off from everybody; two primaries write two truths. Refused (exit code 4) while a
+    primary answers, and without --force.
+    """
+    ask(config_path, "takeover", force=force)
+    click.echo("this node is primary")
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs pause -c alpha.toml")
+@config_option
+def pause(config_path: str) -> None:
+    """Suspend automatic takeovers, for maintenance; on either node, for both.
+
+    Until sbs resume, also over restarts: the secondary does not replace a primary that is lost,
+    no role goes back by itself, and sbs stop on the primary does not hand its role over: started
+    again, it is primary again. Switchover, drill and takeover --force work all the same.
+    """
+    ask(config_path, "pause")
+    click.echo("automatic takeovers are suspended on both nodes, until sbs resume")
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs resume -c alpha.toml")
+@config_option
+def resume(config_path: str) -> None:
+    """Allow automatic takeovers again, after sbs pause."""
+    ask(config_path, "resume")
+    click.echo("automatic takeovers are allowed again")

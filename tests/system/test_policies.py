@@ -39,6 +39,16 @@ def votes(node: Node) -> Any:
     return node.status().get("votes")
 
 
+def start_together(pair: Pair) -> tuple[Node, Node]:
+    """Start both at once; return the primary and the secondary that they make themselves."""
+    for node in pair.nodes:
+        node.start()
+    wait_until(lambda: {node.role for node in pair.nodes} == {"primary", "secondary"}, "a pair")
+    primary, secondary = sorted(pair.nodes, key=lambda node: node.role)
+    pair.wait_settled(primary, secondary)
+    return primary, secondary
+
+
 def test_the_witness_alone_stops_nothing(pair: Pair, witness: Any) -> None:
     """B3, must show 3: the witness is killed, then the primary: the secondary says why it waits."""
     settings, take_away, give_back = witness
@@ -109,7 +119,7 @@ def test_killed_sbs_is_replaced_at_once_with_the_witness(pair: Pair, witness: An
     settings, _, _ = witness
     pair.configure(quorum(settings))
     pair.configure({"witness": {**settings, "lease_s": 30.0}})
-    primary, secondary = pair.start()
+    primary, secondary = start_together(pair)
     primary.wait_service()
     primary.kill()
     secondary.wait_role("primary")  # within 20 s, although votes hold for 31
@@ -133,7 +143,7 @@ def test_the_roles_are_exchanged_without_the_witness(pair: Pair, witness: Any) -
 def test_protect_waits_for_a_person(pair: Pair) -> None:
     """B3: silence is no proof."""
     pair.configure(PROTECT)
-    primary, secondary = pair.start()
+    primary, secondary = start_together(pair)
     epoch = primary.wait_service()["epoch"]
     for pid in (primary.fencer_pid, primary.pid):
         os.kill(pid, signal.SIGSTOP)
@@ -153,7 +163,7 @@ def test_protect_waits_for_a_person(pair: Pair) -> None:
 def test_protect_believes_the_fencer(pair: Pair) -> None:
     """B31: kill -9 of SBS alone is a fast takeover under every policy."""
     pair.configure(PROTECT)
-    primary, secondary = pair.start()
+    primary, secondary = start_together(pair)
     primary.kill()
     secondary.wait_role("primary")
     secondary.wait_service()
@@ -167,7 +177,7 @@ def test_a_fence_hook_has_to_succeed_first(pair: Pair, works: bool, tmp_path: Pa
     if works:
         (tmp_path / "off").touch()
     pair.configure({"failover": {"partition_policy": "protect", "fence": ["sh", "-c", script]}})
-    primary, secondary = pair.start()
+    primary, secondary = start_together(pair)
     for pid in (primary.fencer_pid, primary.pid):
         os.kill(pid, signal.SIGSTOP)
     if not works:
@@ -231,13 +241,10 @@ def test_alone_with_old_data_it_waits_if_so_configured(pair: Pair) -> None:
     """start_alone: the other node has led since."""
     pair.configure({"failover": {"start_alone": "only-if-last-primary"}})
     pair.alpha.start()
-    pair.alpha.stay("waiting", 2.0)  # nobody has ever led
-    pair.beta.start()
-    wait_until(lambda: {pair.alpha.role, pair.beta.role} == {"primary", "secondary"}, "a pair")
-    primary, secondary = (
-        (pair.alpha, pair.beta) if pair.alpha.role == "primary" else (pair.beta, pair.alpha)
-    )
-    pair.wait_settled(primary, secondary)
+    pair.alpha.wait_role("waiting")
+    pair.alpha.stay("waiting", 1.0)  # nobody has ever led
+    pair.alpha.stop_at_once()
+    primary, secondary = start_together(pair)
     secondary.stop_at_once()
     primary.kill()
     secondary.start()

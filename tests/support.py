@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +89,8 @@ class NodeProcess:
         self.state_dir = directory / "state"
         self.log = directory / "log"
         self.cwd = ROOT
+        self.prefix: Sequence[str] = ()
+        """Of the command of SBS, to run it somewhere else."""
         self.process: subprocess.Popen[bytes] | None = None
         self.folder.mkdir(parents=True)
         self.log.touch()
@@ -114,7 +115,7 @@ class NodeProcess:
         assert self.process is None, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*SBS, "run", "-c", str(self.config)],
+                [*self.prefix, *SBS, "run", "-c", str(self.config)],
                 cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -275,16 +276,21 @@ def is_alive(pid: int) -> bool:
 
 
 class Etcd:
-    """A real etcd-server on free loopback ports; a context manager.
+    """A real etcd-server on free ports; a context manager.
 
     Args:
         directory: for its data and log.
+        host: whose address it serves.
+        prefix: of its command, to run it somewhere else.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, host: str = "127.0.0.1", prefix: Sequence[str] = ()
+    ) -> None:
         self._directory = directory
+        self._prefix = prefix
         client, peer = free_ports(2)
-        self.endpoint = f"http://127.0.0.1:{client}"
+        self.endpoint = f"http://{host}:{client}"
         self._peers = f"http://127.0.0.1:{peer}"
         self.process: subprocess.Popen[bytes]
 
@@ -303,7 +309,7 @@ class Etcd:
         }
         with open(self._directory / "etcd.log", "ab") as log:
             self.process = subprocess.Popen(
-                ["etcd", *(f"--{name}={value}" for name, value in options.items())],
+                [*self._prefix, "etcd", *(f"--{name}={value}" for name, value in options.items())],
                 stdout=log,
                 stderr=log,
             )
@@ -311,11 +317,13 @@ class Etcd:
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, (self._directory / "etcd.log").read_text()
-        try:
-            with urllib.request.urlopen(f"{self.endpoint}/health", timeout=1) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
+        port = self.endpoint.rpartition(":")[2]
+        program = (
+            "import sys, urllib.request as u\n"
+            f"sys.exit(u.urlopen('http://127.0.0.1:{port}/health', timeout=1).status != 200)"
+        )
+        asked = [*self._prefix, sys.executable, "-I", "-c", program]
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
     def kill(self) -> None:
         """Kill it; its data stay."""

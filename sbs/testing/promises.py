@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sbs.core.claim import Mode
-from sbs.core.effects import Via
+from sbs.core.claim import Mode, Policy
+from sbs.core.effects import Alarm, Via
 from sbs.core.epoch import Epoch
-from sbs.core.role import State
+from sbs.core.role import Model, State
 
 if TYPE_CHECKING:
     from sbs.testing.simnode import SimNode
@@ -22,10 +22,19 @@ class Promises:
         self._used: dict[int, SimNode] = {}
         self._excused: set[Epoch] = set()
         self._released: dict[int, int] = {}
+        self._forced = [False, False]
 
     def released(self, node: SimNode) -> None:
         """A node tells its follower that the role is free."""
         self._released[node.side] = node.disk.tree
+
+    def claiming(self, node: SimNode, before: Model) -> None:
+        """A node decides to lead."""
+        via = node.model.via
+        if via is not Via.RENEWED:
+            self._forced[node.side] = via is Via.FORCED
+        if via is not None and via.unasked and before.durable.pause.on:
+            self._pair.fail(f"B6: {node.settings.name} takes over although takeovers are paused")
 
     def serving(self, node: SimNode, epoch: Epoch) -> None:
         """A node's services begin to run."""
@@ -46,10 +55,15 @@ class Promises:
             self._pair.fail(f"{name} serves in {epoch}, which is not durable")
 
     def _check_alone(self, node: SimNode, epoch: Epoch) -> None:
-        """B1: services run on both nodes only where one of them had heard nothing of the other."""
+        """B1, B3: services run on both nodes only where one of them had heard nothing of the other.
+
+        And under ``protect`` and ``quorum`` never, unless an operator has forced it.
+        """
         peer = self._pair.peer(node)
-        if peer.serving is None:
+        if peer.serving is None or any(self._forced):
             return
+        if node.settings.policy is not Policy.AVAILABILITY:
+            self._pair.fail(f"{node.settings.name} serves in {epoch} beside {peer.serving}")
         silent = node.disk.durable.on_silence or peer.disk.durable.on_silence
         if not silent and peer.serving not in self._excused:
             self._pair.fail(
@@ -66,6 +80,15 @@ class Promises:
         if any(used > epoch.number for used in self._used):
             self._pair.fail(f"took the role over in {epoch}, which is not the newest")
 
+    @property
+    def hold(self) -> bool:
+        """Whether :meth:`settled` would be content."""
+        try:
+            self.settled()
+        except AssertionError:
+            return False
+        return True
+
     def settled(self) -> None:
         """Peace has lasted: the pair stands as its modes say, with one state of the folders."""
         pair = self._pair
@@ -74,6 +97,8 @@ class Promises:
         if clash:
             self._check_clash(modes[0])
             return
+        if not pair.settled and self._waits_for_a_person():
+            return
         if not pair.settled:
             pair.fail("not settled")
         (primary,) = pair.serving
@@ -81,11 +106,23 @@ class Promises:
             pair.fail(f"settled in {primary.serving}, but {max(self._used)} was used before")
         for node in pair.nodes:
             owed = node.settings.mode is Mode.PRIMARY_ONLY and primary.settings.failback
+            held_back = Alarm.FLAPPING in primary.alarms or primary.disk.durable.pause.on
+            owed = owed and not held_back
             if owed and primary is not node:
                 pair.fail(f"R4: {node.settings.name} is not primary")
         trees = [node.disk.tree for node in pair.nodes]
         if trees[0] != trees[1]:
             pair.fail(f"settled, but the folders differ: {trees}")
+
+    def _waits_for_a_person(self) -> bool:
+        """Under ``protect``, or paused, both may wait; then an alarm says what to do."""
+        pair = self._pair
+        stuck = [
+            node for node in pair.nodes if node.model.state in (State.WAITING, State.CANDIDATE)
+        ]
+        paused = any(node.disk.durable.pause.on for node in pair.nodes)
+        protect = pair.nodes[0].settings.policy is Policy.PROTECT
+        return (protect or paused) and all(node.alarms for node in stuck) and bool(stuck)
 
     def _check_clash(self, mode: Mode) -> None:
         """R6: the same "only" mode on both: one runs, the other refused."""
@@ -93,5 +130,8 @@ class Promises:
         if len(running) != 1 or not self._pair.peer(running[0]).refusal:
             self._pair.fail("R6: not just one of two nodes with one mode was refused")
         expected = State.PRIMARY if mode is Mode.PRIMARY_ONLY else State.WAITING
-        if running[0].model.state is not expected:
+        settings = running[0].settings
+        alone = settings.policy is Policy.AVAILABILITY and settings.start_alone
+        forced = running[0].disk.durable.held or running[0].disk.durable.pause.on
+        if alone and not forced and running[0].model.state is not expected:
             self._pair.fail(f"R6: the one that runs is not {expected.name}")

@@ -11,39 +11,26 @@ import attrs
 
 from sbs.core import effects as ef
 from sbs.core import events as ev
-from sbs.core.claim import Claim
+from sbs.core.claim import Claim, Role
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.history import Generation, History
-from sbs.core.role import TABLE, Model, Settings, deadline, transition
+from sbs.core.role import TABLE, Model, Settings, State, deadline, transition
 from sbs.core.role.model import SERVING
+from sbs.testing.simdisk import Disk
 from sbs.testing.simupdates import Updates
+from sbs.testing.simvotes import Surroundings
 
 if TYPE_CHECKING:
     from sbs.testing.simclock import Connection
     from sbs.testing.simpair import SimPair
 
 
+ROUNDING_S = 1e-6
+"""Times by clocks of different speed are the same if they differ by less."""
+
+
 class InvariantError(AssertionError):
     """The role machine broke a promise; the text says which, when, and the seed."""
-
-
-@attrs.define
-class Disk:
-    """What survives a crash of a simulated node."""
-
-    durable: ef.Durable
-    journal: History | None = None
-    """Of a generation that is committed, but not yet part of ``durable``."""
-    tree: int = 0
-    """The newest write that the node's folders hold."""
-
-    def recover(self) -> None:
-        """What a node does first after a crash: count the committed generation in."""
-        tip = None if self.journal is None else self.journal.tip
-        if self.journal is not None and tip is not None:
-            if not self.durable.history.contains(tip):
-                self.durable = attrs.evolve(self.durable, history=self.journal)
-            self.journal = None
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +64,11 @@ class SimNode:
         self.model: Model = Model(settings=settings, durable=self.disk.durable)
         self.random = random
         self.speeds = speeds
+        self.rate: float = 1.0
+        """Of its clock, against the true one."""
+        self.fuse: int | None = None
+        """So many effects of the next steps are performed, then it crashes."""
+        self.surroundings: Surroundings = Surroundings(self, 0)
         self._postponed: list[Callable[[], None]] = []
         self._starting: Epoch | None = None
         self._saving: deque[ef.Save] = deque()
@@ -97,10 +89,14 @@ class SimNode:
         self.disk.recover()
         self.model = Model(settings=self.settings, durable=self.disk.durable)
         self._updates = Updates(self)
+        self.surroundings = Surroundings(self, self.life)
         self.post(ev.Started())
 
     def crash(self) -> None:
-        """Kill SBS; its services die with it, then its port refuses."""
+        """Kill SBS; its services die with it, its fencer tells so, then its port refuses."""
+        if self.running:
+            self.surroundings.dead_at = self.pair.clock.now
+        self.fuse = None
         self.running = False
         self.frozen = False
         self.life += 1
@@ -131,22 +127,43 @@ class SimNode:
         """What the node says of itself now."""
         return self.model.claim
 
+    @property
+    def now(self) -> float:
+        """The time by the node's own clock."""
+        return self.pair.clock.now * self.rate
+
+    def true_time(self, at: float) -> float:
+        """When the node's clock shows ``at``."""
+        return at / self.rate
+
     # Events.
 
     def post(self, event: ev.Event) -> None:
-        """Give the machine an event, perform what it wants, and arm its deadline."""
+        """Give the machine an event, after what is due, and arm its deadline."""
         if not self.running:
             return
         if self.frozen:
             self._postponed.append(lambda: self.post(event))
             return
-        now = self.pair.clock.now
+        due = deadline(self.model)
+        if due is not None and due <= self.now and not isinstance(event, ev.TimePassed):
+            self._step(ev.TimePassed())
+        self._step(event)
+        self._arm()
+
+    def _step(self, event: ev.Event) -> None:
+        if not self.running:
+            return
         before = self.model
-        self.model, effects = transition(before, event, now)
+        self.model, effects = transition(before, event, self.now)
         self._check_step(before, event)
         for effect in effects:
+            if self.fuse == 0:
+                self.crash()
+            if not self.running:
+                return
+            self.fuse = None if self.fuse is None else self.fuse - 1
             self._perform(effect)
-        self._arm()
 
     def _check_step(self, model: Model, event: ev.Event) -> None:
         before, after = model.state, self.model.state
@@ -154,9 +171,11 @@ class SimNode:
         self.pair.seen.add((before, type(event), after))
         if after is not before and after not in rule.leads_to:
             self.pair.fail(f"{before.name} + {event} led to {after.name}, which is not declared")
+        if after is State.CLAIMING and before is not after:
+            self.pair.promises.claiming(self, model)
         due = deadline(self.model)
         idle = isinstance(event, ev.TimePassed) and self.model == model
-        if idle and due is not None and due <= self.pair.clock.now:
+        if idle and due is not None and due <= self.now:
             self.pair.fail(f"{self.settings.name} does nothing at its deadline in {after.name}")
         if self.serving is not None and after not in SERVING and self.running:
             self.pair.fail(f"services run on {self.settings.name} in state {after.name}")
@@ -165,15 +184,23 @@ class SimNode:
         due = deadline(self.model)
         if due is None or not self.running:
             return
-        self.later(max(0.0, due - self.pair.clock.now), self._time_passed)
+        at = self.true_time(due)
+        if at > self.pair.clock.now and self.now >= due:  # rounding: not a moment too early
+            at = self.pair.clock.now
+        life = self.life
+        self.pair.clock.at(at, lambda: self.awake(lambda: self._time_passed(life)))
 
-    def _time_passed(self) -> None:
+    def _time_passed(self, life: int) -> None:
         due = deadline(self.model)
-        if due is not None and due <= self.pair.clock.now:
+        if due is None or not self.running or self.life != life:
+            return
+        if due <= self.now:
             self.post(ev.TimePassed())
+        elif due - self.now < ROUNDING_S:
+            self.later(ROUNDING_S, lambda: self._time_passed(life))
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """Run ``action`` unless the node crashes before."""
+        """Run ``action`` after so long by the node's clock, unless the node crashes before."""
         life = self.life
 
         def guarded() -> None:
@@ -183,7 +210,7 @@ class SimNode:
                 else:
                     action()
 
-        self.pair.clock.after(delay_s, guarded)
+        self.pair.clock.after(delay_s / self.rate, guarded)
 
     def within(self, span: tuple[float, float], action: Callable[[], None]) -> None:
         """Run ``action`` after a random time within ``span`` seconds, unless the node crashes."""
@@ -209,8 +236,12 @@ class SimNode:
                 self.alarms.add(alarm)
             case ef.ClearAlarm(alarm):
                 self.alarms.discard(alarm)
-            case ef.TellRole():
+            case ef.TellRole(role):
                 self.told.append(effect)
+                if role is not Role.PRIMARY:
+                    self.surroundings.secret = b""
+            case ef.Guard() | ef.AskWitness() | ef.LeaveWitness() | ef.Fence():
+                self.surroundings.perform(effect)
             case ef.Answer(ticket, error):
                 self.answers[ticket] = error
             case ef.Exit(refusal):
@@ -241,7 +272,8 @@ class SimNode:
         if self._starting != epoch:
             return
         self._starting = None
-        self.pair.serve(self, epoch)
+        if self.now < self.surroundings.guard:  # else the fencer starts nothing
+            self.pair.serve(self, epoch)
         self.post(ev.ServicesStarted(("app",)))
 
     def _stopped(self) -> None:
@@ -251,6 +283,7 @@ class SimNode:
     def _exit(self, refusal: str) -> None:
         self.refusal = refusal
         self.serving = self._starting = None
+        self.surroundings.secret = b""
         self.disk.durable = self.model.durable
         self._saving.clear()
         self._hang_up()
@@ -265,7 +298,7 @@ class SimNode:
     def opened(self, connection: Connection) -> None:
         """Remember a connection that this node has to close."""
         self._open[connection.number] = connection
-        self._opened_at[connection.number] = self.pair.clock.now
+        self._opened_at[connection.number] = self.now
 
     def heard(self, number: int) -> None:
         """A heartbeat arrived."""
@@ -291,6 +324,7 @@ class SimNode:
                 self.send(number, lambda: peer.asked(number, claim, epoch))
             case ef.SendWelcome(number, epoch, history):
                 self.say(number, ev.Welcomed(connection=number, epoch=epoch, history=history))
+                self.surroundings.perform(effect)
                 self._updates.lead(number)
             case ef.TakeUpdates(number):
                 self._updates.beat(number)

@@ -17,6 +17,7 @@ from sbs.core.role import Settings, State
 from sbs.testing.promises import Promises
 from sbs.testing.simclock import Clock, Connection, Faults, Network
 from sbs.testing.simnode import InvariantError, SimNode, Speeds
+from sbs.testing.simvotes import SimWitness
 
 SETTLED = frozenset({State.PRIMARY, State.SECONDARY, State.WAITING, State.STOPPED})
 """States in which a node may stay."""
@@ -31,6 +32,7 @@ class SimPair:
         faults: of the network.
         speeds: of the machines.
         tune: changes both nodes' settings, e.g. ``lambda s: attrs.evolve(s, failback=False)``.
+        watching_witness: the witness has no clock, as a shared folder.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class SimPair:
         faults: Faults | None = None,
         speeds: Speeds | None = None,
         tune: Callable[[Settings], Settings] = lambda settings: settings,
+        watching_witness: bool = False,
     ) -> None:
         self.seed = seed
         self.random: Random = Random(seed)
         self.clock: Clock = Clock()
         self.network: Network = Network(self.clock, self.random, faults or Faults())
+        self.witness: SimWitness = SimWitness(self.clock, watches=watching_witness)
         self.seen: set[tuple[State, type[ev.Event], State]] = set()
         self._connections = itertools.count(1)
         self._writes = itertools.count(1)
@@ -127,8 +131,16 @@ class SimPair:
                 if node.life == life:
                     node.post(ev.DialFailed(refused))
 
+        def last_word(secret: bytes) -> None:
+            if not ended[0] and node.life == life:
+                ended[0] = True
+                node.post(ev.PeerFenced(secret))
+
         def knock() -> None:
-            if not peer.running:
+            secret = peer.surroundings.tells(self.clock.now)
+            if not peer.running and secret:
+                self.network.send(peer.side, lambda: node.awake(lambda: last_word(secret)))
+            elif not peer.running:
                 self.network.send(
                     peer.side, lambda: node.awake(lambda: fail(refused=True)), dial=True
                 )

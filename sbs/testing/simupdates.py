@@ -83,7 +83,9 @@ class Updates:
             peer = node.pair.peer(node)
             node.send(number, lambda: peer.taken(number, history.entries[-1]))
 
-        if number == node.model.session:
+        if self.journaling:  # one at a time, whatever session it is of
+            node.later(0.001, lambda: self.take(number, history, tree))
+        elif number == node.model.session:
             self.journaling = True
             node.within(node.speeds.update_s, journaled)
 

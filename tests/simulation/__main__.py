@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
-from tests.simulation.runs import run_seeds
+from tests.simulation.runs import declared_moves, run_all
 
 
 def main() -> int:
     """Run the seeds asked for; print each broken promise."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", required=True, metavar="FIRST:END", help="END is not run")
-    first, end = (int(part) for part in parser.parse_args().seeds.split(":"))
-    seen = run_seeds(range(first, end))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    options = parser.parse_args()
+    first, end = (int(part) for part in options.seeds.split(":"))
+    seen = run_all(range(first, end), options.jobs)
     for text in seen.broken:
         sys.stdout.write(f"{text}\n")
-    sys.stdout.write(f"{seen.runs} runs, {len(seen.broken)} broken promises\n")
+    declared = declared_moves()
+    sys.stdout.write(
+        f"{seen.runs} runs, {len(seen.broken)} broken promises, "
+        f"{len(seen.moves & declared)} of {len(declared)} declared changes of state seen\n"
+    )
+    for before, after in sorted(declared - seen.moves, key=str):
+        sys.stdout.write(f"not seen: {before.name} -> {after.name}\n")
     return 1 if seen.broken else 0
 
 

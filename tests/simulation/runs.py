@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
 import attrs
 
-from sbs.core.claim import Mode
+from sbs.core.claim import Mode, Policy
 from sbs.core.events import Event
-from sbs.core.role import Settings, State
+from sbs.core.role import TABLE, Settings, State
 from sbs.testing.schedules import Trouble, run_trouble
 from sbs.testing.simclock import Faults
 from sbs.testing.simnode import InvariantError, Speeds
 from sbs.testing.simpair import SimPair
 
 MODES = tuple((first, second) for first in Mode for second in Mode)
+POLICIES = (Policy.AVAILABILITY, Policy.QUORUM, Policy.PROTECT, Policy.QUORUM)
 GOOD_MODES = (
     (Mode.SYMMETRIC, Mode.SYMMETRIC),
     (Mode.PRIMARY_ONLY, Mode.BACKUP_ONLY),
@@ -31,6 +34,9 @@ MACHINES = (
     Speeds(save_s=(0.1, 1.0), service_s=(0.1, 3.0), update_s=(0.1, 1.0)),
     Speeds(save_s=(0.01, 1.0), service_s=(0.0, 0.01), update_s=(0.0, 0.01)),
 )
+
+SEEDS_PER_JOB = 250
+"""Few enough for two processes to end together."""
 
 Move = tuple[State, State]
 
@@ -49,8 +55,65 @@ class Seen:
         return {(before, after) for before, _, after in self.steps if before is not after}
 
 
+def declared_moves() -> set[Move]:
+    """The changes of state that the machine's table allows."""
+    return {
+        (before, after)
+        for before, rules in TABLE.items()
+        for rule in rules.values()
+        for after in rule.leads_to
+        if after is not before
+    }
+
+
 def troubled_pair(seed: int) -> tuple[SimPair, Trouble]:
     """The pair, its network, its machines and its trouble that belong to a seed."""
+    random = Random(f"trouble {seed}")
+    policy = POLICIES[seed // len(MODES) % len(POLICIES)]
+    lease_s, stop_bound_s = random.choice((1.0, 3.0)), random.choice((0.2, 1.0))
+    fence, alone = random.random() < 0.1, random.random() < 0.1
+
+    def tune(settings: Settings) -> Settings:
+        return attrs.evolve(
+            settings,
+            policy=policy,
+            lease_s=lease_s,
+            stop_bound_s=stop_bound_s,
+            fence=fence,
+            start_alone=not alone,
+            priority=random.choice((100, 100, 150)),
+            failback=random.random() < 0.9,
+            failback_delay_s=random.choice((0.0, 3.0, 10.0)),
+            services_die=random.random() < 0.8,
+        )
+
+    quorum = policy is Policy.QUORUM
+    speeds = random.choice(MACHINES)
+    if quorum:  # services that outlive the bound break its promise
+        speeds = attrs.evolve(speeds, service_s=(0.001, stop_bound_s))
+    pair = SimPair(
+        seed,
+        modes=MODES[seed % len(MODES)],
+        faults=random.choice(NETWORKS),
+        speeds=speeds,
+        tune=tune,
+        watching_witness=random.random() < 0.5,
+    )
+    for node in pair.nodes:
+        node.rate = 1 + random.uniform(-1, 1) * node.settings.max_clock_drift
+    pause_s = random.choice(((0.0, 2.5), (0.0, 0.5), (0.0, 0.1), (0.0, 6.0)))
+    trouble = Trouble(
+        pause_s=pause_s,
+        partitions=random.random() < 0.7,
+        settle_s=60.0,
+        witness=quorum,
+        operator=random.random() < 0.4,
+    )
+    return pair, trouble
+
+
+def early_pair(seed: int) -> tuple[SimPair, Trouble]:
+    """What belonged to a seed before there were policies: for the bugs that were found so."""
     random = Random(f"trouble {seed}")
 
     def tune(settings: Settings) -> Settings:
@@ -84,8 +147,21 @@ def run_seed(seed: int) -> SimPair:
     return pair
 
 
+def run_all(seeds: range, jobs: int) -> Seen:
+    """Trouble many pairs in several processes; a broken promise does not end the others."""
+    parts = [seeds[start : start + SEEDS_PER_JOB] for start in range(0, len(seeds), SEEDS_PER_JOB)]
+    seen = Seen()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        for part in pool.map(run_seeds, parts):
+            seen.runs += part.runs
+            seen.steps |= part.steps
+            seen.broken += part.broken
+    return seen
+
+
 def run_seeds(seeds: Iterable[int]) -> Seen:
-    """Trouble many pairs; a broken promise does not end the others."""
+    """The same in this process."""
     seen = Seen()
     for seed in seeds:
         pair, trouble = troubled_pair(seed)

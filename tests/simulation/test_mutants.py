@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
 import attrs
 import pytest
 
-from sbs.core.claim import Claim
+from sbs.core.claim import Claim, Pause
+from sbs.core.effects import Via
 from sbs.core.election import Decision, Reason
-from sbs.core.events import DialFailed, Event, Saved, ServicesStopped, TimePassed
-from sbs.core.role import TABLE, Model, Rule, State, holding, seeking, steps
+from sbs.core.events import (
+    DialFailed,
+    Event,
+    LeaseGranted,
+    Saved,
+    ServicesStopped,
+    Started,
+    TimePassed,
+)
+from sbs.core.role import TABLE, Model, Rule, State, candidacy, holding, seeking, steps
+from sbs.core.role.votes import Votes
 from sbs.testing.simnode import InvariantError
 from tests.simulation.runs import run_seed, started_together
 
@@ -97,6 +108,76 @@ def never_give_back(patch: pytest.MonkeyPatch) -> None:
     _replace(patch, State.PRIMARY, TimePassed, forgetful)
 
 
+def count_from_the_receipt(patch: pytest.MonkeyPatch) -> None:
+    """B3: a vote counts from when it came, not from when it was asked for."""
+
+    def late(model: Model, event: LeaseGranted, now: float) -> steps.Step:
+        until = now + model.settings.lease_s
+        return attrs.evolve(model, votes=attrs.evolve(model.votes, peer_until=until)), ()
+
+    for state in (State.STARTING, State.PRIMARY):
+        _replace(patch, state, LeaseGranted, late)
+
+
+def keep_no_promise(patch: pytest.MonkeyPatch) -> None:
+    """B3: a candidate does not wait for the end of what it promised to the primary."""
+    patch.setattr(Votes, "free_at", -math.inf)
+
+
+def serve_without_votes(patch: pytest.MonkeyPatch) -> None:
+    """B3: a primary stays whatever becomes of its votes."""
+    patch.setattr(Model, "authority_until", math.inf)
+
+
+def forget_promises_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """B3: a node that was restarted may have voted before."""
+    start = seeking.start
+
+    def hasty(model: Model, event: Event, now: float) -> steps.Step:
+        model, effects = start(model, cast("Started", event), now)
+        return attrs.evolve(model, votes=Votes()), effects
+
+    _replace(patch, State.STOPPED, Started, hasty, State.PROBING)
+
+
+def count_old_votes(patch: pytest.MonkeyPatch) -> None:
+    """B3: a Follow that was long on its way, or crosses one's own, makes a primary."""
+    patch.setattr(seeking, "_counts", lambda *_: True)
+
+
+def believe_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    """B3: under every policy a refused connection, or a failed one, is proof."""
+
+    def hasty(model: Model, event: DialFailed, now: float) -> steps.Step:
+        model = attrs.evolve(model, dialling=False)
+        if model.session is None and model.in_step:
+            return steps.claim(model, now, Via.REFUSED)
+        return seeking.secondary_dial_failed(model, event, now)
+
+    _replace(patch, State.SECONDARY, DialFailed, hasty, State.CLAIMING, State.WAITING)
+
+
+def replace_without_proof(patch: pytest.MonkeyPatch) -> None:
+    """B3: a candidate takes the witness's vote from a primary that may serve."""
+    stand = candidacy._candidate
+
+    def hasty(model: Model, now: float, via: Via, *, proven: bool) -> steps.Step:
+        return stand(model, now, via, proven=True)
+
+    patch.setattr(candidacy, "_candidate", hasty)
+
+
+def ignore_the_pause(patch: pytest.MonkeyPatch) -> None:
+    """B6: a lost primary is replaced although takeovers are paused."""
+    stand = candidacy.stand
+
+    def hasty(model: Model, now: float, via: Via, *, on_silence: bool = False) -> steps.Step:
+        going_on = attrs.evolve(model.durable, pause=Pause())
+        return stand(attrs.evolve(model, durable=going_on), now, via, on_silence=on_silence)
+
+    patch.setattr(candidacy, "stand", hasty)
+
+
 def _replace(
     patch: pytest.MonkeyPatch,
     state: State,
@@ -108,8 +189,14 @@ def _replace(
     patch.setitem(rules, event, Rule(handler, frozenset(leads_to)))
 
 
+BESIDE = r"serves in \S+ beside"
+
+MOST = 3000
+"""Seeds until which each mutant must be found."""
+
+
 def run_many() -> None:
-    for seed in range(60, 300):
+    for seed in range(60, MOST):
         started_together(seed)
         run_seed(seed)
 
@@ -125,6 +212,14 @@ def run_many() -> None:
         (release_while_serving, "services run on . in state RELEASING"),
         (take_any_refusal, "neither was silent"),
         (never_give_back, "R4"),
+        (count_from_the_receipt, BESIDE),
+        (keep_no_promise, BESIDE),
+        (serve_without_votes, BESIDE),
+        (forget_promises_at_a_restart, BESIDE),
+        (count_old_votes, BESIDE),
+        (believe_a_refusal, BESIDE),
+        (replace_without_proof, BESIDE),
+        (ignore_the_pause, "takeovers are paused"),
     ],
 )
 def test_a_machine_that_breaks_a_promise_is_caught(

@@ -25,7 +25,7 @@ from sbs.core.role.steps import Step
 def stand(model: Model, now: float, via: Via, *, on_silence: bool = False) -> Step:
     """Become primary, as far as the policy allows it on this evidence."""
     settings = model.settings
-    if model.durable.pause.on and not (via is Via.RESUMED and model.durable.held):
+    if model.durable.pause.on and (via.unasked or via is Via.DIRECT):
         text = f"{steps.peer_name(model)} is lost ({via.value}), and takeovers are paused"
         return _stay_out(model, now, f"{text}; not taking over before sbs resume")
     model = attrs.evolve(model, via=via, silent=on_silence)

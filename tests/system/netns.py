@@ -1,0 +1,181 @@
+"""Two hosts and a third for the witness, as network namespaces on this machine; needs root."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from tests.system.nodes import Node, Tables
+
+STAMPER = str(Path(__file__).with_name("stamper.py"))
+
+_LABS: Final = itertools.count()
+
+HOSTS: Final = ("a", "b", "w")
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@attrs.frozen
+class Lab:
+    """Three namespaces, each pair of them joined by a cable of its own; ``with lab() as lab``."""
+
+    name: str
+
+    def namespace(self, host: str) -> str:
+        """The namespace of a host."""
+        return f"{self.name}{host}"
+
+    def address(self, host: str, towards: str) -> str:
+        """The address at which ``towards`` reaches ``host``."""
+        cable = "".join(sorted((host, towards)))
+        number = {"ab": 1, "aw": 2, "bw": 3}[cable]
+        return f"10.99.{number}.{1 + cable.index(host)}"
+
+    def run(self, host: str, *command: str) -> None:
+        """Run a command on a host."""
+        _ip("netns", "exec", self.namespace(host), *command)
+
+    def up(self) -> None:
+        """Make hosts and cables."""
+        for host in HOSTS:
+            _ip("netns", "add", self.namespace(host))
+            _ip("-n", self.namespace(host), "link", "set", "lo", "up")
+        for one, other in itertools.combinations(HOSTS, 2):
+            ends = (f"to-{other}", f"to-{one}")
+            one_in, other_in = self.namespace(one), self.namespace(other)
+            _ip(
+                *("link", "add", ends[0], "netns", one_in, "type", "veth"),
+                *("peer", "name", ends[1], "netns", other_in),
+            )
+            for host, peer, end in ((one, other, ends[0]), (other, one, ends[1])):
+                space = self.namespace(host)
+                _ip("-n", space, "addr", "add", f"{self.address(host, peer)}/24", "dev", end)
+                _ip("-n", space, "link", "set", end, "up")
+
+    def down(self) -> None:
+        """Remove everything; what runs in there must have ended."""
+        for host in HOSTS:
+            subprocess.run(
+                ["ip", "netns", "del", self.namespace(host)], check=False, capture_output=True
+            )
+
+    # Faults.
+
+    def drop(self, sender: str, receiver: str) -> None:
+        """Nothing that ``sender`` sends reaches ``receiver``; the other way is left alone."""
+        self._rule("-I", sender, receiver)
+
+    def undrop(self, sender: str, receiver: str) -> None:
+        """Undo :meth:`drop`."""
+        self._rule("-D", sender, receiver)
+
+    def _rule(self, action: str, sender: str, receiver: str) -> None:
+        source = self.address(sender, receiver)
+        self.run(receiver, "iptables", "-w", action, "INPUT", "-s", source, "-j", "DROP")
+
+    def cut(self, one: str, other: str) -> None:
+        """Part two hosts."""
+        self.drop(one, other)
+        self.drop(other, one)
+
+    def heal(self, one: str, other: str) -> None:
+        """Undo :meth:`cut`."""
+        self.undrop(one, other)
+        self.undrop(other, one)
+
+    def unplug(self, host: str) -> None:
+        """Take all cables out of a host."""
+        self._plug(host, "down")
+
+    def plug_in(self, host: str) -> None:
+        """Undo :meth:`unplug`."""
+        self._plug(host, "up")
+
+    def _plug(self, host: str, state: str) -> None:
+        for peer in HOSTS:
+            if peer != host:
+                _ip("-n", self.namespace(host), "link", "set", f"to-{peer}", state)
+
+
+@contextmanager
+def lab() -> Iterator[Lab]:
+    """A lab that is gone after the block, and whose names nobody else uses."""
+    made = Lab(f"sbs{os.getpid()}n{next(_LABS)}")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+class LabPair:
+    """Two real nodes on two hosts of a lab, with a service that stamps the time."""
+
+    def __init__(self, directory: Path, lab: Lab, tables: Tables) -> None:
+        self.lab = lab
+        self.alpha = self._node(directory / "alpha", "a", "b")
+        self.beta = self._node(directory / "beta", "b", "a")
+        self.nodes = (self.alpha, self.beta)
+        for node in self.nodes:
+            node.configure(tables)
+
+    def _node(self, directory: Path, host: str, peer: str) -> Node:
+        node = Node(directory, port=4445, peer=4445, service=0)
+        stamps = str(directory / "stamps")
+        node.prefix = ("ip", "netns", "exec", self.lab.namespace(host))
+        node.configure(
+            {
+                "node": {
+                    "listen": f"{self.lab.address(host, peer)}:4445",
+                    "peer": f"{self.lab.address(peer, host)}:4445",
+                },
+                "tls": {"insecure": True},
+                "services": {
+                    "unit": [{"name": "web", "command": [sys.executable, "-I", STAMPER, stamps]}]
+                },
+            }
+        )
+        return node
+
+    def host(self, node: Node) -> str:
+        """Where a node runs."""
+        return "a" if node is self.alpha else "b"
+
+    def other(self, node: Node) -> Node:
+        """The node beside it."""
+        return self.beta if node is self.alpha else self.alpha
+
+    def stamps(self) -> list[tuple[int, int, str]]:
+        """When each node served under which epoch: nanoseconds, epoch, name; in order of time."""
+        found: list[tuple[int, int, str]] = []
+        for node in self.nodes:
+            path = node.directory / "stamps"
+            for line in path.read_text().splitlines() if path.exists() else ():
+                moment, epoch = line.split()
+                found.append((int(moment), int(epoch), node.name))
+        return sorted(found)
+
+    def overlaps(self) -> list[Any]:
+        """Stamps of an older epoch after one of a newer: moments with two nodes serving."""
+        newest, late = 0, []
+        for stamp in self.stamps():
+            if stamp[1] < newest:
+                late.append(stamp)
+            newest = max(newest, stamp[1])
+        return late
+
+    def end(self) -> None:
+        """End all processes in any case."""
+        for node in self.nodes:
+            node.end()

@@ -25,10 +25,9 @@ from sbs.core.role.steps import Step
 def stand(model: Model, now: float, via: Via, *, on_silence: bool = False) -> Step:
     """Become primary, as far as the policy allows it on this evidence."""
     settings = model.settings
-    if model.durable.pause.on and (via.unasked or via is Via.DIRECT):
-        text = f"{steps.peer_name(model)} is lost ({via.value}), and takeovers are paused"
-        return _stay_out(model, now, f"{text}; not taking over before sbs resume")
     model = attrs.evolve(model, via=via, silent=on_silence)
+    if _is_paused(model):
+        return _pause(model, now)
     proven = via in (Via.FENCED, Via.RELEASED)
     match settings.policy:
         case Policy.AVAILABILITY if not _fence_needed(model):
@@ -47,6 +46,18 @@ def stand(model: Model, now: float, via: Via, *, on_silence: bool = False) -> St
             return _candidate(model, now, via, proven=proven)
         case _:
             assert_never(settings.policy)
+
+
+def _is_paused(model: Model) -> bool:
+    """B6: a role that was held, or is handed over, is none that is taken."""
+    via = model.via
+    return model.durable.pause.on and via is not None and (via.unasked or via is Via.DIRECT)
+
+
+def _pause(model: Model, now: float) -> Step:
+    name = steps.peer_name(model)
+    text = f"{name} is lost, and takeovers are paused; not taking over before sbs resume"
+    return _stay_out(model, now, text)
 
 
 def _stay_out(model: Model, now: float, text: str) -> Step:
@@ -80,6 +91,8 @@ def _candidate(model: Model, now: float, via: Via, *, proven: bool) -> Step:
 def advance(model: Model, now: float) -> Step:
     """Take a candidate's next step: the witness's vote, then the fence, then the role."""
     votes, via = model.votes, model.via
+    if _is_paused(model):
+        return _pause(model, now)
     if model.asking is not None or via is None:  # the peer answers, and is asked to lead
         return model, ()
     if model.quorum and not votes.free_at <= now < votes.witness_until:

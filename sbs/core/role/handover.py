@@ -34,7 +34,7 @@ from sbs.core.events import (
     TurnedAway,
 )
 from sbs.core.messages import Code
-from sbs.core.role import steps
+from sbs.core.role import candidacy, steps
 from sbs.core.role.model import HOLDING, Model, State
 from sbs.core.role.steps import Step
 
@@ -220,7 +220,9 @@ def pause_told(model: Model, event: PauseTold, now: float) -> Step:
 
 
 def _resumed(model: Model, now: float) -> Step:
-    """What was left undone for the pause is done now."""
+    """What was left undone for the pause is done now; what it does not allow is not."""
+    if model.state is State.CANDIDATE:
+        return candidacy.advance(model, now)
     if model.durable.pause.on or model.state is not State.WAITING:
         return model, ()
     return steps.reconsider(model, now, "takeovers are allowed again; looking for the primary")

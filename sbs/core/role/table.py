@@ -119,12 +119,13 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     },
     S.CANDIDATE: {
         **_SEEKING,
-        ev.TimePassed: _rule(voting.timed(candidacy.time_passed), S.CLAIMING),
+        ev.TimePassed: _rule(voting.timed(candidacy.time_passed), S.CLAIMING, S.WAITING),
         ev.PeerMet: _rule(seeking.undecided_met, S.STOPPED),
         ev.DialFailed: _rule(candidacy.dial_failed),
         ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.WAITING),
-        ev.WitnessAnswered: _rule(candidacy.witness_answered, S.CLAIMING),
-        ev.FenceEnded: _rule(candidacy.fence_ended, S.CLAIMING),
+        ev.WitnessAnswered: _rule(candidacy.witness_answered, S.CLAIMING, S.WAITING),
+        ev.FenceEnded: _rule(candidacy.fence_ended, S.CLAIMING, S.WAITING),
+        ev.PauseAsked: _rule(handover.pause, S.WAITING),
     },
     S.SECONDARY: {
         **_SEEKING,

@@ -27,10 +27,10 @@ from sbs.core.messages import Hello, Message, Refused
 from sbs.core.testament import Fenced
 from sbs.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, VersionError
 
-__all__ = ["Connection", "Side", "State", "testament"]
+__all__ = ["Connection", "Side", "State", "last_words"]
 
 
-def testament(secret: bytes) -> bytes:
+def last_words(secret: bytes) -> bytes:
     """What a fencer writes to whoever connects when its services are dead, and then closes.
 
     Args:

@@ -15,7 +15,7 @@ from sbs.config import Config
 from sbs.core import effects as ef
 from sbs.core import events as ev
 from sbs.core.claim import Role
-from sbs.core.connection import testament
+from sbs.core.connection import last_words
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.messages import (
@@ -179,7 +179,7 @@ class Performer:
         link.post(Welcome(epoch, history))
         secret = os.urandom(SECRET_BYTES)
         holder = self._parts.ballots.holder(self._model().votes.term)
-        self._parts.services.guardian.bequeath(testament(secret))
+        self._parts.services.guardian.bequeath(last_words(secret))
         link.post(Will(hashlib.sha256(secret).digest(), holder))
         self._begin_heartbeats(link)
         updates = self._parts.updates

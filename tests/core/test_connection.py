@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sbs.core import messages as m
 from sbs.core.claim import Claim, Mode, Pause, Role
 from sbs.core.codec import encode
-from sbs.core.connection import Connection
+from sbs.core.connection import Connection, last_words
 from sbs.core.epoch import Epoch
 from sbs.core.frames import HEADER, PREAMBLE
 from sbs.core.history import Generation, History
@@ -484,3 +484,13 @@ def test_mutated_conversations_end_in_order_or_in_an_sbs_error() -> None:
 def test_sides_are_each_others_other() -> None:
     assert (DIALLER.other, ACCEPTOR.other) == (ACCEPTOR, DIALLER)
     assert word_of(VISITOR) is Mark.VISIT
+
+
+def test_a_testament_is_all_that_its_reader_gets() -> None:
+    """B31: instead of a Hello."""
+    reader = Connection(DIALLER, HELLO)
+    assert reader.receive(last_words(b"s" * 32)) == [Fenced(b"s" * 32)]
+    assert reader.peer is None
+    assert reader.peer_state is State.FENCED
+    with pytest.raises(ValueError, match="'secret' must be 32 bytes, not 3"):
+        Fenced(b"abc")

@@ -69,13 +69,15 @@ def _fence_needed(model: Model) -> bool:
 
 
 def _candidate(model: Model, now: float, via: Via, *, proven: bool) -> Step:
-    model, closing = steps.drop_connections(model, but=(model.relieves,))
+    relieves = model.relieves
+    model, closing = steps.drop_connections(model, but=(relieves,))
     votes = model.votes.new_term(now)
     if proven:
         votes = votes.absolve("" if model.will is None else model.will.holder)
     model = attrs.evolve(
         model,
         state=State.CANDIDATE,
+        relieves=relieves,
         votes=votes,
         dial_at=now + model.settings.heartbeat_interval_s,
         fencing=False,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 
 from sbs.core import events as ev
 from sbs.core.claim import Claim, Mode, Role
 from sbs.core.effects import Alarm, ClearAlarm, Durable, Effect, RaiseAlarm, Refuse, Save
-from sbs.core.epoch import NO_EPOCH
-from sbs.core.history import History
+from sbs.core.epoch import NO_EPOCH, Epoch
+from sbs.core.history import DIGEST_BYTES, Generation, History
 from sbs.core.messages import Code
 from sbs.core.role import Model, Settings, State, transition
 
@@ -54,7 +55,7 @@ def primary(mode: Mode = Mode.SYMMETRIC) -> Model:
 def calls(connection: int, claim: Claim) -> tuple[ev.Event, ...]:
     return (
         ev.PeerMet(connection=connection, claim=claim, dialled=False),
-        ev.FollowAsked(connection=connection, claim=claim, epoch=NO_EPOCH),
+        ev.FollowAsked(connection=connection, claim=claim, epoch=NO_EPOCH, opened_at=0.0),
     )
 
 
@@ -86,3 +87,26 @@ def test_a_clash_of_modes_that_is_mended_clears_its_alarm() -> None:
     _, effects = run(model, *calls(THIRD, fitting))
     assert ClearAlarm(Alarm.MODE_CLASH) in effects
     assert ClearAlarm(Alarm.SAME_IDENTITY) in effects
+
+
+@pytest.mark.parametrize(("minutes", "held_back"), [((1, 20, 50), True), ((1, 20, 70), False)])
+def test_a_role_does_not_go_back_to_a_node_that_keeps_failing(
+    minutes: tuple[int, ...], held_back: bool
+) -> None:
+    """B5: three takeovers within an hour; an operator may still hand over."""
+    now = 60.0 * (minutes[-1] + 1)
+    first = Generation(Epoch(1, 0), 0)
+    model = Model(
+        settings=Settings(node_id="a" * 32, name="alpha", mode=Mode.BACKUP_ONLY),
+        durable=Durable(slot=0, epoch=first.epoch, history=History((first,)), held=True),
+        state=State.PRIMARY,
+        session=1,
+        peer=claim_of("b", Mode.PRIMARY_ONLY),
+        proposed=Generation(first.epoch, 1, b"1" * DIGEST_BYTES),
+        takeovers=tuple(60.0 * minute for minute in minutes),
+    )
+    assert model.proposed is not None
+    model, effects = transition(model, ev.GenerationAcknowledged(model.proposed), now)
+    alarms = [effect.alarm for effect in effects if isinstance(effect, RaiseAlarm)]
+    assert (alarms == [Alarm.FLAPPING]) is held_back
+    assert (model.failback_at is None) is held_back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import pytest
 
 from sbs.errors import NotRunningError
 from sbs.runtime import client
@@ -32,6 +35,22 @@ FAST: Mapping[str, Mapping[str, object]] = {
     "failover": {"heartbeat_interval_s": 0.1, "down_interval_s": 1.0, "probe_timeout_s": 1.0}
 }
 """Settings of a pair that decides quickly."""
+
+
+def require(*programs: str, root: bool = False) -> None:
+    """Skip the test where system packages are missing; ``.ci/run`` installs them, and forbids it.
+
+    Args:
+        programs: on PATH.
+        root: the test makes network namespaces.
+    """
+    missing = [program for program in programs if shutil.which(program) is None]
+    if root and os.geteuid() != 0:
+        missing.append("root")
+    if missing and "SBS_ALL_TOOLS" in os.environ:
+        raise RuntimeError(f"needed, and not here: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}; .ci/run installs what tests need")
 
 
 def free_ports(count: int) -> list[int]:
@@ -287,6 +306,7 @@ class Etcd:
     def __init__(
         self, directory: Path, host: str = "127.0.0.1", prefix: Sequence[str] = ()
     ) -> None:
+        require("etcd")
         self._directory = directory
         self._prefix = prefix
         client, peer = free_ports(2)

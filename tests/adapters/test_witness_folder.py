@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from sbs.adapters.witnesses import folder
 from sbs.adapters.witnesses.folder import MAX_CALLS, MAX_RECORD_BYTES, open_witness
 from sbs.errors import WitnessError
 from sbs.ports import WitnessOptions
@@ -120,7 +119,7 @@ async def test_a_hanging_share_blocks_nobody_and_piles_nothing_up(
         raise FileNotFoundError(2, "gone at last", path)
 
     async with open_witness(options(tmp_path)) as witness:
-        monkeypatch.setattr(folder.os, "open", hang)
+        monkeypatch.setattr("sbs.adapters.witnesses.folder.os.open", hang)
         for _ in range(MAX_CALLS):
             with trio.move_on_after(0.05) as scope:
                 await witness.acquire("a.1", TTL_S)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import attrs
 
+from tests.support import require
 from tests.system.nodes import Node, Tables
 
 STAMPER = str(Path(__file__).with_name("stamper.py"))
@@ -111,6 +112,7 @@ class Lab:
 @contextmanager
 def lab() -> Iterator[Lab]:
     """A lab that is gone after the block, and whose names nobody else uses."""
+    require("ip", "iptables", root=True)
     made = Lab(f"sbs{os.getpid()}n{next(_LABS)}")
     try:
         made.up()

@@ -9,7 +9,8 @@ from sbs.core.effects import Durable, Via
 from sbs.core.epoch import Epoch
 from sbs.core.events import StopAsked
 from sbs.core.history import Generation, History
-from sbs.testing.simnode import Disk, InvariantError
+from sbs.testing.simdisk import Disk
+from sbs.testing.simnode import InvariantError
 from sbs.testing.simpair import SimPair
 
 

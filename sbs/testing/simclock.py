@@ -72,13 +72,17 @@ class Network:
         """Nothing that ``sender`` sends arrives any more."""
         self._cut[sender] = True
 
-    def heal(self) -> None:
-        """Everything arrives again, also what was sent meanwhile."""
-        self._cut = [False, False]
-        for stalled in self._stalled:
-            for action in stalled:
+    def heal(self, *senders: int) -> None:
+        """Everything arrives again, also what was sent meanwhile.
+
+        Args:
+            senders: only what these send; both if none is named.
+        """
+        for sender in senders or (0, 1):
+            self._cut[sender] = False
+            for action in self._stalled[sender]:
                 self._clock.after(self._random.uniform(*self.faults.delay_s), action)
-            stalled.clear()
+            self._stalled[sender].clear()
 
     def send(self, sender: int, arrive: Action, *, dial: bool = False) -> None:
         """Carry one packet from ``sender``; ``arrive`` runs when it gets there."""

@@ -233,7 +233,7 @@ def test_a_machine_that_breaks_a_promise_is_caught(
         run_many()
 
 
-def cut_off() -> tuple[SimPair, SimNode, SimNode]:
+def cut_off(down_interval_s: float) -> tuple[SimPair, SimNode, SimNode]:
     """A pair whose primary has no vote but its secondary's."""
 
     def tune(settings: Settings) -> Settings:
@@ -243,7 +243,7 @@ def cut_off() -> tuple[SimPair, SimNode, SimNode]:
             lease_s=3.0,
             stop_bound_s=0.2,
             max_clock_drift=0.0,
-            down_interval_s=3.0,
+            down_interval_s=down_interval_s,
         )
 
     pair = SimPair(1, tune=tune)
@@ -259,7 +259,7 @@ def cut_off() -> tuple[SimPair, SimNode, SimNode]:
 
 def lose_the_primary() -> None:
     """The primary is cut off, and the secondary takes over."""
-    pair, primary, secondary = cut_off()
+    pair, primary, secondary = cut_off(2.0)
     for side in (0, 1):
         pair.network.cut(side)
     pair.run(8.0)
@@ -268,7 +268,7 @@ def lose_the_primary() -> None:
 
 def restart_the_secondary() -> None:
     """The secondary is restarted just then, and remembers no promise."""
-    pair, primary, secondary = cut_off()
+    pair, primary, secondary = cut_off(2.0)
     for side in (0, 1):
         pair.network.cut(side)
     secondary.crash()
@@ -279,7 +279,7 @@ def restart_the_secondary() -> None:
 
 def delay_a_vote() -> None:
     """The last votes are long on their way, but not too long for the session."""
-    pair, primary, secondary = cut_off()
+    pair, primary, secondary = cut_off(3.0)
     pair.network.cut(secondary.side)
     pair.run(1.0)
     pair.network.cut(primary.side)

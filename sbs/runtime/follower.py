@@ -272,6 +272,7 @@ class FollowerSession:
             case Chunk() as chunk:
                 await trio.to_thread.run_sync(target.chunk, chunk)
             case Commit() as commit:
+                self._check_epoch(commit.generation.epoch)
                 self._history = await self._follower.commit(
                     commit, self._history, lambda: self._link.post(Committed(commit.generation))
                 )

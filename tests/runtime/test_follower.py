@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from sbs.core.epoch import Epoch
-from sbs.core.history import Generation, History
+from sbs.core.history import DIGEST_BYTES, Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Abandon, Begin, Commit, Committed, Failed, Folders, Listing, Message
 from sbs.errors import RemoteProtocolError, ReplicationError
@@ -165,9 +165,20 @@ async def test_listing_answers_the_folders() -> None:
     assert play.link.sent == [Listing(folder=0, last=True)]
 
 
-@pytest.mark.parametrize("message", [Folders(Epoch(2, 0), ()), Begin(Epoch(2, 0), 1)])
+OLDER = Epoch(2, 0)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Folders(OLDER, ()),
+        Begin(OLDER, 1),
+        Commit(generation=Generation(OLDER, 1, b"o" * DIGEST_BYTES), operations=0),
+    ],
+    ids=lambda message: type(message).__name__,
+)
 async def test_older_epoch_is_refused(message: Message) -> None:
-    """B2."""
+    """B2: each message of an update that names its epoch; the rest are within one that does."""
     play = Play()
     with pytest.RaisesGroup(pytest.RaisesExc(RemoteProtocolError, match=r"epoch 2\.0")):
         await run(play, message)

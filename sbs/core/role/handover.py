@@ -82,7 +82,7 @@ def release_saved(model: Model, event: Saved, now: float) -> Step:
 
 def role_taken(model: Model, event: RoleTaken, now: float) -> Step:
     """Relieved: end, or follow (R8)."""
-    if event.connection != model.session:
+    if event.connection != model.session or event.epoch <= model.primacy:
         return model, ()
     model, saving = steps.save(model, epoch=max(model.durable.epoch, event.epoch))
     model, relieved = _relieved(model, now)

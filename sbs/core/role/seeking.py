@@ -268,6 +268,10 @@ def role_released(model: Model, event: RoleReleased, now: float) -> Step:
     """The primary gave its role up: take it, if all its data is here (R8)."""
     if event.connection != model.session:
         return model, ()
+    if event.epoch < model.durable.epoch:  # B2: it was not its to give any more
+        text = f"epoch {event.epoch} is over; {model.durable.epoch} was seen"
+        model = attrs.evolve(model, session=None, dial_at=now + _pause(model))
+        return model, (Refuse(event.connection, Code.STALE, text),)
     if event.generation != model.durable.history.tip:
         text = (
             f"{steps.peer_name(model)} released its role after generation {event.generation}, but "
@@ -287,7 +291,7 @@ def role_released(model: Model, event: RoleReleased, now: float) -> Step:
 
 def peer_serving(model: Model, event: PeerServing, _now: float) -> Step:
     """The services run on the other node: a switchover is complete (B6)."""
-    if event.connection != model.session:
+    if event.connection != model.session or event.epoch < model.durable.epoch:
         return model, ()
     return steps.answer(model)
 

@@ -15,6 +15,11 @@ pass  clock: within 1 s of this one
 pass  failover.heartbeat_interval_s: 0.1
 pass  failover.down_interval_s: 1
 pass  failover.partition_policy: availability
+pass  failover.stop_bound_s: 5
+pass  failover.max_clock_drift: 0.01
+pass  witness.adapter: none
+pass  witness.pair: empty on both
+pass  witness.lease_s: 5
 pass  services.adapter: process
 pass  services.unit: web
 pass  requirements.install_path: empty on both

@@ -43,7 +43,7 @@ def test_the_first_of_two_symmetric_nodes_is_primary() -> None:
     pair.nodes[0].crash()
     pair.run(1.0)
     assert states(pair) == (State.STOPPED, State.PRIMARY)
-    assert pair.nodes[1].model.via is Via.REFUSED
+    assert pair.nodes[1].model.via is Via.FENCED
     pair.nodes[0].start()
     pair.run(60.0)
     assert states(pair) == (State.SECONDARY, State.PRIMARY)

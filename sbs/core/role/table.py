@@ -125,7 +125,7 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
         ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.WAITING),
         ev.WitnessAnswered: _rule(candidacy.witness_answered, S.CLAIMING, S.WAITING),
         ev.FenceEnded: _rule(candidacy.fence_ended, S.CLAIMING, S.WAITING),
-        ev.PauseAsked: _rule(handover.pause, S.WAITING, S.CLAIMING),
+        ev.PauseAsked: _rule(handover.pause, S.WAITING),
     },
     S.SECONDARY: {
         **_SEEKING,

@@ -264,6 +264,10 @@ def walk() -> Walk:
             pool.append((after, later))
         else:
             pool[random.randrange(POOL)] = (after, later)
+    for model, now in (random.choice(pool) for pool in [*pools.values()]):
+        for kind in EVENTS:  # also what is rare in a state
+            event = any_event(random, kind, model, now)
+            walk.steps.append((model, event, now, *transition(model, event, now)))
     return walk
 
 

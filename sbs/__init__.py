@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sbs.config import load as load_config
     from sbs.config import parse as parse_config
     from sbs.core.address import Address
-    from sbs.core.claim import Mode, Role
+    from sbs.core.claim import Mode, Policy, Role
     from sbs.core.epoch import Epoch
     from sbs.core.history import Generation, History
     from sbs.core.manifest import FolderSpec
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         StateError,
         TransportError,
         VersionError,
+        WitnessError,
     )
     from sbs.ports import (
         Listener,
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
         ServiceState,
         Transport,
         Unit,
+        Vote,
+        Witness,
+        WitnessFactory,
+        WitnessOptions,
     )
     from sbs.replication.index import Index
     from sbs.replication.source import Source
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
     from sbs.runtime.node import Node
     from sbs.runtime.probe import ProbeReport, probe
     from sbs.runtime.running import run_node
-    from sbs.runtime.status import Status
+    from sbs.runtime.status import Status, Switchover
 
 __all__ = [
     "Address",
@@ -69,6 +74,7 @@ __all__ = [
     "Mode",
     "Node",
     "NotRunningError",
+    "Policy",
     "ProbeReport",
     "ProtocolError",
     "RefusedError",
@@ -83,12 +89,18 @@ __all__ = [
     "Source",
     "StateError",
     "Status",
+    "Switchover",
     "Target",
     "TcpTransport",
     "Transport",
     "TransportError",
     "Unit",
     "VersionError",
+    "Vote",
+    "Witness",
+    "WitnessError",
+    "WitnessFactory",
+    "WitnessOptions",
     "__version__",
     "load_config",
     "parse_config",
@@ -100,7 +112,7 @@ _PLACES: Final = {
     "sbs.adapters.transports.tcp": ("TcpTransport",),
     "sbs.config": ("Config",),
     "sbs.core.address": ("Address",),
-    "sbs.core.claim": ("Mode", "Role"),
+    "sbs.core.claim": ("Mode", "Policy", "Role"),
     "sbs.core.epoch": ("Epoch",),
     "sbs.core.history": ("Generation", "History"),
     "sbs.core.manifest": ("FolderSpec",),
@@ -111,6 +123,10 @@ _PLACES: Final = {
         "ServiceState",
         "Transport",
         "Unit",
+        "Vote",
+        "Witness",
+        "WitnessFactory",
+        "WitnessOptions",
     ),
     "sbs.replication.index": ("Index",),
     "sbs.replication.source": ("Source",),
@@ -118,7 +134,7 @@ _PLACES: Final = {
     "sbs.runtime.node": ("Node",),
     "sbs.runtime.probe": ("ProbeReport", "probe"),
     "sbs.runtime.running": ("run_node",),
-    "sbs.runtime.status": ("Status",),
+    "sbs.runtime.status": ("Status", "Switchover"),
 }
 """Where the names of :data:`__all__` are defined; the errors are all in :mod:`sbs.errors`."""
 

@@ -25,7 +25,7 @@ from sbs.core.claim import Role
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.role import Model, Settings, State
 from sbs.errors import RefusedError, ReplicationError
-from sbs.ports import ServiceFactory, Transport, Witness, WitnessOptions
+from sbs.ports import ServiceFactory, Transport, Witness, WitnessFactory, WitnessOptions
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
@@ -59,6 +59,7 @@ class Node:
         config: as :func:`sbs.config.load` makes it.
         transport: carries bytes between the nodes; TCP if left out.
         services: makes the service controller; the configured adapter if left out.
+        witness: makes the witness, if one is configured; the configured adapter if left out.
 
     Example::
 
@@ -73,6 +74,7 @@ class Node:
         *,
         transport: Transport | None = None,
         services: ServiceFactory | None = None,
+        witness: WitnessFactory | None = None,
     ) -> None:
         self.config = config
         self.alarms: Alarms = Alarms()
@@ -80,6 +82,7 @@ class Node:
         self.listen: str = str(config.node.listen)
         self._transport = transport or TcpTransport()
         self._factory = services
+        self._witness = witness
         self._refusal = ""
         self._tickets = Tickets()
 
@@ -147,7 +150,7 @@ class Node:
         settings = self.config.witness
         if settings.adapter == "none":
             return None
-        factory = witness_adapters.load(settings.adapter)
+        factory = self._witness or witness_adapters.load(settings.adapter)
         options = WitnessOptions(
             pair=self.config.witness_pair, path=settings.path, endpoints=settings.endpoints
         )

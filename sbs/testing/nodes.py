@@ -28,7 +28,7 @@ from sbs.config import (
 )
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import Role
-from sbs.ports import ServiceController, ServiceFactory, Unit
+from sbs.ports import ServiceController, ServiceFactory, Unit, WitnessFactory
 from sbs.runtime.node import Node
 from sbs.testing.memory import MemoryNetwork
 from sbs.testing.services import open_fake_controller
@@ -75,6 +75,7 @@ class MemoryNode:
         config: Config,
         network: MemoryNetwork,
         services: ServiceFactory,
+        witness: WitnessFactory | None,
         nursery: trio.Nursery,
     ) -> None:
         self.directory = directory
@@ -84,6 +85,7 @@ class MemoryNode:
         self.controller: ServiceController
         self.running: bool = False
         self._services = services
+        self._witness = witness
         self._transport = network.transport(config.node.listen.host)
         self._nursery = nursery
         self._scope = trio.CancelScope()
@@ -111,7 +113,9 @@ class MemoryNode:
             SbsError: as :meth:`sbs.runtime.node.Node.run`.
         """
         self._scope, self._gone = trio.CancelScope(), trio.Event()
-        self.node = Node(self.config, transport=self._transport, services=self._open)
+        self.node = Node(
+            self.config, transport=self._transport, services=self._open, witness=self._witness
+        )
         await self._nursery.start(self._run, self.node, self._scope, self._gone)
 
     async def _run(
@@ -223,13 +227,18 @@ class MemoryPair:
 
 @asynccontextmanager
 async def memory_pair(
-    directory: str | os.PathLike[str], *, services: ServiceFactory = open_fake_controller
+    directory: str | os.PathLike[str],
+    *,
+    services: ServiceFactory = open_fake_controller,
+    witness: WitnessFactory | None = None,
 ) -> AsyncGenerator[MemoryPair, None]:
     """Two nodes with one folder and two services, not started; they end with the context.
 
     Args:
         directory: an existing one; everything is kept below it.
         services: the adapter of both nodes.
+        witness: of both, such as :meth:`sbs.testing.witnesses.MemoryWitness.open`, where their
+            configuration names one.
     """
     network = MemoryNetwork()
     async with trio.open_nursery() as nursery:
@@ -239,6 +248,7 @@ async def memory_pair(
                 _config(os.path.join(directory, name), name, peer, priority),
                 network,
                 services,
+                witness,
                 nursery,
             )
             for name, peer, priority in (("alpha", "beta", 200), ("beta", "alpha", 100))

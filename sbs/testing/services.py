@@ -64,6 +64,12 @@ class FakeController:
         """As given to the constructor."""
         return self._dies_with_node
 
+    @property
+    def present(self) -> Mapping[str, ServiceState]:
+        """What :meth:`states` tells, without waiting."""
+        self._left_s()
+        return {**self._states}
+
     def fail_start(self, name: str, cause: str = "told to fail") -> None:
         """Let every later start of ``name`` fail, until :meth:`allow_start`."""
         self._failures[name] = cause

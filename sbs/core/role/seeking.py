@@ -173,7 +173,10 @@ def undecided_follow_asked(model: Model, event: FollowAsked, now: float) -> Step
     model, noting = steps.note_peer(model, theirs)
     via = Via.YIELDED if model.in_step else Via.FOLLOWED
     via = Via.RESUMED if model.durable.held else via
-    votes = model.votes.new_term(now, peer_until=event.opened_at + model.settings.vote_s)
+    until = event.opened_at + model.settings.vote_s
+    votes = model.votes.new_term(now, peer_until=until)
+    if model.state is State.CANDIDATE:  # what the witness has lent counts on
+        votes = attrs.evolve(model.votes, peer_until=until)
     model, claiming = steps.claim(model, now, via, votes=votes, session=event.connection)
     return attrs.evolve(model, heard_at=now), (*noting, *claiming)
 

@@ -405,6 +405,24 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
             (7.0, ev.Welcomed(connection=2, epoch=Epoch(1, 1), history=FIRST)),
         ],
     ),
+    "B3: a candidate is asked to lead, and keeps the witness's vote": (
+        QUORUM,
+        NEW,
+        [
+            *LOST,
+            (3.2, vote(1)),
+            (
+                3.3,
+                ev.FollowAsked(
+                    connection=2,
+                    claim=attrs.evolve(VOTER, history=BEGUN),
+                    epoch=NO_EPOCH,
+                    opened_at=3.25,
+                ),
+            ),
+            (3.4, ev.Saved(3)),
+        ],
+    ),
     "B3, B31: with the fencer's word only the witness is waited for": (
         QUORUM,
         NEW,

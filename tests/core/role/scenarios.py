@@ -412,15 +412,15 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
             *LOST,
             (3.2, vote(1)),
             (
-                3.3,
+                5.5,
                 ev.FollowAsked(
                     connection=2,
                     claim=attrs.evolve(VOTER, history=BEGUN),
                     epoch=NO_EPOCH,
-                    opened_at=3.25,
+                    opened_at=5.4,
                 ),
             ),
-            (3.4, ev.Saved(3)),
+            (5.6, ev.Saved(3)),
         ],
     ),
     "B3, B31: with the fencer's word only the witness is waited for": (

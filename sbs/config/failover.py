@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from sbs.config.declare import checked, key
+from sbs.config.endpoints import Endpoints
 from sbs.config.kinds import Choice, Number, Path, Text
 from sbs.config.limits import (
     MAX_CLOCK_DRIFT,
@@ -14,7 +15,8 @@ from sbs.config.limits import (
     MIN_INTERVAL_S,
     MIN_LEASE_S,
 )
-from sbs.config.lists import Array, Command, Installed
+from sbs.config.lists import Command, Installed
+from sbs.config.places import MAX_PAIR_CHARS
 
 NO_WITNESS = "none"
 """The adapter that is none."""
@@ -105,8 +107,8 @@ class WitnessSettings:
         default=NO_WITNESS,
         metadata=key(
             Installed("sbs.witnesses", "witness", frozenset({NO_WITNESS})),
-            "Who gives the third vote: `folder`, `etcd`, or another entry point of the group "
-            "`sbs.witnesses`.",
+            "Who gives the third vote: `none`, `folder`, `etcd`, or another entry point of the "
+            "group `sbs.witnesses`.",
         ),
     )
     path: str = attrs.field(
@@ -116,14 +118,8 @@ class WitnessSettings:
     endpoints: tuple[str, ...] = attrs.field(
         default=_NO_TEXTS,
         metadata=key(
-            Array(
-                Text(
-                    expected="http://host:port or https://host:port",
-                    pattern=r"https?://[^\s/?#@]+(:[0-9]{1,5})?/?",
-                ),
-                "addresses, each http://host:port or https://host:port",
-            ),
-            "With `etcd`: addresses of its client port.",
+            Endpoints(),
+            "With `etcd`: the client addresses of its members, at least one.",
         ),
     )
     lease_s: float = attrs.field(
@@ -139,10 +135,12 @@ class WitnessSettings:
         default="",
         metadata=key(
             Text(
-                expected="1 to 64 letters, digits, dots, dashes and underscores",
-                pattern=r"[A-Za-z0-9._-]{0,64}",
+                expected=f"at most {MAX_PAIR_CHARS} letters, digits, dots, dashes and underscores",
+                pattern=rf"[A-Za-z0-9._-]{{0,{MAX_PAIR_CHARS}}}",
             ),
-            "What the pair is called at the witness, which may serve many; the same on both nodes.",
-            default="made from the addresses of both nodes",
+            "What the pair is called at the witness, which may serve many; the same on both nodes. "
+            "Required where `node.listen` is a wildcard address or has port 0; better set, too, "
+            "where the nodes know each other by other addresses than they listen on.",
+            default="made from `node.listen` and `node.peer`",
         ),
     )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from sbs.config.failover import NO_WITNESS
+from sbs.config.failover import NO_WITNESS, WitnessSettings
+from sbs.config.places import is_definite, is_loopback, same_place
 from sbs.config.problems import KeyPath, Problem, about
 from sbs.config.settings import Config
 from sbs.config.text import dotted, quoted, shown
-from sbs.core.address import Address
 from sbs.core.claim import Policy
 from sbs.core.lease import hold_s
 
@@ -41,17 +40,29 @@ def warnings(config: Config) -> tuple[str, ...]:
             f"sync.keep_versions_s = {shown(config.sync.keep_versions_s)} has no effect in this "
             "version: overwritten and deleted files are not kept"
         )
-    hold = _hold_s(config)
-    if config.policy is Policy.QUORUM and config.failover.down_interval_s > hold:
-        found.append(
-            f"failover.down_interval_s = {shown(config.failover.down_interval_s)} is longer than "
-            f"a vote holds ({hold:.3g} s): a takeover takes that much longer"
+    return (*found, *_vote_warnings(config))
+
+
+def _vote_warnings(config: Config) -> Iterator[str]:
+    """Settings of votes where nobody votes, and an interval that delays a takeover by them."""
+    hold, down_s = _hold_s(config), config.failover.down_interval_s
+    if config.policy is Policy.QUORUM and down_s > hold:
+        yield (
+            f"failover.down_interval_s = {shown(down_s)} is longer than a vote holds "
+            f"({hold:.3g} s): a takeover takes that much longer"
         )
-    return tuple(found)
+    if config.witness.adapter == NO_WITNESS:
+        witness, default = config.witness, WitnessSettings()
+        for name, value, neutral in (
+            ("lease_s", witness.lease_s, default.lease_s),
+            ("pair", witness.pair, default.pair),
+        ):
+            if value != neutral:
+                yield f'witness.{name} = {shown(value)} has no effect: witness.adapter is "none"'
 
 
 def _peer_is_another(config: Config) -> Iterator[Problem]:
-    if _same_place(config.node.peer, config.node.listen):
+    if same_place(config.node.peer, config.node.listen):
         yield Problem(
             about(
                 ("node", "peer"),
@@ -63,21 +74,9 @@ def _peer_is_another(config: Config) -> Iterator[Problem]:
         )
 
 
-def _same_place(one: Address, other: Address) -> bool:
-    return one.port == other.port and _host(one) == _host(other)
-
-
-def _host(address: Address) -> str:
-    host = address.host.lower()
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return "127.0.0.1" if host == "localhost" else host
-
-
 def _loopback_without_tls(config: Config) -> Iterator[Problem]:
     """B62: a node never listens beyond loopback without TLS unless told so."""
-    if not config.tls.insecure and not _is_loopback(config.node.listen.host):
+    if not config.tls.insecure and not is_loopback(config.node.listen.host):
         yield Problem(
             about(
                 ("node", "listen"),
@@ -88,14 +87,6 @@ def _loopback_without_tls(config: Config) -> Iterator[Problem]:
             ),
             (("node", "listen"), ("tls", "insecure")),
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    return address.is_loopback
 
 
 def _down_interval_holds_heartbeats(config: Config) -> Iterator[Problem]:
@@ -197,19 +188,20 @@ def _witness_is_complete(config: Config) -> Iterator[Problem]:
         elif value and witness.adapter in {NO_WITNESS, "folder", "etcd"} - {wanted}:
             text = f"has no meaning with witness.adapter = {quoted(witness.adapter)}; leave it out"
             yield Problem(about(key, value, text), (key, adapter))
-    if witness.adapter != NO_WITNESS and not witness.pair and _is_wildcard(config.node.listen.host):
-        text = (
-            f"witness.pair is not set: node.listen = {shown(config.node.listen)} does not tell the "
-            "nodes apart; required is a name, the same on both nodes"
-        )
-        yield Problem(text, (("witness", "pair"), ("node", "listen"), adapter))
 
 
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return not host
+def _pair_has_a_name(config: Config) -> Iterator[Problem]:
+    """B3: nodes that ask for different votes both get one."""
+    if config.witness.adapter == NO_WITNESS or config.witness.pair:
+        return
+    for name, address in (("listen", config.node.listen), ("peer", config.node.peer)):
+        if not is_definite(address):
+            text = (
+                f"witness.pair is not set: node.{name} = {shown(address)} does not tell the nodes "
+                "apart; required is a name, the same on both nodes"
+            )
+            yield Problem(text, (("witness", "pair"), ("node", name), ("witness", "adapter")))
+            return
 
 
 def _hold_s(config: Config) -> float:
@@ -240,5 +232,6 @@ _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _processes_have_commands,
     _policy_and_witness_fit,
     _witness_is_complete,
+    _pair_has_a_name,
     _leases_can_be_kept,
 )

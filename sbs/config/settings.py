@@ -25,6 +25,7 @@ from sbs.config.limits import (
     MIN_INTERVAL_S,
 )
 from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed, Paths
+from sbs.config.places import pair_name
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import MAX_PRIORITY, Mode, Policy
 from sbs.core.manifest import FolderSpec
@@ -316,9 +317,8 @@ class Config:
 
     @property
     def witness_pair(self) -> str:
-        """What the pair is called at the witness: the same on both nodes."""
-        addresses = sorted(map(str, (self.node.listen, self.node.peer)))
-        return self.witness.pair or "-".join(addresses).replace("[", "").replace("]", "")
+        """What the pair is called at the witness: the same on both nodes (B3)."""
+        return self.witness.pair or pair_name(self.node.listen, self.node.peer)
 
     def folder_specs(self) -> tuple[FolderSpec, ...]:
         """The folders as the primary tells them to the secondary (R24)."""

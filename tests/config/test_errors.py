@@ -333,7 +333,10 @@ CASES = [
     ),
     (
         PEER + '[witness]\npair = "a b"',
-        ['witness.pair = "a b": allowed is 1 to 64 letters, digits, dots, dashes and underscores'],
+        [
+            'witness.pair = "a b": allowed is at most 64 letters, digits, dots, dashes and '
+            "underscores"
+        ],
     ),
     (
         '[node]\nlisten = "0.0.0.0"\npeer = "b"\n[tls]\ninsecure = true\n' + ETCD,
@@ -341,6 +344,54 @@ CASES = [
             'witness.pair is not set: node.listen = "0.0.0.0:4445" does not tell the nodes apart; '
             "required is a name, the same on both nodes"
         ],
+    ),
+    (
+        '[node]\nlisten = "127.0.0.1:0"\npeer = "b"\n' + ETCD,
+        [
+            'witness.pair is not set: node.listen = "127.0.0.1:0" does not tell the nodes apart; '
+            "required is a name, the same on both nodes"
+        ],
+    ),
+    (
+        '[node]\npeer = "0.0.0.0:4446"\n' + ETCD,
+        [
+            'witness.pair is not set: node.peer = "0.0.0.0:4446" does not tell the nodes apart; '
+            "required is a name, the same on both nodes"
+        ],
+    ),
+    (
+        PEER + '[witness]\npath = "/w"\nendpoints = ["http://a:1"]',
+        [
+            'witness.path = "/w": has no meaning with witness.adapter = "none"; leave it out',
+            'witness.endpoints = ["http://a:1"]: has no meaning with witness.adapter = "none"; '
+            "leave it out",
+        ],
+    ),
+    (
+        PEER + '[witness]\nadapter = "folder"\npath = "/w"\nendpoints = ["http://a:1"]',
+        [
+            'witness.endpoints = ["http://a:1"]: has no meaning with witness.adapter = "folder"; '
+            "leave it out"
+        ],
+    ),
+    (
+        PEER + '[witness]\nadapter = "etcd"\nendpoints = ["http://a:1", "http://a"]',
+        [
+            'witness.endpoints = ["http://a:1", "http://a"]: item 2: names no port from 1 to '
+            "65535; allowed is http://host:port or https://host:port"
+        ],
+    ),
+    (
+        PEER + 'state_dir = "/s"\n[witness]\nadapter = "folder"\npath = "/s/w"',
+        [f'witness.path = "/s/w": lies in node.state_dir = "/s"; {APART}'],
+    ),
+    (
+        PEER + '[witness]\nadapter = "folder"\npath = "/f/w"\n[[folders]]\nname = "f"\npath = "/f"',
+        [f'folders[1].path = "/f": holds witness.path = "/f/w"; {APART}'],
+    ),
+    (
+        PEER + '[witness]\nadapter = "folder"\npath = "/f"\n[[folders]]\nname = "f"\npath = "/f/g"',
+        [f'folders[1].path = "/f/g": lies in witness.path = "/f"; {APART}'],
     ),
     (
         PEER + ETCD + "lease_s = 0.6",

@@ -25,12 +25,15 @@ from sbs.config import (
     parse,
 )
 from sbs.config.declare import Key, Section
+from sbs.config.limits import MAX_CLOCK_DRIFT, MAX_TIMEOUT_S
 from sbs.config.settings import FILE
 from sbs.config.structure import structured
 from sbs.config.text import shown
 from sbs.core.address import Address
 from sbs.core.claim import Mode, Policy
+from sbs.core.lease import hold_s
 from sbs.core.manifest import FolderSpec
+from sbs.core.messages import MAX_HOLD_S
 from sbs.errors import ConfigError
 from sbs.ports import Unit
 
@@ -189,6 +192,67 @@ def test_what_has_no_effect_in_this_version_gives_a_warning() -> None:
     )
 
 
+ETCD = '[witness]\nadapter = "etcd"\nendpoints = ["http://127.0.0.1:2379"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("", Policy.AVAILABILITY),
+        ('[failover]\npartition_policy = "protect"', Policy.PROTECT),
+        (ETCD, Policy.QUORUM),
+        (ETCD + '[failover]\npartition_policy = "quorum"', Policy.QUORUM),
+    ],
+)
+def test_without_a_word_the_witness_decides_the_policy(text: str, policy: Policy) -> None:
+    """B3."""
+    assert parse(PEER + text, "sbs.toml").policy is policy
+
+
+def test_both_nodes_ask_the_witness_for_the_same_vote() -> None:
+    """B3: two names would be two votes, and each node could have one."""
+    text = '[node]\nlisten = "{}"\npeer = "{}"\n' + ETCD
+    alpha = parse(text.format("127.0.0.1:1", "localhost:2"), "sbs.toml")
+    beta = parse(text.format("LocalHost:2", "127.0.0.1:1"), "sbs.toml")
+    assert alpha.witness_pair == beta.witness_pair == "127.0.0.1_1-127.0.0.1_2"
+    wildcard = '[node]\nlisten = "0.0.0.0"\npeer = "b"\n[tls]\ninsecure = true\n'
+    assert parse(wildcard + ETCD + 'pair = "p.1"', "sbs.toml").witness_pair == "p.1"
+
+
+def test_votes_that_nobody_asks_for_give_a_warning() -> None:
+    text = PEER + '[witness]\nlease_s = 7\npair = "p"'
+    assert parse(text, "sbs.toml").warnings == (
+        'witness.lease_s = 7.0 has no effect: witness.adapter is "none"',
+        'witness.pair = "p" has no effect: witness.adapter is "none"',
+    )
+    neutral = PEER + '[witness]\nadapter = "none"\npath = ""\nendpoints = []\npair = ""'
+    assert parse(neutral + "\nlease_s = 5.0", "sbs.toml").warnings == ()
+
+
+def test_a_down_interval_that_outlasts_votes_gives_a_warning() -> None:
+    text = PEER + "[failover]\nstop_bound_s = 0.75\ndown_interval_s = {}\n" + ETCD + "lease_s = 2"
+    assert parse(text.format(3), "sbs.toml").warnings == ()
+    assert parse(text.format(4), "sbs.toml").warnings == (
+        "failover.down_interval_s = 4.0 is longer than a vote holds (3.06 s): a takeover takes "
+        "that much longer",
+    )
+
+
+def test_the_shortest_lease_is_two_heartbeats() -> None:
+    """B3: the lease rule; one that just keeps it is allowed, also where 2 * 0.3 is rounded up."""
+    text = PEER + "[failover]\nheartbeat_interval_s = {}\n" + ETCD + "lease_s = {}"
+    assert parse(text.format(0.5, 1), "sbs.toml").witness.lease_s == 1
+    assert parse(text.format(0.3, 0.6), "sbs.toml").witness.lease_s == 0.6
+    with pytest.raises(ConfigError, match=r"0\.99 < 2 \* 0\.5 = 1$"):
+        parse(text.format(0.5, 0.99), "sbs.toml")
+
+
+def test_no_settings_make_a_vote_hold_longer_than_a_day_or_than_a_message_can_ask() -> None:
+    """B3: so that no rule has to refuse one."""
+    longest_s = hold_s(MAX_TIMEOUT_S, MAX_TIMEOUT_S, MAX_CLOCK_DRIFT)
+    assert longest_s < 86_400 <= MAX_HOLD_S
+
+
 @pytest.mark.parametrize("limit", ['"off"', '"0%"', '"100%"', "0", "5"])
 def test_the_delete_guard_takes_a_count_a_share_or_off(limit: str) -> None:
     config = parse(PEER + f"[sync]\nmax_deletes = {limit}", "sbs.toml")
@@ -309,7 +373,9 @@ VALUES = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["none", "auto", "127.0.0.1:1", "/f", "f", "off", "process", "+ *"])
+    | st.sampled_from(
+        ["none", "auto", "127.0.0.1:1", "http://a:1", "/f", "f", "off", "process", "+ *"]
+    )
     | st.dates(),
     lambda inner: (
         st.lists(inner, max_size=3)

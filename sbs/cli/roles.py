@@ -53,7 +53,7 @@ def drill(config_path: str) -> None:
 
     Looks whether everything is in order, then exchanges the roles as a switchover does, and
     prints the outage that users saw. The roles stay exchanged, so that the other node proves
-    itself for a while; a drill there brings them back.
+    itself for a while; a drill there brings them back. Refused (exit code 4) as a switchover is.
     """
     found = ask(config_path, "switchover", dry_run=True)
     click.echo(f"{plain(found['to'])} can take over:")
@@ -71,8 +71,8 @@ def takeover(config_path: str, *, force: bool) -> None:
 
     For when SBS cannot know whether the other node still serves, and you can: with the policy
     protect, or with quorum when the witness is lost as well. Make sure that the other node is
-    off, or cut off from everybody; two primaries write two truths. Refused (exit code 4) while a
-    primary answers, and without --force.
+    off, or cut off from everybody; two primaries write two truths. Refused (exit code 4) without
+    --force, while a primary answers (run sbs switchover there), and on a node that leads.
     """
     ask(config_path, "takeover", force=force)
     click.echo("this node is primary")
@@ -85,15 +85,28 @@ def pause(config_path: str) -> None:
 
     Until sbs resume, also over restarts: the secondary does not replace a primary that is lost,
     no role goes back by itself, and sbs stop on the primary does not hand its role over: started
-    again, it is primary again. Switchover, drill and takeover --force work all the same.
+    again, it is primary again. Switchover, drill and takeover --force work all the same. A node
+    that is not connected learns it when the two meet.
     """
     ask(config_path, "pause")
-    click.echo("automatic takeovers are suspended on both nodes, until sbs resume")
+    click.echo(f"automatic takeovers are suspended {_where(config_path)}, until sbs resume")
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs resume -c alpha.toml")
 @config_option
 def resume(config_path: str) -> None:
-    """Allow automatic takeovers again, after sbs pause."""
+    """Allow automatic takeovers again, after sbs pause; on either node, for both.
+
+    A secondary that lost its primary meanwhile takes over now, as its policy allows. A node that
+    is not connected learns it when the two meet.
+    """
     ask(config_path, "resume")
-    click.echo("automatic takeovers are allowed again")
+    click.echo(f"automatic takeovers are allowed again {_where(config_path)}")
+
+
+def _where(config_path: str) -> str:
+    """Which nodes know of a pause, or of its end."""
+    peer = ask(config_path, "status")["peer"]
+    if peer is not None and peer["connected"]:
+        return "on both nodes"
+    return "here (the other node is not connected, and learns it when the two meet)"

@@ -80,7 +80,7 @@ def _stopped(config_path: str) -> Status:
         "votes": None,
         **dict.fromkeys(nothing),
         "services": {"active": [], "wanted": []},
-        "paused": False,
+        "paused": None,  # a node may have been paused and stopped
         "alarms": [],
         "problems": [],
         **dict.fromkeys(("listen", "node_id", "pid", "version")),

@@ -150,8 +150,12 @@ def test_a_configuration_with_settings_of_no_effect_is_valid_with_a_warning(conf
 def test_the_adapters_are_listed_with_the_package_that_brings_them() -> None:
     code, out, _ = run("adapters")
     assert code == 0
-    process = "services  process  sbs.adapters.services.process:open_controller  (sbs "
-    assert process in out
+    for line in (
+        "services  process  sbs.adapters.services.process:open_controller  (sbs ",
+        "witnesses  etcd  sbs.adapters.witnesses.etcd:open_witness  (sbs ",
+        "witnesses  folder  sbs.adapters.witnesses.folder:open_witness  (sbs ",
+    ):
+        assert f"\n{line}" in f"\n{out}"
 
 
 @pytest.mark.parametrize("line", ['state_dir = "state"', 'state_dir = "../a/./state"', ""])

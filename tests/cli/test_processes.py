@@ -82,6 +82,44 @@ def test_an_operator_stops_and_starts_one_service(pair: Pair) -> None:
     assert "\x1b" not in unknown.stderr
 
 
+def test_what_a_lone_primary_cannot_do_is_refused_with_the_reason(pair: Pair) -> None:
+    """B6: exit code 4, one line that says what to do, and the node serves on."""
+    alpha = pair.alpha
+    alpha.start()
+    alpha.wait_role("primary")
+    wait_until(lambda: alpha.status()["state"] == "primary", "it serves")
+    lonely = "Error: alpha has no secondary: start the other node, see sbs probe\n"
+    leads = "Error: alpha is primary; there is nothing to take over\n"
+    for words, text in (
+        (("switchover",), lonely),
+        (("switchover", "--dry-run"), lonely),
+        (("drill",), lonely),
+        (("takeover",), leads),
+        (("takeover", "--force"), leads),
+    ):
+        done = alpha.sbs(*words)
+        assert (done.returncode, done.stdout, done.stderr) == (4, "", text)
+    assert alpha.status()["state"] == "primary"
+
+
+def test_a_pause_says_which_nodes_know_of_it(pair: Pair) -> None:
+    """B6: one that is not connected is told when the two meet."""
+    pair.alpha.start()
+    pair.alpha.wait_role("primary")
+    here = "here (the other node is not connected, and learns it when the two meet)"
+    paused = pair.alpha.sbs("pause")
+    assert paused.returncode == 0
+    assert paused.stdout == f"automatic takeovers are suspended {here}, until sbs resume\n"
+    assert pair.alpha.status()["paused"]
+    pair.beta.start()
+    pair.beta.wait_role("secondary")
+    wait_until(lambda: pair.beta.status()["paused"], "it is told")
+    resumed = pair.beta.sbs("resume")
+    assert resumed.returncode == 0
+    assert resumed.stdout == "automatic takeovers are allowed again on both nodes\n"
+    wait_until(lambda: not pair.alpha.status()["paused"], "it is told")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_in_order_and_leaves_nothing(pair: Pair, number: signal.Signals) -> None:
     """R8: the secondary takes over at once, it does not wait for silence."""

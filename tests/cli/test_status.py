@@ -69,7 +69,7 @@ def test_a_stopped_node_is_an_object_of_the_same_form_and_exit_code_3(config: Pa
     assert (found["schema"], found["name"]) == (SCHEMA, "alpha")
     assert (found["role"], found["mode"]) == ("stopped", "backup-only")
     assert found["services"] == {"active": [], "wanted": []}
-    assert found["peer"] is found["last_update"] is found["epoch"] is None
+    assert found["peer"] is found["last_update"] is found["epoch"] is found["paused"] is None
 
 
 def test_a_stopped_node_is_said_to_be_stopped(config: Path) -> None:
@@ -113,6 +113,19 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "  alarm       1970-01-01 00:00:00 +0000  no-secondary: no\\nsecondary\n"
         "  problem     a\\x1b[2Jb: cannot be read\n"
     )
+
+
+def test_votes_and_a_pause_are_shown_where_there_are_any(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B3, B6."""
+    found = RUNNING | {"paused": True, "votes": {"peer": False, "witness": True}}
+    monkeypatch.setattr(client, "ask", lambda *_: found)
+    lines = status(config)[1].splitlines()
+    assert "  votes       witness" in lines
+    assert "  paused      no automatic takeover (sbs resume)" in lines
+    found["votes"] = {"peer": False, "witness": False}
+    assert "  votes       none" in status(config)[1].splitlines()
 
 
 @pytest.mark.usefixtures("running")

@@ -320,6 +320,12 @@ class Config:
         """What the pair is called at the witness: the same on both nodes (B3)."""
         return self.witness.pair or pair_name(self.node.listen, self.node.peer)
 
+    @property
+    def witness_name(self) -> str:
+        """Adapter and pair, which both nodes must have alike; empty without a witness."""
+        adapter = self.witness.adapter
+        return "" if adapter == NO_WITNESS else f"{adapter[:100]} {self.witness_pair}"
+
     def folder_specs(self) -> tuple[FolderSpec, ...]:
         """The folders as the primary tells them to the secondary (R24)."""
         return tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 import attrs
-from attrs.validators import ge, instance_of, le, matches_re
+from attrs.validators import ge, instance_of, le, matches_re, max_len
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
@@ -13,6 +13,9 @@ from sbs.core.history import History
 MAX_PRIORITY = 1000
 """Priorities run from 0 to this; only their order counts."""
 
+
+MAX_WITNESS_CHARACTERS = 200
+"""Longest name of a witness and of the pair there."""
 
 MAX_NAME_CHARACTERS = 64
 """Longest node name: it stands in every line of a status."""
@@ -97,6 +100,8 @@ class Claim:
         on_silence: its present primacy began because the other node was silent.
         services_die: its services cannot outlive its SBS (B31).
         policy: what silence means to it; both nodes must have the same.
+        witness: whom it asks for the third vote, and under which name of the pair; empty for none.
+            Two nodes that ask for different votes could both get theirs.
         pause: the newest pause or resume that it has heard of.
     """
 
@@ -112,6 +117,9 @@ class Claim:
     on_silence: bool = attrs.field(default=False, validator=instance_of(bool))
     services_die: bool = attrs.field(default=False, validator=instance_of(bool))
     policy: Policy = attrs.field(default=Policy.AVAILABILITY, validator=instance_of(Policy))
+    witness: str = attrs.field(
+        default="", validator=[instance_of(str), max_len(MAX_WITNESS_CHARACTERS)]
+    )
     pause: Pause = attrs.field(factory=Pause, validator=instance_of(Pause))
 
     @property

@@ -103,8 +103,11 @@ def mode_alone(mine: Claim, theirs: Claim) -> bool:
 
 
 def policies_clash(mine: Claim, theirs: Claim) -> bool:
-    """Whether silence means different things to the two nodes, which is safe for neither (B3)."""
-    return mine.policy is not theirs.policy
+    """Whether silence means different things to the two nodes, or they ask for different votes.
+
+    Neither is safe (B3).
+    """
+    return (mine.policy, mine.witness) != (theirs.policy, theirs.witness)
 
 
 _SENIORITY = {Role.PRIMARY: 2, Role.SECONDARY: 1, Role.WAITING: 1}

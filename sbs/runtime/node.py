@@ -188,6 +188,7 @@ class Node:
             failback=failover.failback == "auto",
             failback_delay_s=failover.failback_delay_s,
             policy=self.config.policy,
+            witness=self.config.witness_name,
             lease_s=self.config.witness.lease_s,
             stop_bound_s=failover.stop_bound_s,
             max_clock_drift=failover.max_clock_drift,

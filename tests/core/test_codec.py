@@ -48,6 +48,7 @@ CLAIM = Claim(
     history=HISTORY,
     services_die=True,
     policy=Policy.QUORUM,
+    witness="etcd printers",
     pause=Pause(2, on=False),
 )
 FOLDER = FolderSpec(name="settings", path="/srv/app", filters=("+ **", "- *.tmp"))

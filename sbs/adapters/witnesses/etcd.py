@@ -145,7 +145,7 @@ class EtcdWitness:
         for endpoint in tuple(self._endpoints):
             try:
                 answer = await self._post(f"{endpoint}/v3/{path}", request)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                 failures.append(f"{endpoint}: {str(error) or type(error).__name__}")
                 continue
             self._endpoints.remove(endpoint)

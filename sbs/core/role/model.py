@@ -127,6 +127,7 @@ class Settings:
         failback: give the role back to a ``primary-only`` node without being asked.
         failback_delay_s: how long that node must have been in step before (0 or more).
         policy: what silence means (B3).
+        witness: see :class:`~sbs.core.claim.Claim`.
         lease_s: how long a vote counts (policy ``quorum``).
         stop_bound_s: how long services may take to be gone.
         max_clock_drift: by how much the clocks of two nodes may differ in speed, 0 to below 1.
@@ -146,6 +147,7 @@ class Settings:
     failback: bool = True
     failback_delay_s: float = 10.0
     policy: Policy = Policy.AVAILABILITY
+    witness: str = ""
     lease_s: float = 5.0
     stop_bound_s: float = 5.0
     max_clock_drift: float = 0.01
@@ -287,6 +289,7 @@ class Model:
             on_silence=self.durable.on_silence and self.state in HOLDING,
             services_die=self.settings.services_die,
             policy=self.settings.policy,
+            witness=self.settings.witness,
             pause=self.durable.pause,
         )
 

@@ -294,8 +294,9 @@ def clash(mine: Claim, theirs: Claim) -> Clash | None:
         return Clash(Code.MODE, Alarm.MODE_CLASH, text)
     if policies_clash(mine, theirs):
         text = (
-            f"failover.partition_policy is {mine.policy.value} on {mine.name}, and "
-            f"{theirs.policy.value} on {theirs.name}; set it, and the witness, alike on both"
+            f"failover.partition_policy is {mine.policy.value} on {mine.name} (witness "
+            f"{mine.witness or 'none'}), and {theirs.policy.value} on {theirs.name} (witness "
+            f"{theirs.witness or 'none'}); set it, witness.adapter and witness.pair alike on both"
         )
         return Clash(Code.POLICY, Alarm.POLICY_CLASH, text)
     return None

@@ -374,6 +374,11 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
         NEW,
         [(0.0, ev.Started()), (0.01, met(1, VOTER))],
     ),
+    "B3: nodes that ask for different votes make no pair": (
+        attrs.evolve(QUORUM, witness="etcd one"),
+        NEW,
+        [(0.0, ev.Started()), (0.01, met(1, attrs.evolve(VOTER, witness="etcd two")))],
+    ),
     "B3: quorum waits for its own promise and for the witness, then takes over": (
         QUORUM,
         NEW,

@@ -303,6 +303,7 @@ async def _check_guard(controller: ServiceController, name: str) -> None:
     await controller.guard(soon(), GRACE_S)
     await _wait_until_not_running(controller, name)
     await _require(controller, name, active=True, running=False, when="after the deadline (B3)")
+    assert (await controller.states())[name].detail, "after the deadline detail must say so"
     try:
         await controller.start(name, {})
     except ServiceError:

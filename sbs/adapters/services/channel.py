@@ -19,6 +19,10 @@ from sbs.errors import ServiceError
 MAX_MESSAGE_BYTES = 65_536
 """Largest message, as in ``fencer.py``, which this process never imports."""
 
+CHANNEL_BYTES = 212_992
+"""Buffer for reports, which the kernel doubles: two small ones of each of MAX_UNITS services fit. A
+keeper that waited for a frozen SBS to read could not stop its service at the deadline (B3)."""
+
 _FENCER = Path(__file__).with_name("fencer.py")
 
 
@@ -106,6 +110,13 @@ def _parse_report(data: bytes) -> Report:
             raise ServiceError(f"the fencer sent an unknown report {other!r}")
 
 
+def open_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a channel: SBS's, and the fencer's with room for its reports."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHANNEL_BYTES)
+    return ours, theirs
+
+
 class Channel:
     """One running fencer and the socket to it; made by :meth:`spawn`."""
 
@@ -123,7 +134,7 @@ class Channel:
         # Not sys.executable alone: an embedding program may leave it empty.
         if not sys.executable:
             raise ServiceError("no Python interpreter is known to run the fencer with")
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = open_pair()
         numbers = [str(number) for number in (theirs.fileno(), os.getpid(), *held_fds)]
         try:
             # In a session of its own: Ctrl-C, which the terminal sends to the whole foreground

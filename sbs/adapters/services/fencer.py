@@ -2,7 +2,7 @@
 
 Run as a script, never imported by SBS; standard library only, so that it starts fast. It has no
 threads: the kernel ties PR_SET_PDEATHSIG to the *thread* that forked, and a fork is only safe here.
-Its other half, which runs in a fork of its own for each service, is ``keeper.py``.
+``keeper.py`` runs in a fork of its own for each service, ``testament.py`` at the very end.
 
     SBS --- channel --- fencer --- keeper --- service, and all that descends from it
                                '-- keeper --- service
@@ -21,7 +21,6 @@ MAX_MESSAGE_BYTES. SBS sends::
 
     {"do": "start", "run": 7, "argv": ["prog", ...], "environment": {"SBS_EPOCH": "2"}}
     {"do": "stop", "run": 7, "timeout_s": 5.0}
-
     {"do": "guard", "deadline_at": 1234.5, "grace_s": 5.0}
     {"do": "bequeath", "testament": "93534253..."}
 
@@ -31,7 +30,8 @@ and receives ``started`` with ``pid``, then ``exited`` with ``code`` (negative: 
 *guard*: when that time has come on CLOCK_BOOTTIME, and was not moved meanwhile, every service is
 stopped, whatever SBS does: a frozen one cannot stop them itself (B3). Until it is moved on, no
 service is started. *bequeath*: when SBS is dead, and then every service, these bytes are told to
-whoever connects to a held socket within LINGER_S; only then it is closed.
+whoever waits at a held socket or connects to it within a second; only then it is closed. An end
+in order takes them back before.
 """
 
 from __future__ import annotations
@@ -42,47 +42,40 @@ import os
 import select
 import signal
 import sys
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or __name__ != "__main__":
-    import socket
-
     from sbs.adapters.services.keeper import (
+        LOOK_S,
         PR_SET_CHILD_SUBREAPER,
         Keeper,
+        boottime,
         kill_descendants,
         leave_fork,
         prctl,
         report,
     )
+    from sbs.adapters.services.testament import tell
 else:
-    sys.path.insert(
-        0, os.path.dirname(os.path.abspath(__file__))
-    )  # as a script it belongs to no package
+    # As a script it belongs to no package. All is loaded now: an upgrade may replace the files.
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     from keeper import (
+        LOOK_S,
         PR_SET_CHILD_SUBREAPER,
         Keeper,
+        boottime,
         kill_descendants,
         leave_fork,
         prctl,
         report,
     )
+    from testament import tell
 
 MAX_MESSAGE_BYTES = 65_536
 """Largest packet on the channel: far below the socket's buffer, far above a sane command line."""
 
-LOOK_S = 0.25
-"""How often the time is looked at while a deadline stands: poll's own clock stops in suspend."""
-
-LINGER_S = 1.0
-"""How long the testament is told: the peer dials again within a round trip."""
-
-DRAIN_S = 0.2
-"""How long those who were told may take to close: a close with unread data would cut it off."""
-
-MAX_TOLD = 32
-"""Connections told at a time: as many as SBS accepts."""
+DEATH_S = 1.0
+"""How long SBS may take to vanish once its end of the channel is closed: it closes that last."""
 
 
 class Handle:
@@ -141,10 +134,12 @@ class Fencer:
     def check_deadline(self) -> None:
         """Stop every service if nobody has moved the deadline on."""
         if self.deadline_at < math.inf and boottime() >= self.deadline_at:
+            # Whoever looks late, after a suspend, has no grace left to give.
+            left_s = max(0.0, self.deadline_at + self.grace_s - boottime())
             self.deadline_at = math.inf
             self.expired = True
             for run in self.handles:
-                self.stop(run, self.grace_s)
+                self.stop(run, left_s)
 
     def guard(self, deadline_at: float | None, grace_s: float) -> None:
         """Move the deadline; one in the past acts at once."""
@@ -229,57 +224,7 @@ class Fencer:
             return True
         poll = select.poll()
         poll.register(self.parent, select.POLLIN)
-        return bool(poll.poll(LINGER_S * 1000))
-
-    def tell(self, held_fds: list[int]) -> None:
-        """Tell the testament to whoever connects, for a while."""
-        import socket  # noqa: PLC0415 - rarely needed, and it would slow the start down
-
-        listeners = {fd: socket.socket(fileno=os.dup(fd)) for fd in held_fds}
-        told: list[socket.socket] = []
-        poll = select.poll()
-        for fd, listener in listeners.items():
-            listener.setblocking(False)
-            poll.register(fd, select.POLLIN)
-        end_at = time.monotonic() + LINGER_S
-        while (left_s := end_at - time.monotonic()) > 0 and len(told) < MAX_TOLD:
-            for fd, _ in poll.poll(math.ceil(left_s * 1000)):
-                try:
-                    connection, _ = listeners[fd].accept()
-                    told.append(connection)
-                    connection.setblocking(False)
-                    connection.send(self.testament)
-                    connection.shutdown(socket.SHUT_WR)
-                except OSError:  # no listening socket, or the caller has gone again
-                    continue
-        for fd, listener in listeners.items():
-            listener.close()
-            os.close(fd)
-        held_fds.clear()
-        drain(told)
-
-
-def drain(told: list[socket.socket]) -> None:
-    """Read what those who were told have said meanwhile, until they close or time is up."""
-    end_at = time.monotonic() + DRAIN_S
-    poll = select.poll()
-    waiting = {connection.fileno(): connection for connection in told}
-    for fd in waiting:
-        poll.register(fd, select.POLLIN)
-    while waiting and (left_s := end_at - time.monotonic()) > 0:
-        for fd, _ in poll.poll(math.ceil(left_s * 1000)):
-            try:
-                over = not waiting[fd].recv(MAX_MESSAGE_BYTES)
-            except OSError:  # reset by the caller
-                over = True
-            if over:
-                poll.unregister(fd)
-                waiting.pop(fd).close()
-
-
-def boottime() -> float:
-    """The clock that goes on in suspend."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return bool(poll.poll(DEATH_S * 1000))
 
 
 def main(channel: int, parent_pid: int, held_fds: list[int]) -> None:
@@ -297,9 +242,10 @@ def main(channel: int, parent_pid: int, held_fds: list[int]) -> None:
     finally:
         fencer.end()
         if fencer.testament and fencer.is_orphan():
-            fencer.tell(held_fds)
-        for fd in held_fds:
-            os.close(fd)
+            tell(held_fds, fencer.testament)
+        else:
+            for fd in held_fds:
+                os.close(fd)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ import time
 MAX_COMMAND_BYTES = 4096
 """Read at once from the pipe to a keeper: some hundred stop requests, each one short line."""
 
+LOOK_S = 0.25
+"""How often the time is looked at while some deadline stands: poll's own clock stops in suspend."""
+
 _PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -26,6 +29,11 @@ def prctl(option: int, value: int) -> None:
     """Set an attribute of this process; the standard library has no name for it."""
     if _LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
+
+
+def boottime() -> float:
+    """The clock that goes on in suspend."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def kill(pid: int, number: int) -> None:
@@ -182,7 +190,7 @@ class Keeper:
         """How long nothing needs to be done unless something happens."""
         if self.stop_at is None:
             return None
-        return math.ceil(max(0.0, self.stop_at - time.monotonic()) * 1000)
+        return math.ceil(min(max(0.0, self.stop_at - boottime()), LOOK_S) * 1000)
 
     def is_over(self) -> bool:
         """Whether the time has come to kill what is left."""
@@ -190,7 +198,7 @@ class Keeper:
             return True
         if self.stop_at is None:
             return self.status is not None
-        if time.monotonic() >= self.stop_at:
+        if boottime() >= self.stop_at:
             return True
         # While the grace lasts, wait for the whole process group: a shell may end before
         # the program it started. Our own children's ids are certain, the group's is not.
@@ -207,7 +215,7 @@ class Keeper:
             self.signal_group(signal.SIGTERM)
             self.signal_group(signal.SIGCONT)  # a stopped process gets its chance to end too
         for line in data.split():
-            stop_at = time.monotonic() + float(line)
+            stop_at = boottime() + float(line)
             self.stop_at = stop_at if self.stop_at is None else min(self.stop_at, stop_at)
 
     def signal_group(self, number: int) -> None:

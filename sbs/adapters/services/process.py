@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import shlex
-import signal
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import assert_never
 
-import attrs
 import trio
 
 from sbs.adapters.services.channel import (
@@ -29,6 +29,7 @@ from sbs.adapters.services.channel import (
     start_message,
     stop_message,
 )
+from sbs.adapters.services.run import Run, Service, describe_exit
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 
@@ -41,6 +42,9 @@ KILL_BOUND_S = 5.0
 CLOSE_BOUND_S = 5.0
 """How long leaving the context waits for the fencer before it is killed in its turn."""
 
+LAG_S = 0.1
+"""How late the fencer may be to end what had its time before it is killed: it looks at once."""
+
 MAX_GRACE_S = 86_400.0
 """Longest grace of a stop: a day is more than any service needs."""
 
@@ -50,50 +54,9 @@ MAX_UNITS = 256
 _log = logging.getLogger(__name__)
 
 
-@attrs.define(kw_only=True, eq=False)
-class _Service:
-    """A unit and what became of it."""
-
-    unit: Unit
-    active: bool = False
-    detail: str = ""
-    run: _Run | None = None
-    requests: trio.Lock = attrs.field(factory=trio.Lock)
-
-    @property
-    def current(self) -> _Run | None:
-        """The run of which something may be alive."""
-        return None if self.run is None or self.run.ended.is_set() else self.run
-
-    @property
-    def state(self) -> ServiceState:
-        run = self.current
-        return ServiceState(
-            active=self.active, running=run is not None and run.pid > 0, detail=self.detail
-        )
-
-
-@attrs.define(kw_only=True, eq=False)
-class _Run:
-    """One life of a service, from the request to start it until nothing of it is left."""
-
-    number: int
-    service: _Service
-    channel: Channel
-    pid: int = 0
-    failure: str = ""
-    stop_bound_at: float | None = None
-    settled: trio.Event = attrs.field(factory=trio.Event)
-    ended: trio.Event = attrs.field(factory=trio.Event)
-
-
-def _describe_exit(code: int) -> str:
-    if code >= 0:
-        return f"exited with code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:  # a real-time signal has no name
-        return f"killed by signal {-code}"
+def boottime() -> float:
+    """The clock of deadlines, which goes on in suspend."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class ProcessController:
@@ -102,15 +65,16 @@ class ProcessController:
     def __init__(
         self, units: Sequence[Unit], held_fds: Sequence[int], nursery: trio.Nursery
     ) -> None:
-        self._services = {unit.name: _Service(unit=unit) for unit in units}
+        self._services = {unit.name: Service(unit=unit) for unit in units}
         self._held_fds = tuple(held_fds)
         self._nursery = nursery
         self._listening = trio.CancelScope()
         self._numbers = itertools.count(1)
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, Run] = {}
         self._channel: Channel | None = None
         self._spawning = trio.Lock()
         self._guard: tuple[float | None, float] = (None, 0.0)
+        self._watch = trio.CancelScope()
         self._testament = b""
         self._closing = False
         self._changed = trio.Event()
@@ -170,9 +134,32 @@ class ProcessController:
 
     async def guard(self, deadline_at: float | None, grace_s: float) -> None:
         """See :meth:`sbs.ports.ServiceController.guard`; the fencer does it."""
-        self._guard = (deadline_at, grace_s)
         channel = await self.open_channel()
+        self._expire()
+        self._guard = (deadline_at, grace_s)
+        self._watch.cancel()
+        self._watch = trio.CancelScope()
+        if deadline_at is not None:
+            bound_s = max(0.0, deadline_at - boottime()) + grace_s + LAG_S
+            self._nursery.start_soon(self._watch_fencer, bound_s, self._watch)
         await channel.send(guard_message(deadline_at, grace_s))
+
+    def _expire(self) -> None:
+        """Mark what the deadline ends: that cannot be taken back, even if it is moved now."""
+        deadline_at, grace_s = self._guard
+        if deadline_at is None or boottime() < deadline_at:
+            return
+        for run in self._runs.values():
+            bound_at = trio.current_time() + grace_s + KILL_BOUND_S
+            run.expiry_bound_at = min(run.expiry_bound_at, bound_at)
+
+    async def _watch_fencer(self, bound_s: float, scope: trio.CancelScope) -> None:
+        """Kill a fencer that is frozen itself: at its end the keepers kill their services (B3)."""
+        with scope:
+            await trio.sleep(bound_s)
+            if self._runs and self._channel is not None:
+                _log.error("the fencer does not end services whose time has passed: it is killed")
+                self._channel.process.kill()
 
     async def bequeath(self, testament: bytes) -> None:
         """See :meth:`sbs.ports.ServiceController.bequeath`; the fencer does it."""
@@ -188,7 +175,7 @@ class ProcessController:
             await self._changed.wait()
         self._changes_seen = self._changes
 
-    def _service(self, name: str) -> _Service:
+    def _service(self, name: str) -> Service:
         if (service := self._services.get(name)) is None:
             known = ", ".join(self._services) or "none"
             raise ServiceError(f"no service {name!r}; configured are: {known}")
@@ -199,23 +186,24 @@ class ProcessController:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def _finish_stop(self, service: _Service) -> None:
-        """Wait for a stop under way, perhaps a cancelled one: it cannot be taken back."""
+    async def _finish_stop(self, service: Service) -> None:
+        """Wait for an end under way, perhaps a cancelled stop: it cannot be taken back."""
         await trio.lowlevel.checkpoint()
+        self._expire()
         run = service.current
-        if run is None or run.stop_bound_at is None:
+        if run is None or run.bound_at == math.inf:
             return
-        with trio.move_on_at(run.stop_bound_at):
+        with trio.move_on_at(run.bound_at):
             await run.ended.wait()
             return
         raise ServiceError(f"service {service.unit.name!r}: its last run does not end; stop it")
 
-    async def _request_stop(self, run: _Run, timeout_s: float) -> None:
+    async def _request_stop(self, run: Run, timeout_s: float) -> None:
         """Send the request to stop; from then on the run ends, whoever waits for it."""
         was_active, was_bound_at = run.service.active, run.stop_bound_at
         bound_at = trio.current_time() + timeout_s + KILL_BOUND_S
         run.service.active = False
-        run.stop_bound_at = bound_at if was_bound_at is None else min(was_bound_at, bound_at)
+        run.stop_bound_at = min(was_bound_at, bound_at)
         sent = False
         try:
             await run.channel.send(stop_message(run.number, timeout_s))
@@ -225,7 +213,7 @@ class ProcessController:
                 run.service.active, run.stop_bound_at = was_active, was_bound_at
         self._notify()
 
-    async def _launch(self, service: _Service, environment: Mapping[str, str]) -> _Run:
+    async def _launch(self, service: Service, environment: Mapping[str, str]) -> Run:
         """Send the request to start; the run settles when the fencer answers."""
         number = next(self._numbers)
         try:
@@ -233,7 +221,7 @@ class ProcessController:
         except ServiceError as error:
             raise ServiceError(f"service {service.unit.name!r}: {error}") from error
         channel = await self.open_channel()
-        run = _Run(number=number, service=service, channel=channel)
+        run = Run(number=number, service=service, channel=channel)
         service.run = self._runs[number] = run
         sent = False
         try:
@@ -267,29 +255,29 @@ class ProcessController:
             self._channel = None
             self._notify()
             if not self._closing:
-                _log.error("the fencer is gone (%s), every service with it", _describe_exit(code))
+                _log.error("the fencer is gone (%s), every service with it", describe_exit(code))
         channel.close()
         for run in [run for run in self._runs.values() if run.channel is channel]:
             self._end(run, "killed: the fencer is gone")
 
     def _take_in(self, report: Report) -> None:
         run = self._runs[report.run]
-        stopping = run.stop_bound_at is not None
         match report:
             case Started(pid=pid):
                 run.pid = pid
                 run.settled.set()
-                run.service.active = not stopping
+                run.service.active = not run.is_stopping
                 run.service.detail = f"process {pid}"
                 self._notify()
             case Exited(code=code):
-                self._end(run, "stopped" if stopping else _describe_exit(code))
+                self._expire()
+                self._end(run, run.describe_end(code))
             case Failed(text=text):
                 self._end(run, text)
             case _:
                 assert_never(report)
 
-    def _end(self, run: _Run, detail: str) -> None:
+    def _end(self, run: Run, detail: str) -> None:
         del self._runs[run.number]
         run.failure = run.service.detail = detail
         run.settled.set()
@@ -303,6 +291,7 @@ class ProcessController:
             ServiceError: something survives even the kill.
         """
         self._closing = True
+        self._watch.cancel()
         channel = self._channel
         if channel is None:
             return

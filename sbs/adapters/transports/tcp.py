@@ -17,8 +17,9 @@ from sbs.errors import DialRefusedError, TransportError
 from sbs.ports import Listener
 
 BIND_BOUND_S = 5.0
-"""How long a used address is tried again: a killed predecessor's port stays held until its
-services are dead, which takes milliseconds, or longer where a process hangs in the kernel."""
+"""How long a used address is tried again: a killed predecessor's fencer holds its port until the
+services are dead, which takes milliseconds, or longer where a process hangs in the kernel; then
+it tells the peer so for a second (B31)."""
 
 BIND_INTERVAL_S = 0.02
 """Pause between these tries: short against the start of a node."""
@@ -166,6 +167,7 @@ class TcpTransport:
         wanted = _parse(address)
         resolved = (await _resolve(wanted, socket.AI_PASSIVE))[0]
         give_up_at = trio.current_time() + self.bind_bound_s
+        is_waiting = False
         while True:
             try:
                 listener = await _bind(resolved)
@@ -175,6 +177,9 @@ class TcpTransport:
                     raise TransportError(
                         f"cannot listen on {wanted}: {_words(error)}; {hint}"
                     ) from error
+                if not is_waiting:
+                    _log.info("%s is in use; tried for %g s more", wanted, self.bind_bound_s)
+                    is_waiting = True
             else:
                 host, port = listener.socket.getsockname()[:2]
                 return TcpListener(listener, Address(host, port))

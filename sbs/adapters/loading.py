@@ -38,7 +38,16 @@ def load(group: str, key: str, name: str) -> Callable[..., Any]:
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"{key} = {name!r}: {points[name].value} cannot be imported: {error}"
+            f"{_advice(points[name])}"
         ) from error
     if not callable(factory):
         raise ConfigError(f"{key} = {name!r}: {points[name].value} is not callable")
     return factory
+
+
+def _advice(point: EntryPoint) -> str:
+    """What to install, if the adapter's package has an extra of the adapter's name."""
+    extras = point.dist.metadata.get_all("Provides-Extra", []) if point.dist else []
+    if point.dist is None or point.name not in extras:
+        return ""
+    return f"; install {point.dist.name}[{point.name}]"

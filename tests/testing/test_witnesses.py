@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
 from sbs.errors import WitnessError
 from sbs.ports import Vote, Witness, WitnessOptions
@@ -45,6 +46,24 @@ class Eternal(MemoryWitness):
         return await super().acquire(pair, holder, ttl_s * 1000, replaces)
 
 
+class Deaf(MemoryWitness):
+    async def acquire(self, pair: str, holder: str, ttl_s: float, replaces: str) -> Vote:
+        if self.holder(pair) == holder:
+            await trio.lowlevel.checkpoint()
+            return Vote(granted=True, holder=holder)
+        return await super().acquire(pair, holder, ttl_s, replaces)
+
+
+class Sore(MemoryWitness):
+    async def acquire(self, pair: str, holder: str, ttl_s: float, replaces: str) -> Vote:
+        try:
+            return await super().acquire(pair, holder, ttl_s, replaces)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await self.release(pair, self.holder(pair))
+            raise
+
+
 class Loyal(MemoryWitness):
     async def acquire(self, pair: str, holder: str, ttl_s: float, replaces: str) -> Vote:
         return await super().acquire(pair, holder, ttl_s, "")
@@ -59,7 +78,9 @@ class Careless(MemoryWitness):
     ("broken", "says"),
     [
         (Generous, "nobody else may get it"),
-        (Forgetful, "the vote ran out after"),
+        (Forgetful, "after its renewal, not 2"),
+        (Deaf, "after its renewal, not 2"),
+        (Sore, "a given up renewal frees nothing"),
         (Eternal, "must run out"),
         (Loyal, "must be replaced at once"),
         (Careless, "after a release by somebody else"),

@@ -6,19 +6,19 @@ same record for the whole time to live on its own clock, the holder has not rene
 
 The record is read and changed under an exclusive lock of the file system, held for milliseconds,
 and written in place: on NFS, a client that has a file open goes on reading the old content when
-another renames a new one over it. What a crash leaves half written is a record like any other that
-must not change while it is watched.
+another renames a new one over it. What nobody can be sure of has to stay the same while it is
+watched, too, before it counts as nobody's: a record that a crash left half written, a file that is
+empty, and even the own record where the lock may have been lost while it was written.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import logging
+import math
 import os
-import struct
-import time
+import secrets
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,31 +27,27 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import trio
 
-from sbs.errors import WitnessError
+from sbs.errors import ConfigError, WitnessError
 from sbs.ports import Vote, Witness, WitnessOptions
 
-MAX_RECORD_BYTES: Final = 4096
-"""Longest record: a name, three numbers and a checksum."""
+if sys.platform == "linux":  # elsewhere open_witness says what is missing
+    from sbs.adapters.witnesses.leasefile import MAX_FILE_BYTES, LeaseFile, now
 
-LOCK_BOUND_S: Final = 0.5
-"""How long a busy lock is tried for: it is held for milliseconds, unless its holder hangs."""
-
-LOCK_INTERVAL_S: Final = 0.01
-
-MAX_CALLS: Final = 2
+MAX_CALLS: Final = 1
 """Calls into the file system at a time: one that hangs must not take a new thread each time."""
 
-_OFD_SETLK: Final = 37
-"""F_OFD_SETLK: a lock of the open file, not of the process; Python 3.11 has no name for it."""
+BUSY_BOUND_S: Final = 0.5
+"""How long a call waits for the one before it: that one takes milliseconds, unless it hangs."""
+
+FIRST_COUNTER_BITS: Final = 32
+"""Where counting begins is random: a record that is lost must not come again byte by byte."""
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 
 @attrs.frozen
 class _Record:
-    """Who has the vote; ``counter`` goes up with each renewal."""
+    """Who has the vote, if anybody; ``counter`` goes up with each renewal."""
 
     holder: str
     counter: int
@@ -61,7 +57,9 @@ class _Record:
         """The bytes of the file: fixed in length, so that no old end is left behind."""
         body = json.dumps([self.holder, self.counter, self.ttl_s])
         text = json.dumps({"sbs": 1, "record": body, "sha256": _checksum(body)}) + "\n"
-        return text.encode().ljust(MAX_RECORD_BYTES)
+        if len(text) > MAX_FILE_BYTES:
+            raise WitnessError(f"a record of {len(text)} bytes: at most {MAX_FILE_BYTES} fit")
+        return text.encode().ljust(MAX_FILE_BYTES)
 
 
 def _checksum(body: str) -> str:
@@ -76,21 +74,18 @@ def _parse(raw: bytes) -> _Record | None:
         if document["sbs"] != 1 or document["sha256"] != _checksum(body):
             return None
         holder, counter, ttl_s = cast("list[Any]", json.loads(body))
-        return _Record(str(holder), int(counter), float(ttl_s))
-    except (ValueError, TypeError, KeyError, AttributeError):
+        record = _Record(str(holder), int(counter), float(ttl_s))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
+    return record if math.isfinite(record.ttl_s) else None
 
 
 @attrs.frozen
 class _Seen:
-    """A record that is another's, and since when it has been the same."""
+    """What the file held, and since when it has been the same."""
 
     raw: bytes
     since: float
-
-
-def _now() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class FolderWitness:
@@ -99,8 +94,11 @@ class FolderWitness:
     def __init__(self, options: WitnessOptions) -> None:
         self._folder = options.path
         self._path = os.path.join(options.path, f"sbs-{options.pair}.lease")
-        self._seen: _Seen | None = None
         self._calls = trio.CapacityLimiter(MAX_CALLS)
+        # What follows belongs to the one thread that has the limiter's token.
+        self._seen: _Seen | None = None
+        self._fresh: bool | None = None
+        self._doubted = b""
 
     async def acquire(self, holder: str, ttl_s: float, *, replaces: str = "") -> Vote:
         """See :meth:`sbs.ports.Witness.acquire`."""
@@ -112,92 +110,73 @@ class FolderWitness:
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do something with the file in a thread: a shared folder may hang for minutes."""
-        if self._calls.available_tokens == 0:
-            await trio.lowlevel.checkpoint()
+        with trio.move_on_after(BUSY_BOUND_S) as turn:
+            await self._calls.acquire_on_behalf_of(turn)
+        if turn.cancelled_caught:
             raise WitnessError(f"{self._folder}: the shared folder hangs since the last call")
+        self._calls.release_on_behalf_of(turn)
         try:
             return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._calls)
         except OSError as error:
             raise WitnessError(f"{self._path}: {error.strerror or error}") from error
 
     def _acquire(self, holder: str, ttl_s: float, replaces: str) -> Vote:
-        with _Locked(self._path, create=True) as file:
+        self._check_mount()
+        with LeaseFile(self._path, create=True) as file:
             raw = file.read()
             record = _parse(raw)
-            if not self._is_free(raw, record, holder, replaces, ttl_s):
+            self._fresh = not raw and self._is_ours(file)
+            if not (
+                self._fresh
+                or self._is_given(raw, record, holder, replaces)
+                or self._has_run_out(raw, record, ttl_s)
+            ):
                 return Vote(granted=False, holder="" if record is None else record.holder)
-            counter = 0 if record is None else record.counter
-            file.write(_Record(holder, counter + 1, ttl_s).packed())
-            self._seen = None
+            counter = secrets.randbits(FIRST_COUNTER_BITS) if record is None else record.counter
+            self._write(file, _Record(holder, counter + 1, ttl_s))
             return Vote(granted=True, holder=holder)
 
-    def _is_free(
-        self, raw: bytes, record: _Record | None, holder: str, replaces: str, ttl_s: float
-    ) -> bool:
-        """Whether ``holder`` may have the vote now."""
-        if not raw.strip():
-            return True
-        if record is not None and (not record.holder or record.holder in {holder, replaces}):
-            return True
+    def _is_ours(self, file: LeaseFile) -> bool:
+        """Whether this client has made the file, which it had never met before."""
+        return file.is_new if self._fresh is None else self._fresh and not file.is_new
+
+    def _check_mount(self) -> None:
+        """An empty mount point looks like a share on which nobody has asked for the vote yet."""
+        if os.path.ismount(os.path.realpath(self._folder)):
+            raise WitnessError(
+                f"{self._folder}: is a mount point, which stays when nothing is mounted on it, and "
+                "would be taken for the share; name a folder on the share"
+            )
+
+    def _is_given(self, raw: bytes, record: _Record | None, holder: str, replaces: str) -> bool:
+        """Whether the record itself lets ``holder`` have the vote."""
+        if record is None or raw == self._doubted:
+            return False
+        return not record.holder or record.holder in {holder, replaces}
+
+    def _has_run_out(self, raw: bytes, record: _Record | None, ttl_s: float) -> bool:
+        """Whether the file has been the same for the whole time to live."""
         if self._seen is None or self._seen.raw != raw:
-            self._seen = _Seen(raw, _now())
+            self._seen = _Seen(raw, now())
             return False
         lasts_s = ttl_s if record is None else max(record.ttl_s, ttl_s)
-        return _now() >= self._seen.since + lasts_s
+        return now() >= self._seen.since + lasts_s
+
+    def _write(self, file: LeaseFile, record: _Record) -> None:
+        """Write a record; until that has succeeded in time, it is none of ours."""
+        trio.from_thread.check_cancelled()  # what was given up must not happen later
+        self._fresh = False
+        self._doubted = record.packed()
+        file.write(self._doubted)
+        self._doubted = b""
 
     def _release(self, holder: str) -> None:
-        with _Locked(self._path, create=False) as file:
-            record = _parse(file.read())
-            if record is not None and record.holder == holder:
-                file.write(_Record("", record.counter + 1, 0.0).packed())
-
-
-class _Locked:
-    """The file, opened anew and locked for the length of a ``with`` block."""
-
-    def __init__(self, path: str, *, create: bool) -> None:
-        self._path = path
-        self._flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
-        self._fd = -1
-
-    def __enter__(self) -> _Locked:
-        self._fd = os.open(self._path, self._flags, 0o660)
-        try:
-            self._lock()
-        except BaseException:
-            os.close(self._fd)
-            raise
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        os.close(self._fd)  # and so unlock
-
-    def _lock(self) -> None:
-        lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        give_up_at = time.monotonic() + LOCK_BOUND_S
-        while True:
-            try:
-                fcntl.fcntl(self._fd, _OFD_SETLK, lock)
-            except (BlockingIOError, PermissionError) as error:
-                if time.monotonic() >= give_up_at:
-                    text = f"{self._path}: locked by another for over {LOCK_BOUND_S:g} s"
-                    raise WitnessError(text) from error
-            else:
-                return
-            time.sleep(LOCK_INTERVAL_S)
-
-    def read(self) -> bytes:
-        """What the file holds."""
-        return os.pread(self._fd, MAX_RECORD_BYTES + 1, 0)
-
-    def write(self, data: bytes) -> None:
-        """Replace what the file holds, durably."""
-        view = memoryview(data)
-        offset = 0
-        while offset < len(view):
-            offset += os.pwrite(self._fd, view[offset:], offset)
-        os.ftruncate(self._fd, len(view))
-        os.fsync(self._fd)
+        self._check_mount()
+        with LeaseFile(self._path, create=False) as file:
+            raw = file.read()
+            record = _parse(raw)
+            if record is not None and record.holder == holder and raw != self._doubted:
+                self._write(file, _Record("", record.counter + 1, 0.0))
 
 
 @asynccontextmanager
@@ -206,6 +185,13 @@ async def open_witness(options: WitnessOptions) -> AsyncGenerator[Witness, None]
 
     Args:
         options: the shared folder, and the name of the pair.
+
+    Raises:
+        ConfigError: this system has no locks and no clock that it could rely on.
     """
     await trio.lowlevel.checkpoint()
+    if sys.platform != "linux":
+        raise ConfigError(
+            f'witness.adapter = "folder": needs Linux, not {sys.platform}; use "etcd"'
+        )
     yield FolderWitness(options)

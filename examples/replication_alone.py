@@ -3,7 +3,8 @@
     python examples/replication_alone.py FROM TO STATE
 
 Only what changed is copied, as one generation: all of it or none. STATE is a directory of its
-own, outside both folders. Run it again after a crash: it finishes what was begun.
+own, outside both folders. Run it again after a crash: it finishes what was begun. What was edited
+in the copy meanwhile is kept in its ``.sbs.staging/quarantine``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 
 from sbs.core.epoch import Epoch
-from sbs.core.history import History
+from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin, Pack
 from sbs.replication.index import Index
@@ -22,6 +23,15 @@ from sbs.replication.target import Target
 
 def check() -> None:
     """Called again and again during long work; raise to cancel it."""
+
+
+def remember(path: str) -> History:
+    """The last generation, if there was one: what it held is in both folders."""
+    if not os.path.exists(path):
+        return History()
+    with open(path) as file:
+        number, digest = file.read().split()
+    return History((Generation(Epoch(1, 0), int(number), bytes.fromhex(digest)),))
 
 
 def replicate(origin: str, copy: str, state_dir: str) -> None:
@@ -37,7 +47,7 @@ def replicate(origin: str, copy: str, state_dir: str) -> None:
     for listing in target.listing(check):
         peer.add(listing)
 
-    epoch, history = Epoch(1, 0), History()
+    epoch, history = Epoch(1, 0), remember(f"{state_dir}/last")
     update = Source(folders, sent_index).prepare(peer, check)
     target.begin(Begin(epoch, history.number + 1))
     for message in update.messages(check):
@@ -46,7 +56,10 @@ def replicate(origin: str, copy: str, state_dir: str) -> None:
         else:
             target.chunk(message)
     if not update.empty:
-        record = target.commit(update.seal(epoch, history, active=()), history, check)
+        commit = update.seal(epoch, history, active=())
+        record = target.commit(commit, history, check)
+        with open(f"{state_dir}/last", "w") as file:
+            file.write(f"{record.history.number} {commit.generation.digest.hex()}")
         for operation in record.operations:
             print(f"{operation.action.name.lower():6} {operation.path!r}")
         for problem in target.apply(record, check).problems:

@@ -13,17 +13,17 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 import attrs
-from blake3 import blake3
 
 from sbs.core.filters import directories_above, parent_of
 from sbs.core.manifest import STAGING_NAME, Action, Operation
-from sbs.errors import ReplicationError, StateError
+from sbs.errors import ReplicationError
+from sbs.replication.common import Common
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import CommitRecord, Journal, write_all
-from sbs.replication.places import Places, handle_path, sync_file_system
+from sbs.replication.places import IN_THE_WAY, Places, handle_path, sync_file_system
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import digest_of
 from sbs.replication.staging import open_staging, remove_staging, stream_name
@@ -37,25 +37,6 @@ _BESIDE: Final = f"{STAGING_NAME}.put"
 """Temporary name in a directory on another file system than its folder's root."""
 
 _COPY_BYTES: Final = 1024 * 1024
-
-_IN_THE_WAY: Final = frozenset(
-    {
-        errno.ELOOP,
-        errno.ENOTDIR,
-        errno.EISDIR,
-        errno.ENOTEMPTY,
-        errno.EEXIST,
-        errno.EBUSY,
-        errno.EACCES,
-        errno.EPERM,
-        errno.ENAMETOOLONG,
-        errno.EINVAL,
-        errno.EILSEQ,
-        errno.ENOENT,
-    }
-)
-"""What trying again would not cure: a link, a directory or a mount where there should be none,
-entries in a directory to remove, a name or a mode that the file system does not take."""
 
 
 @attrs.frozen(kw_only=True)
@@ -81,8 +62,8 @@ class RollForward:
         record: what to apply.
         journal: holds the record's contents.
         index: learns the digests of what was put.
+        common: learns what both nodes hold now.
         check: called for each operation and each MiB; may raise to cancel.
-        verify: compute the digests of contents again (after a restart).
     """
 
     def __init__(
@@ -91,19 +72,19 @@ class RollForward:
         record: CommitRecord,
         journal: Journal,
         index: Index,
+        common: Common,
         check: Callable[[], object],
-        *,
-        verify: bool,
     ) -> None:
         self._places = places
         self._record = record
         self._journal = journal
         self._index = index
+        self._common = common
         self._check = check
-        self._verify = verify
         self._position = record.contents_at
         self._modes: dict[tuple[int, str], int] = {}
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
+        self._held: dict[tuple[str, str], bytes | None] = {}
         self._mounts: dict[int, int] = {}
         self._successors = _successors(record.operations)
         self._problems = Problems()
@@ -115,7 +96,7 @@ class RollForward:
 
         Raises:
             ReplicationError: a place is missing, or an I/O error; it can be tried again.
-            StateError: the journal's contents are damaged.
+            StateError: the index cannot be written.
         """
         folders = sorted({operation.folder for operation in self._record.operations})
         path = ""
@@ -159,6 +140,7 @@ class RollForward:
                 spec.name,
                 ((place, name, attrs.evolve(row, read_at_ns=now)) for place, name, row in rows),
             )
+        self._common.store(self._record.history.entries[-1], self._held)
 
     def _guarded(self, operation: Operation) -> None:
         try:
@@ -175,9 +157,13 @@ class RollForward:
                     self._delete(operation)
         except OSError as error:
             self._problem(operation.folder, operation.path, error)
+            return
+        if operation.action is not Action.TOUCH:
+            at = self._record.folders[operation.folder].name, operation.path
+            self._held[at] = operation.digest or None
 
     def _problem(self, folder: int, path: str, error: OSError) -> None:
-        if error.errno not in _IN_THE_WAY:
+        if error.errno not in IN_THE_WAY:
             raise error
         name = self._record.folders[folder].name
         self._problems.add(path, f"something is in the way here: {error.strerror}", name)
@@ -189,21 +175,14 @@ class RollForward:
             position = self._position
             self._position += operation.size_bytes
             content = self._journal.read(position, operation.size_bytes)
-            if len(content) != operation.size_bytes or (
-                self._verify and blake3(content).digest() != operation.digest
-            ):
-                self._damaged(operation)
+            if len(content) != operation.size_bytes:
+                raise ReplicationError(f"the journal lacks the content of {operation.path!r}")
             status = self._put_content(operation, content)
         self._files += 1
         self._size_bytes += operation.size_bytes
         path = operation.path
         row = Row(stat_key(status), operation.digest, 0)
         self._rows[operation.folder].append((parent_of(path), path[path.rfind("/") + 1 :], row))
-
-    def _damaged(self, operation: Operation) -> NoReturn:
-        raise StateError(
-            f"the journal's content for {operation.path!r} is damaged: update from the peer again"
-        )
 
     def _put_content(self, operation: Operation, content: bytes) -> os.stat_result:
         staging = self._staging(operation.folder)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Generator, Iterable
 from typing import Final, TypeAlias
@@ -21,9 +22,12 @@ from sbs.errors import StateError
 SETTLING_NS: Final = 50_000_000
 """A file this young when it was read is not trusted: five of the longest kernel ticks."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+"""Of the schema. An index of version 1 begins anew: it knew digests of files, but not which of them
+both nodes hold (:mod:`sbs.replication.common`)."""
 
 _SCHEMA: Final = """
+DROP TABLE IF EXISTS digests;
 CREATE TABLE digests (
     folder TEXT NOT NULL,
     directory BLOB NOT NULL,
@@ -36,7 +40,20 @@ CREATE TABLE digests (
     read_at_ns INTEGER NOT NULL,
     digest BLOB NOT NULL,
     PRIMARY KEY (folder, directory, name)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE common (
+    folder TEXT NOT NULL,
+    directory BLOB NOT NULL,
+    name BLOB NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (folder, directory, name)
+) WITHOUT ROWID;
+CREATE TABLE mark (
+    counter INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    digest BLOB NOT NULL
+);
 """
 
 _SELECT: Final = (
@@ -89,7 +106,7 @@ class Row:
 
 
 class Index:
-    """The cache of one node; safe to lose.
+    """The cache of one node; safe to lose: then everything is read again, and more is kept (B4).
 
     Args:
         path: of the database. One that is damaged is renamed to ``*.damaged-<n>``.
@@ -100,6 +117,8 @@ class Index:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._lock = threading.Lock()
+        """Threads share the connection: a commit of one must not end what another has begun."""
         try:
             try:
                 self._database = _open(path)
@@ -115,8 +134,8 @@ class Index:
 
     def rows(self, folder: str, directory: str) -> dict[str, Row]:
         """What is known of the files of one directory, by name."""
-        with self._mapped():
-            found = self._database.execute(
+        with self.transaction() as database:
+            found = database.execute(
                 f"{_SELECT} WHERE folder = ? AND directory = ?", (folder, os.fsencode(directory))
             )
             return {
@@ -125,8 +144,8 @@ class Index:
 
     def row(self, folder: str, directory: str, name: str) -> Row | None:
         """What is known of one file."""
-        with self._mapped():
-            found = self._database.execute(
+        with self.transaction() as database:
+            found = database.execute(
                 f"{_SELECT} WHERE folder = ? AND directory = ? AND name = ?",
                 (folder, os.fsencode(directory), os.fsencode(name)),
             ).fetchone()
@@ -137,8 +156,8 @@ class Index:
 
     def store(self, folder: str, rows: Iterable[tuple[str, str, Row]]) -> None:
         """Keep rows, each with its directory and name, in one transaction."""
-        with self._mapped(), self._database:
-            self._database.executemany(
+        with self.transaction() as database:
+            database.executemany(
                 "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (folder, os.fsencode(place), os.fsencode(name), *row.stat, *row.content)
@@ -148,31 +167,37 @@ class Index:
 
     def drop(self, folder: str, names: Iterable[tuple[str, str]]) -> None:
         """Forget files, each given by directory and name."""
-        with self._mapped(), self._database:
-            self._database.executemany(
+        with self.transaction() as database:
+            database.executemany(
                 "DELETE FROM digests WHERE folder = ? AND directory = ? AND name = ?",
                 ((folder, os.fsencode(directory), os.fsencode(name)) for directory, name in names),
             )
 
     def keep_directories(self, folder: str, directories: set[str]) -> None:
         """Forget the files of all other directories of the folder."""
-        with self._mapped(), self._database:
-            known = self._database.execute(
+        with self.transaction() as database:
+            known = database.execute(
                 "SELECT DISTINCT directory FROM digests WHERE folder = ?", (folder,)
             ).fetchall()
-            self._database.executemany(
+            database.executemany(
                 "DELETE FROM digests WHERE folder = ? AND directory = ?",
                 ((folder, raw) for (raw,) in known if os.fsdecode(raw) not in directories),
             )
 
     @contextlib.contextmanager
-    def _mapped(self) -> Generator[None]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """The database for one transaction, which ends with the block.
+
+        Raises:
+            StateError: it cannot be used; nothing of the transaction counts.
+        """
         try:
-            yield
+            with self._lock, self._database:
+                yield self._database
         except sqlite3.Error as error:
             raise StateError(
-                f"index {self._path!r}: {error}; it is only a cache and may be removed"
-                " while SBS is stopped"
+                f"index {self._path!r}: {error}; it may be removed while SBS is stopped: then all"
+                " files are read again"
             ) from error
 
 
@@ -185,10 +210,8 @@ def _open(path: str) -> sqlite3.Connection:
         if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("damaged")
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            with database:
-                database.execute(_SCHEMA)
-                database.execute(f"PRAGMA user_version = {_VERSION}")
+        if version < _VERSION:
+            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         elif version != _VERSION:
             raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
     except sqlite3.Error:

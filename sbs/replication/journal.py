@@ -27,7 +27,7 @@ from blake3 import blake3
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
-from sbs.core.manifest import FolderSpec, Operation
+from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.rows import OPERATION_FIELDS, operation_from
 from sbs.errors import StateError
 
@@ -68,6 +68,10 @@ class CommitRecord:
     places: tuple[str, ...]
     operations: tuple[Operation, ...]
     contents_at: int
+
+
+class DamagedError(StateError):
+    """The journal is not what was written; it was set aside."""
 
 
 class Journal:
@@ -139,11 +143,14 @@ class Journal:
             raise
         return record
 
-    def load(self) -> CommitRecord | None:
-        """The record of a generation that is committed and not yet applied.
+    def load(self, check: Callable[[], object]) -> CommitRecord | None:
+        """The record of a generation that is committed and not yet applied, verified as a whole.
+
+        Args:
+            check: called for each content; may raise to cancel.
 
         Raises:
-            StateError: it is damaged; it was set aside as ``damaged-<n>``.
+            DamagedError: it is damaged; it was set aside as ``damaged-<n>``.
             OSError: it cannot be read.
         """
         self.close()
@@ -152,13 +159,15 @@ class Journal:
         except FileNotFoundError:
             return None
         try:
-            return _decode(self._record_bytes())
+            record = _decode(self._record_bytes())
+            self._verify_contents(record, check)
         except (ValueError, TypeError, KeyError, struct.error) as error:
             aside = self._set_aside()
-            raise StateError(
+            raise DamagedError(
                 f"the journal of the last generation is damaged ({error}) and was set aside as"
                 f" {aside!r}: the folders may hold only a part of that generation"
             ) from error
+        return record
 
     def read(self, position: int, size_bytes: int) -> bytes:
         """Content of the journal.
@@ -221,6 +230,17 @@ class Journal:
         if blake3(body).digest() != digest:
             raise ValueError("wrong checksum")
         return body
+
+    def _verify_contents(self, record: CommitRecord, check: Callable[[], object]) -> None:
+        """Raise ValueError unless all are what their operations say; nothing is applied yet."""
+        position = record.contents_at
+        for operation in record.operations:
+            if operation.action is Action.PUT and operation.stream is None:
+                check()
+                content = self.read(position, operation.size_bytes)
+                if blake3(content).digest() != operation.digest:
+                    raise ValueError(f"the content for {operation.path!r}")
+                position += operation.size_bytes
 
     def _set_aside(self) -> str:
         self.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import stat
 import sys
@@ -26,6 +27,25 @@ MAX_OPEN: Final = 128
 
 DIRECTORY_MODE: Final = 0o755
 """Of roots and parents that must be made; those that are replicated get their own mode."""
+
+IN_THE_WAY: Final = frozenset(
+    {
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENOTEMPTY,
+        errno.EEXIST,
+        errno.EBUSY,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.EILSEQ,
+        errno.ENOENT,
+    }
+)
+"""What trying again would not cure: a link, a directory or a mount where there should be none,
+entries in a directory to remove, a name or a mode that the file system does not take."""
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BELOW: Final = _DIRECTORY | os.O_NOFOLLOW

@@ -15,12 +15,22 @@ class Problem:
     """One thing that was left out.
 
     Args:
-        path: folder name and path within it.
-        text: what is wrong with it, one line.
+        path: folder name and path within it, printable.
+        text: what is wrong with it, one line, printable.
+        folder: its name.
+        entry: the path within it, as it is; empty for what is about no single one.
     """
 
     path: str
     text: str
+    folder: str = ""
+    entry: str = ""
+
+    @classmethod
+    def of(cls, folder: str, entry: str, text: str) -> Problem:
+        """A problem of one path."""
+        where = printable(f"{folder}/{entry}")
+        return cls(path=where, text=printable(text), folder=folder, entry=entry)
 
 
 class Problems:
@@ -34,8 +44,8 @@ class Problems:
     def add(self, path: str, text: str, folder: str | None = None) -> None:
         """Add one; control characters and undecodable bytes in it are escaped."""
         if len(self._listed) < MAX_PROBLEMS:
-            where = f"{self._folder if folder is None else folder}/{path}"
-            self._listed.append(Problem(path=printable(where), text=printable(text)))
+            name = self._folder if folder is None else folder
+            self._listed.append(Problem.of(name, path, text))
         else:
             self._further += 1
 

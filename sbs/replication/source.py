@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -12,13 +12,15 @@ from blake3 import blake3
 
 from sbs.core.epoch import Epoch
 from sbs.core.filters import Filter, directories_above, parent_of
-from sbs.core.history import History
-from sbs.core.manifest import Action, Entry, FolderSpec, Kind, Operation
-from sbs.core.messages import Chunk, Commit, Listing, Pack
+from sbs.core.history import Generation, History
+from sbs.core.manifest import Action, Entry, FolderSpec, Operation
+from sbs.core.messages import Chunk, Commit, Pack
 from sbs.core.plan import Candidate, Plan, plan, touch
 from sbs.errors import ReplicationError
+from sbs.replication.common import Common
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.packing import Packer
+from sbs.replication.peer_tree import PeerTree
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import (
@@ -32,88 +34,13 @@ from sbs.replication.reading import (
 from sbs.replication.scan import scan
 from sbs.replication.seal import Seal
 
+__all__ = ["STREAM_ABOVE", "PeerTree", "Source", "Update"]
+
 STREAM_ABOVE: Final = 256 * 1024
 """Bytes above which a file is streamed: smaller ones are cheaper packed together."""
 
-MAX_ENTRIES: Final = 16_000_000
-"""Entries of a follower's listing: more than a node has memory for is an attack or a mistake."""
-
 _ROWS_AT_ONCE: Final = 5000
 """Digests kept in memory before they are written to the index in one transaction."""
-
-
-class PeerTree:
-    """What the follower holds: from its listing, and from what it committed since.
-
-    Args:
-        folders: how many the session has.
-    """
-
-    def __init__(self, folders: int) -> None:
-        self.manifests: list[dict[str, Entry]] = [{} for _ in range(folders)]
-        self.complete: bool = False
-        self._entries = 0
-
-    def add(self, listing: Listing) -> None:
-        """Take a part of the listing.
-
-        Raises:
-            ValueError: no such folder, too many entries, one that lies in no directory listed
-                before, or the listing had ended already.
-        """
-        if self.complete:
-            raise ValueError("a listing after the last one")
-        if listing.folder >= len(self.manifests) and (listing.entries or self.manifests):
-            raise ValueError(
-                f"a listing of folder {listing.folder}; the session has {len(self.manifests)}"
-            )
-        self._entries += len(listing.entries)
-        if self._entries > MAX_ENTRIES:
-            raise ValueError(f"a listing of more than {MAX_ENTRIES} entries")
-        if listing.entries:
-            _list(self.manifests[listing.folder], listing.entries)
-        self.complete = listing.last
-
-    def commit(self, update: Update) -> None:
-        """The follower holds what ``update`` sent."""
-        for operation in update.operations:
-            _apply(self.manifests[operation.folder], operation)
-
-
-def _list(manifest: dict[str, Entry], entries: Iterable[Entry]) -> None:
-    for entry in entries:
-        parent = parent_of(entry.path)
-        # Else 2000 directories could hide in each path, which nobody counts.
-        if parent and parent not in manifest:
-            raise ValueError(f"{entry.path!r} is listed before its directory")
-        manifest[entry.path] = entry
-
-
-def _apply(manifest: dict[str, Entry], operation: Operation) -> None:
-    path = operation.path
-    match operation.action:
-        case Action.DELETE:
-            manifest.pop(path, None)
-        case Action.MKDIR:
-            manifest[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=operation.mode)
-        case Action.LINK:
-            manifest[path] = Entry(path=path, kind=Kind.SYMLINK, target=operation.target)
-        case Action.PUT:
-            manifest[path] = Entry(
-                path=path,
-                kind=Kind.FILE,
-                mode=operation.mode,
-                size_bytes=operation.size_bytes,
-                mtime_ns=operation.mtime_ns or 0,
-                digest=operation.digest,
-            )
-        case Action.TOUCH:
-            stamp = operation.mtime_ns
-            manifest[path] = attrs.evolve(
-                manifest[path],
-                mode=operation.mode,
-                mtime_ns=manifest[path].mtime_ns if stamp is None else stamp,
-            )
 
 
 class Source:
@@ -131,6 +58,10 @@ class Source:
         self._folders = tuple(folders)
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
+        self._common = Common(index)
+        self._met: PeerTree | None = None
+        self._equal: dict[tuple[str, str], bytes] = {}
+        """What stood on both nodes when they met, and is not recorded yet."""
 
     def prepare(self, peer: PeerTree, check: Callable[[], object]) -> Update:
         """Scan all folders and plan what to send.
@@ -143,6 +74,8 @@ class Source:
             ReplicationError: a folder's root is missing or cannot be read: nothing is sent.
             StateError: the index cannot be used.
         """
+        if peer is not self._met:
+            self._meet(peer)
         plans: list[Plan] = []
         problems: list[Problem] = []
         with Places([spec.path for spec in self._folders]) as places:
@@ -159,6 +92,33 @@ class Source:
                     )
                 )
         return Update(self._folders, plans, problems, self._index)
+
+    def confirm(
+        self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]
+    ) -> None:
+        """The follower has put an update in place: its contents are on both nodes now (B4).
+
+        Args:
+            update: what was sent.
+            generation: that it became.
+            refused: by folder and path, what the follower could not put in place.
+
+        Raises:
+            StateError: the index cannot be written.
+        """
+        self._common.store(generation, {**self._equal, **update.contents(refused)})
+        self._equal = {}
+
+    def _meet(self, peer: PeerTree) -> None:
+        """Begin with what both nodes have already."""
+        self._common.reconcile(peer.history)
+        self._equal = {
+            (spec.name, path): digest
+            for spec, manifest in zip(self._folders, peer.manifests, strict=True)
+            for path, digest in self._common.missing(spec.name)
+            if (entry := manifest.get(path)) is not None and entry.digest == digest
+        }
+        self._met = peer
 
 
 class Update:
@@ -186,6 +146,7 @@ class Update:
         self._read_problems = Problems()
         self._index = index
         self._rows: list[tuple[str, str, Row]] = []
+        self._equal: dict[tuple[str, str], bytes] = {}
         self._streams = 0
         self._packer = Packer()
         self._seal = Seal()
@@ -213,6 +174,22 @@ class Update:
         for message in self._messages(check):
             self._yielded = True
             yield message
+
+    def contents(self, refused: Collection[tuple[str, str]]) -> dict[tuple[str, str], bytes | None]:
+        """What the update left on the follower, of what it looked at.
+
+        Args:
+            refused: by folder and path, what the follower could not put in place.
+
+        Returns:
+            by folder and path, the digest of a file's content; ``None``: no file.
+        """
+        sent = {
+            (self._folders[operation.folder].name, operation.path): operation.digest or None
+            for operation in self.operations
+            if operation.action is not Action.TOUCH
+        }
+        return {at: digest for at, digest in {**self._equal, **sent}.items() if at not in refused}
 
     def seal(self, epoch: Epoch, history: History, active: tuple[str, ...]) -> Commit:
         """What completes the generation, after :meth:`messages` is exhausted.
@@ -305,6 +282,7 @@ class Update:
         spec, status = self._folders[folder], reading.status
         mode = stat.S_IMODE(status.st_mode)
         if step.standing is not None and step.standing.digest == reading.digest:
+            self._equal[spec.name, step.entry.path] = reading.digest
             entry = attrs.evolve(step.entry, mode=mode, mtime_ns=status.st_mtime_ns)
             change = touch(entry, step.standing, spec, folder)
             if change is not None:

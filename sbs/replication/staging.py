@@ -22,6 +22,10 @@ from sbs.replication.places import Places, sync_file_system
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+QUARANTINE_NAME: Final = "quarantine"
+"""What in a staging directory outlives every update (:mod:`sbs.replication.quarantine`)."""
+
+
 def stream_name(number: int) -> str:
     """The temporary file of a stream."""
     return f"stream-{number}"
@@ -142,16 +146,32 @@ def open_staging(places: Places, folder: int) -> int:
 
 
 def remove_staging(places: Places, folder: int) -> None:
-    """Remove the folder's staging directory, and whatever else bears its name.
+    """Empty the folder's staging directory, and remove it unless versions are kept in it.
 
     Raises:
         OSError: it cannot be removed.
     """
     root = places.directory(folder)
     try:
-        os.unlink(STAGING_NAME, dir_fd=root)
+        os.unlink(STAGING_NAME, dir_fd=root)  # whatever else bears its name
     except FileNotFoundError:
         return
     except IsADirectoryError:
+        kept = _empty(places.directory(folder, STAGING_NAME))
         places.forget(folder, STAGING_NAME)
-        shutil.rmtree(STAGING_NAME, dir_fd=root)
+        if not kept:
+            os.rmdir(STAGING_NAME, dir_fd=places.directory(folder))
+
+
+def _empty(staging: int) -> bool:
+    """Remove everything that an update left; whether a quarantine is there, which stays."""
+    kept = False
+    for name in os.listdir(staging):
+        try:
+            os.unlink(name, dir_fd=staging)
+        except IsADirectoryError:
+            if name == QUARANTINE_NAME:
+                kept = True
+            else:
+                shutil.rmtree(name, dir_fd=staging)
+    return kept

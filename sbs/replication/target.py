@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
-import attrs
 from blake3 import blake3
 
 from sbs.core.epoch import NO_EPOCH
-from sbs.core.filters import Filter, parent_of
 from sbs.core.history import History
-from sbs.core.manifest import Action, Entry, FolderSpec, Operation
-from sbs.core.messages import MAX_ITEMS, Begin, Chunk, Commit, Listing, Pack
+from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.messages import Begin, Chunk, Commit, Listing, Pack
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
-from sbs.replication.index import Index, Row, stat_key
-from sbs.replication.journal import CommitRecord, Journal
-from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
+from sbs.replication.common import Common
+from sbs.replication.divergence import Survey
+from sbs.replication.index import Index
+from sbs.replication.journal import CommitRecord, DamagedError, Journal
+from sbs.replication.listing import Lister
 from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
 from sbs.replication.problems import Problem
-from sbs.replication.reading import digest_of, open_file, settled_status, unchanged
-from sbs.replication.scan import Scan, scan
+from sbs.replication.quarantine import Quarantine
 from sbs.replication.seal import Seal
 from sbs.replication.staging import Staging, remove_staging
 
@@ -47,14 +46,20 @@ class Target:
     def __init__(self, state_dir: str, index: Index) -> None:
         self._state_dir = state_dir
         self._index = index
+        self._common = Common(index)
         self._journal = Journal(state_dir)
         self._folders: tuple[FolderSpec, ...] = ()
         self._places = Places(())
+        self._lister = Lister(self._places, (), index)
         self._staging: Staging | None = None
         self._operations: list[Operation] = []
         self._seal = Seal()
         self._epoch = NO_EPOCH
-        self.problems: tuple[Problem, ...] = ()
+        self._surveyed = False
+        self.quarantine: Quarantine = Quarantine()
+        """Versions that updates would have destroyed (B4)."""
+        self.damage: str = ""
+        """What :meth:`recover` found to be damaged, and where it is now."""
 
     def recover(
         self,
@@ -64,7 +69,9 @@ class Target:
         """Finish what a crash interrupted; called first of all.
 
         A committed generation is rolled forward, a staged one is thrown away. Returns the
-        record that was rolled forward. After an error it can be called again.
+        record that was rolled forward. After an error it can be called again. A journal that is
+        damaged is set aside, and :attr:`damage` says so: the next session's listing finds what
+        is missing.
 
         Args:
             check: called for each operation and each MiB; may raise to cancel.
@@ -73,13 +80,18 @@ class Target:
 
         Raises:
             ReplicationError: a place is missing, or cannot be written.
-            StateError: the journal is damaged.
+            StateError: the index cannot be used.
         """
         self.abandon()
+        self._surveyed = False
         with _mapped("the journal"):
-            record = self._journal.load()
+            try:
+                record = self._journal.load(check)
+            except DamagedError as error:
+                self.damage = str(error)
+                record = None
         if record is not None:
-            self._roll_forward(record, check, verify=True)
+            self._roll_forward(record, check)
             if save is not None:
                 save(record)
             self._forget()
@@ -107,10 +119,10 @@ class Target:
         check_apart([spec.name for spec in folders], places, self._state_dir)
         if self._journal.committed:
             raise ReplicationError("a session begins before the last generation was applied")
-        self._rules = [Filter.parse(spec.filters) for spec in folders]
+        lister = Lister(opened := Places(places), tuple(folders), self._index)
         self._folders = tuple(folders)
         self._places.close()
-        self._places = Places(places)
+        self._places, self._lister = opened, lister
         for number, place in enumerate(self._places.roots):
             with _mapped(place):
                 os.makedirs(place, DIRECTORY_MODE, exist_ok=True)
@@ -123,7 +135,7 @@ class Target:
         """What stands here now, in parts of bounded size; the last one says so.
 
         Digests come from the index; only files that were read too soon after their last change
-        are read again. ``problems`` then holds what could not be read.
+        are read again. :attr:`problems` then holds what could not be read.
 
         Args:
             check: called for each directory and each thousand entries; may raise to cancel.
@@ -132,19 +144,12 @@ class Target:
             ReplicationError: a folder's root cannot be read.
             StateError: the index cannot be used.
         """
-        problems: list[Problem] = []
-        try:
-            for number, spec in enumerate(self._folders):
-                rules = self._rules[number]
-                found = scan(self._places, number, spec.name, rules, self._index, check)
-                problems += found.problems
-                self._settle(number, found, check)
-                for entries in _parts(found.manifest.values()):
-                    yield Listing(folder=number, entries=entries)
-        finally:
-            self._places.close()
-        self.problems = tuple(problems)
-        yield Listing(folder=max(len(self._folders) - 1, 0), last=True)
+        return self._lister.listing(check)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What the last listing could not read."""
+        return self._lister.problems
 
     def begin(self, begin: Begin) -> None:
         """Stage a generation; what was staged before is forgotten.
@@ -216,8 +221,9 @@ class Target:
             check: called once, before anything is durable.
 
         Raises:
-            ReplicationError: something else was staged than the leader says, or there is no
-                space; the last generation stays.
+            ReplicationError: something else was staged than the leader says, there is no space,
+                or a version that only this node has cannot be kept; the last generation stays.
+            StateError: the index cannot be used.
         """
         staging = self._begun()
         check()
@@ -243,7 +249,10 @@ class Target:
         with _mapped("the journal"):
             self._check_space()
             staging.sync()
+        self._keep(record, check)
+        with _mapped("the journal"):
             record = self._journal.commit(record)
+        self._surveyed = True
         self._staging = None
         self._places.close()
         return record
@@ -259,7 +268,7 @@ class Target:
             ReplicationError: a place is missing or cannot be written.
             StateError: the journal or the index is damaged.
         """
-        applied = self._roll_forward(record, check, verify=False)
+        applied = self._roll_forward(record, check)
         self._forget()
         return applied
 
@@ -290,12 +299,22 @@ class Target:
             raise ReplicationError("no generation was begun")
         return self._staging
 
-    def _roll_forward(
-        self, record: CommitRecord, check: Callable[[], object], *, verify: bool
-    ) -> Applied:
+    def _keep(self, record: CommitRecord, check: Callable[[], object]) -> None:
+        """Before anything is overwritten: what nobody else may have goes to quarantine (B4)."""
+        self._common.reconcile(record.history)
+        with _mapped("a folder"), Places(record.places, unlock=True) as places:
+            survey = Survey(places, record.folders, self._index, self._common, check)
+            versions = survey.diverging(record.operations)
+            names = [spec.name for spec in record.folders]
+            self.quarantine.keep(places, names, record.history.entries[-1], versions, check)
+
+    def _roll_forward(self, record: CommitRecord, check: Callable[[], object]) -> Applied:
+        if not self._surveyed:  # a crash or an error came between: look again
+            self._keep(record, check)
+        self._surveyed = False
         with Places(record.places, unlock=True) as places:
             return RollForward(
-                places, record, self._journal, self._index, check, verify=verify
+                places, record, self._journal, self._index, self._common, check
             ).run()
 
     def _forget(self) -> None:
@@ -316,46 +335,6 @@ class Target:
                     f"{self._places.roots[folder]!r}: the update needs {size_bytes} bytes,"
                     f" {status.f_bavail * status.f_frsize} are free"
                 )
-
-    def _settle(self, folder: int, found: Scan, check: Callable[[], object]) -> None:
-        """Read files whose row came too soon after a change, and trust what is read now."""
-        name = self._folders[folder].name
-        rows: list[tuple[str, str, Row]] = []
-        for path in found.unsettled:
-            check()
-            try:
-                row = self._read(folder, path, check)
-            except (OSError, ReplicationError):
-                continue  # without a digest the leader sends the content
-            rows.append((parent_of(path), path[path.rfind("/") + 1 :], row))
-            found.manifest[path] = attrs.evolve(found.manifest[path], digest=row.digest)
-        self._index.store(name, rows)
-
-    def _read(self, folder: int, path: str, check: Callable[[], object]) -> Row:
-        fd = open_file(self._places, folder, path)
-        try:
-            status = settled_status(fd)
-            row = Row(stat_key(status), b"")
-            digest = digest_of(fd, status.st_size, check)
-            if not unchanged(fd, status):
-                raise ReplicationError("changed while it was read")
-            return attrs.evolve(row, digest=digest)
-        finally:
-            os.close(fd)
-
-
-def _parts(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
-    part: list[Entry] = []
-    size_bytes = 0
-    for entry in entries:
-        head = head_bytes(entry.path, entry.target)
-        if len(part) == MAX_ITEMS or size_bytes + head > MAX_NAMES_BYTES:
-            yield tuple(part)
-            part, size_bytes = [], 0
-        part.append(entry)
-        size_bytes += head
-    if part:
-        yield tuple(part)
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ import trio
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
-from sbs.core.manifest import FolderSpec
+from sbs.core.manifest import MAX_PATH_BYTES, FolderSpec
 from sbs.core.messages import (
+    MAX_FINDINGS,
     MAX_TEXT,
     Abandon,
     Begin,
@@ -23,11 +24,14 @@ from sbs.core.messages import (
     Commit,
     Committed,
     Failed,
+    Finding,
+    Findings,
     Folders,
     Message,
     Pack,
 )
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
+from sbs.replication.kept import Kept
 from sbs.replication.problems import Problem
 from sbs.replication.target import CommitRecord, Target
 from sbs.runtime.link import Link
@@ -95,6 +99,8 @@ class Follower:
         self.journaling: trio.Lock = trio.Lock()
         """Held from the commit record until the role machine was told of it."""
         self._unapplied: CommitRecord | None = None
+        self._problems: dict[tuple[str, str], Problem] = {}
+        """What is not as the leader has it, by folder and path, until an operation cures it."""
 
     def place(self, folder: FolderSpec) -> str:
         """Where a folder of the primary lies on this node.
@@ -150,6 +156,7 @@ class Follower:
         started = time.monotonic()
         applied = await trio.to_thread.run_sync(self.target.apply, record, _uncancelled)
         self._unapplied = None
+        self._note(record, applied.problems)
         self.context.applied(record.history.entries[-1])
         duration_s = round(time.monotonic() - started, 6)
         _log.info("generation %s applied in %.3f s", record.history.tip, duration_s)
@@ -157,8 +164,31 @@ class Follower:
             LastUpdate(
                 at=time.time(), files=applied.files, bytes=applied.size_bytes, duration_s=duration_s
             ),
-            applied.problems,
+            tuple(self._problems.values()),
         )
+
+    def _note(self, record: CommitRecord, problems: Sequence[Problem]) -> None:
+        if self._problems:
+            for operation in record.operations:
+                name = record.folders[operation.folder].name
+                self._problems.pop((name, operation.path), None)
+        self._problems |= {(problem.folder, problem.entry): problem for problem in problems}
+
+    @property
+    def findings(self) -> Findings | None:
+        """What the leader should know of the last generation; ``None``: it is not applied yet."""
+        if self._unapplied is not None:
+            return None
+        met = [
+            Finding(
+                folder=problem.folder,
+                path=problem.entry[:MAX_PATH_BYTES],
+                text=problem.text[:MAX_TEXT],
+            )
+            for problem in self._problems.values()
+        ]
+        found = met + [_told(kept) for kept in self.target.quarantine.standing]
+        return Findings(findings=tuple(found[:MAX_FINDINGS]), total=len(found))
 
     def session(self, link: Link, epoch: Epoch, history: History) -> FollowerSession:
         """A session begins: the leader serves in ``epoch`` and holds ``history``."""
@@ -172,6 +202,13 @@ class Follower:
             await trio.to_thread.run_sync(self.target.open, folders, places)
         except ValueError as error:
             raise ReplicationError(f"a filter of the primary: {error}") from error
+        known = {folder.name: place for folder, place in zip(folders, places, strict=True)}
+        await trio.to_thread.run_sync(self.target.quarantine.watch, known)
+
+    def listed(self) -> None:
+        """The folders were listed for a leader: what could not be read is a problem."""
+        problems = self.target.problems
+        self._problems = {(problem.folder, problem.entry): problem for problem in problems}
 
     def abandon(self) -> None:
         """Forget what is staged, unless it is committed already."""
@@ -207,6 +244,15 @@ class Follower:
             await known.wait()
             # A node that ends leaves the rest to its next start: the journal has it.
             await self._roll_forward()
+
+
+def _told(kept: Kept) -> Finding:
+    return Finding(
+        folder=kept.folder,
+        path=kept.path,
+        text=f"replaced by generation {kept.generation}",
+        kept=kept.kept,
+    )
 
 
 def _is_below(path: str, above: str) -> bool:
@@ -276,6 +322,8 @@ class FollowerSession:
                 self._history = await self._follower.commit(
                     commit, self._history, lambda: self._link.post(Committed(commit.generation))
                 )
+                if (findings := self._follower.findings) is not None:
+                    self._link.post(findings)
             case Abandon(text):
                 raise ReplicationError(f"the primary gave the update up: {text}")
             case other:
@@ -295,5 +343,6 @@ class FollowerSession:
             while True:
                 part = await trio.to_thread.run_sync(next, listing, None)
                 if part is None:
-                    return
+                    break
                 await self._link.send(part)
+        self._follower.listed()

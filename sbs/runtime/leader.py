@@ -20,6 +20,7 @@ from sbs.core.messages import (
     Commit,
     Committed,
     Failed,
+    Findings,
     Folders,
     Listing,
     Message,
@@ -30,6 +31,7 @@ from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
+from sbs.runtime.placements import Placements
 from sbs.runtime.status import LastUpdate
 
 READ_AHEAD: Final = 2
@@ -40,6 +42,10 @@ MAX_ANSWERS: Final = 16
 
 SETTLE_S: Final = 0.02
 """Wait after a change was noticed, for the rest of a burst, before a scan."""
+
+FINDINGS_S: Final = 5.0
+"""How long an update waits for the follower to have put it in place: longer than most take. What
+comes later is taken later."""
 
 MAX_SCAN_SHARE: Final = 0.2
 """Share of the time that scans started by changes may take: a large tree is not scanned
@@ -81,6 +87,10 @@ class LeaderContext(Protocol):
         """An update could not be sent; the next period tries again."""
         ...
 
+    def found(self, findings: Findings) -> None:
+        """What the follower could not put in place, and what it keeps in quarantine (B4)."""
+        ...
+
 
 class Leader:
     """Updates one follower until the connection ends.
@@ -90,6 +100,7 @@ class Leader:
         epoch: of the primacy.
         source: reads the folders.
         folders: their settings (R24).
+        history: the generations that the follower has gone through.
         period_s: time from one update to the next.
         context: the node.
     """
@@ -100,6 +111,7 @@ class Leader:
         epoch: Epoch,
         source: Source,
         folders: tuple[FolderSpec, ...],
+        history: History,
         period_s: float,
         context: LeaderContext,
     ) -> None:
@@ -109,7 +121,8 @@ class Leader:
         self._folders = folders
         self._period_s = period_s
         self._context = context
-        self._tree = PeerTree(len(folders))
+        self._tree = PeerTree(len(folders), history)
+        self._placements = Placements(source, folders)
         self._deliver, self._answers = trio.open_memory_channel[Message](MAX_ANSWERS)
         self._sent_active: tuple[str, ...] | None = None
         self._changed = trio.Event()
@@ -173,6 +186,7 @@ class Leader:
             began_at = trio.current_time()
             await self._cycle()
             self._scan_s = trio.current_time() - began_at
+            await self._take_findings()
             self._answer_served()
             if last:
                 await trio.sleep_forever()
@@ -205,7 +219,7 @@ class Leader:
 
     async def _take_listing(self) -> None:
         while True:
-            match await self._answers.receive():
+            match await self._answer():
                 case Listing() as listing:
                     try:
                         self._tree.add(listing)
@@ -229,6 +243,7 @@ class Leader:
 
     async def _update(self) -> None:
         started = time.monotonic()
+        self._placements.retry(self._tree, trio.current_time())
         await self._context.run_update_hooks()
         update = await trio.to_thread.run_sync(
             self._source.prepare, self._tree, trio.from_thread.check_cancelled
@@ -244,7 +259,8 @@ class Leader:
         await self._context.proposed(commit.generation)
         await self._link.send(commit)
         await self._take_verdict(commit)
-        self._tree.commit(update)
+        self._tree.commit(update.operations)
+        self._placements.expect(commit.generation, update)
         self._sent_active = active
         await self._context.acknowledged(commit.generation)
         duration_s = time.monotonic() - started
@@ -286,7 +302,7 @@ class Leader:
                         if sent_bytes is None:
                             await self._begin(update)
                             sent_bytes = 0
-                        self._check_early_failure()
+                        await self._check_early_failure()
                         await self._link.send(message)
                         sent_bytes += len(message.body)
         except* (ReplicationError, StateError) as group:
@@ -298,20 +314,22 @@ class Leader:
             await self._abandon(failure)
         raise failure
 
-    def _check_early_failure(self) -> None:
+    async def _check_early_failure(self) -> None:
         try:
             answer = self._answers.receive_nowait()
         except trio.WouldBlock:
             return
-        raise _failure(answer)
+        if not isinstance(answer, Findings):
+            raise _failure(answer)
+        await self._place(answer)
 
     async def _abandon(self, error: ReplicationError | StateError) -> None:
         await self._link.send(Abandon(str(error)[:MAX_TEXT]))
         if not isinstance(error, _FollowerError):
-            await self._answers.receive()  # the verdict on what was abandoned: Failed
+            await self._answer()  # the verdict on what was abandoned: Failed
 
     async def _take_verdict(self, commit: Commit) -> None:
-        answer = await self._answers.receive()
+        answer = await self._answer()
         match answer:
             case Committed(generation) if generation == commit.generation:
                 return
@@ -321,6 +339,30 @@ class Leader:
                 )
             case _:
                 raise _failure(answer)
+
+    async def _answer(self) -> Message:
+        """The follower's next word, but for its findings."""
+        while True:
+            answer = await self._answers.receive()
+            if not isinstance(answer, Findings):
+                return answer
+            await self._place(answer)
+
+    async def _take_findings(self) -> None:
+        """Wait a while for what the follower says of the generations that it holds."""
+        try:
+            with trio.move_on_after(FINDINGS_S):
+                while self._placements.expected:
+                    answer = await self._answers.receive()
+                    if not isinstance(answer, Findings):
+                        raise RemoteProtocolError(f"{type(answer).__name__} between two updates")
+                    await self._place(answer)
+        except StateError as error:
+            self._context.update_failed(str(error))
+
+    async def _place(self, findings: Findings) -> None:
+        self._context.found(findings)
+        await self._placements.take(findings)
 
 
 class _FollowerError(ReplicationError):

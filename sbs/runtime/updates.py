@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import attrs
 import trio
@@ -14,7 +15,7 @@ from sbs.core import events as ev
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
-from sbs.core.messages import Message
+from sbs.core.messages import Findings, Message
 from sbs.core.role import Model
 from sbs.errors import RemoteProtocolError, ReplicationError
 from sbs.replication.index import Index
@@ -24,11 +25,16 @@ from sbs.replication.target import CommitRecord, Target
 from sbs.replication.watch import Watcher
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.apply_scripts import ApplyScripts
+from sbs.runtime.conflicts import Conflict, Conflicts
 from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.hooks import HookError, run_hook
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
+
+REVIEW_S: Final = 10.0
+"""From one look at what is still in quarantine to the next: whoever has emptied it is not kept
+waiting."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +69,10 @@ class Updates:
         self.apply_scripts: ApplyScripts = ApplyScripts(self._run_apply_hooks)
         self.learned: tuple[FolderSpec, ...] = ()
         self.last_update: LastUpdate | None = None
-        self.problems: tuple[Problem, ...] = ()
+        self._conflicts = Conflicts(config.node.name, self._target.quarantine, alarms)
+        self._problems: tuple[Problem, ...] = ()
         self._leader: Leader | None = None
+        self._peer_name = ""
         self._leading: int | None = None
         self._session: FollowerSession | None = None
         self._following: int | None = None
@@ -86,6 +94,12 @@ class Updates:
         record = await trio.to_thread.run_sync(self._target.recover, check, save)
         if record is not None:
             self.applied(record.history.entries[-1])
+        if self._target.damage:
+            _log.error("%s", self._target.damage)
+            self.update_failed(self._target.damage)
+        own = {folder.name: folder.path for folder in self._config.folders}
+        await trio.to_thread.run_sync(self._target.quarantine.watch, own)
+        self._conflicts.review()
 
     async def settle(self) -> None:
         """Return when the last generation is applied and its apply scripts have run."""
@@ -98,26 +112,41 @@ class Updates:
         """Update the follower on ``link`` until it ends."""
         await self.follower.settle()
         folders = self.folders()
+        claim = None if link.peer is None else link.peer.claim
+        self._peer_name = "the secondary" if claim is None else claim.name
         leader = Leader(
-            link, epoch, Source(folders, self._index), folders, self._config.sync.period_s, self
+            link,
+            epoch,
+            Source(folders, self._index),
+            folders,
+            History() if claim is None else claim.history,
+            self._config.sync.period_s,
+            self,
         )
         self._leader, self._leading = leader, link.number
+        places = {spec.name: spec.path for spec in folders}
         try:
+            await trio.to_thread.run_sync(self._target.quarantine.watch, places)
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._review)
                 if self._config.sync.watch:
                     nursery.start_soon(self._watch, [spec.path for spec in folders], leader)
                 await leader.run()
         finally:
             if self._leader is leader:
                 self._leader = self._leading = None
+                self._conflicts.forget_problems()
 
     async def follow(self, link: Link, epoch: Epoch, history: History) -> None:
         """Take updates on ``link`` until it ends."""
         session = self.follower.session(link, epoch, history)
         self._session, self._following = session, link.number
         link.session.set()  # from here on route() knows where the leader's messages go
+        self._conflicts.forget_told()
         try:
-            await session.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._review)
+                await session.run()
         finally:
             if self._session is session:
                 self._session = self._following = None
@@ -154,6 +183,15 @@ class Updates:
         takeover = via is not None and via.takeover
         merged = {**own, **learned} if takeover else {**learned, **own}
         return tuple(merged.values())
+
+    async def _review(self) -> None:
+        """Look again and again what is still in quarantine; the administrator empties it."""
+        quarantine = self._target.quarantine
+        while True:
+            self._conflicts.review()
+            await trio.sleep(REVIEW_S)
+            if quarantine.standing:
+                await trio.to_thread.run_sync(quarantine.refresh)
 
     async def _watch(self, paths: list[str], leader: Leader) -> None:
         """Begin an update when something changes; only a hint, the scan decides (B23)."""
@@ -281,11 +319,31 @@ class Updates:
         if update is not None:
             self.last_update = update
         self._alarms.clear("update-failed")
-        known = set(self.problems)
-        for problem in problems:
+        self._log_new(self._problems, problems)
+        self._problems = problems
+        self._conflicts.review()
+
+    def found(self, findings: Findings) -> None:
+        """See :class:`~sbs.runtime.leader.LeaderContext`."""
+        before = self._conflicts.problems
+        self._conflicts.take(self._peer_name, findings)
+        self._log_new(before, self._conflicts.problems)
+
+    def _log_new(self, before: tuple[Problem, ...], now: tuple[Problem, ...]) -> None:
+        known = set(before)
+        for problem in now:
             if problem not in known:
                 _log.warning("not replicated: %s: %s", problem.path, problem.text)
-        self.problems = problems
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What could not be replicated, by either node."""
+        return self._problems + self._conflicts.problems
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Versions that are kept in quarantine on either node (B4)."""
+        return self._conflicts.listed
 
     def update_failed(self, text: str) -> None:
         """An update failed; nothing of it counts, and it is tried again."""

@@ -17,6 +17,7 @@ from sbs.replication.source import PeerTree, Source, Update
 from sbs.replication.target import CommitRecord, Target
 
 EPOCH = Epoch(1, 0)
+NOTHING = History()
 
 
 def proceed() -> None:
@@ -26,7 +27,7 @@ def proceed() -> None:
 class Pair:
     """A primary's folders and their copies below ``base``.
 
-    ``settings`` go into each :class:`FolderSpec`.
+    Settings go into each :class:`FolderSpec`; ``history`` is what both have gone through.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Pair:
         filters: tuple[str, ...] = (),
         strict_delete: bool = False,
         preserve_mtime: bool = False,
+        history: History = NOTHING,
     ) -> None:
         self.base = base
         self.state_dir = f"{base}/state-b"
@@ -58,7 +60,7 @@ class Pair:
         self._index_b = Index(f"{base}/state-b/index")
         self.source = Source(self.specs, self._index_a)
         self.target = Target(self.state_dir, self._index_b)
-        self.history = History()
+        self.history = history
         self.peer = PeerTree(len(self.specs))
 
     def __enter__(self) -> Pair:
@@ -85,7 +87,7 @@ class Pair:
     def connect(self) -> None:
         """A new session: the follower lists what it has."""
         self.target.open(self.specs, self.copies)
-        self.peer = PeerTree(len(self.specs))
+        self.peer = PeerTree(len(self.specs), self.history)
         for listing in self.target.listing(proceed):
             self.peer.add(listing)
         assert self.peer.complete
@@ -114,13 +116,85 @@ class Pair:
         record = self.commit(update)
         applied = self.target.apply(record, proceed)
         self.history = record.history
-        self.peer.commit(update)
+        self.peer.commit(update.operations)
         return update, applied
 
     def replicate(self) -> tuple[Update, Applied]:
         """A new session and an update in it."""
         self.connect()
         return self.update()
+
+
+class Host:
+    """A node that may lead or follow: one folder, one index, one journal."""
+
+    def __init__(self, base: str, *, strict_delete: bool = False) -> None:
+        self.folder = f"{base}/data"
+        self._strict_delete = strict_delete
+        os.makedirs(self.folder, exist_ok=True)
+        os.makedirs(f"{base}/state", exist_ok=True)
+        self.index = Index(f"{base}/state/index")
+        self.target = Target(f"{base}/state", self.index)
+        self.quarantine = self.target.quarantine
+
+    @property
+    def spec(self) -> FolderSpec:
+        return FolderSpec(name="data", path=self.folder, strict_delete=self._strict_delete)
+
+    @property
+    def kept(self) -> dict[str, bytes]:
+        """Contents in quarantine, by path without the generation's directory."""
+        return {path.partition("/")[2]: each for path, each in kept(self.folder).items()}
+
+    def write(self, name: str, content: str) -> None:
+        write(f"{self.folder}/{name}", content)
+
+    def read(self, name: str) -> str:
+        return read(f"{self.folder}/{name}").decode()
+
+    def close(self) -> None:
+        self.target.close()
+        self.index.close()
+
+
+def lead(
+    leader: Host,
+    follower: Host,
+    history: History,
+    epoch: Epoch = EPOCH,
+    *,
+    confirmed: bool = True,
+    between: Callable[[], object] = proceed,
+) -> tuple[History, Applied]:
+    """A session and one update in it.
+
+    Args:
+        leader: sends.
+        follower: takes.
+        history: of the leader.
+        epoch: it leads in.
+        confirmed: it hears that the update stands in the follower's folder.
+        between: called after the commit, before it is applied.
+    """
+    follower.target.open([leader.spec], [follower.folder])
+    source, peer = Source([leader.spec], leader.index), PeerTree(1, history)
+    for listing in follower.target.listing(proceed):
+        peer.add(listing)
+    update = source.prepare(peer, proceed)
+    follower.target.begin(Begin(epoch, history.number + 1))
+    for message in update.messages(proceed):
+        if isinstance(message, Pack):
+            follower.target.pack(message, proceed)
+        else:
+            follower.target.chunk(message)
+    commit = update.seal(epoch, history, ())
+    record = follower.target.commit(commit, history, proceed)
+    between()
+    applied = follower.target.apply(record, proceed)
+    if confirmed:
+        refused = {(problem.folder, problem.entry) for problem in applied.problems}
+        source.confirm(update, commit.generation, refused)
+    return record.history, applied
 
 
 def write(path: str, content: bytes | str = b"", *, mode: int | None = None) -> None:
@@ -138,7 +212,31 @@ def read(path: str) -> bytes:
 
 
 def look(root: str, *, times: bool = False) -> dict[bytes, tuple[object, ...]]:
-    """What stands below ``root``, by raw path: an account that shares no code with SBS."""
+    """What stands below ``root``, by raw path: an account that shares no code with SBS.
+
+    Not what is in quarantine; the staging directory is looked at if it holds anything else.
+    """
+    found = _look(root, times)
+    if b".sbs.staging/quarantine" in found:
+        below = b".sbs.staging/quarantine"
+        found = {path: entry for path, entry in found.items() if not path.startswith(below)}
+        if not any(path.startswith(b".sbs.staging/") for path in found):
+            del found[b".sbs.staging"]
+    return found
+
+
+def kept(root: str) -> dict[str, bytes]:
+    """Contents in quarantine below ``root``, by path from there on; without the list."""
+    base = f"{root}/.sbs.staging/quarantine"
+    return {
+        os.path.relpath(os.path.join(directory, name), base): read(os.path.join(directory, name))
+        for directory, _, names in os.walk(base)
+        for name in names
+        if name != "list.jsonl"
+    }
+
+
+def _look(root: str, times: bool) -> dict[bytes, tuple[object, ...]]:
     found: dict[bytes, tuple[object, ...]] = {}
     base = os.fsencode(root)
     for directory, names, files in os.walk(base):

@@ -97,6 +97,22 @@ def test_a_database_of_another_version_is_set_aside(tmp_path: Path) -> None:
     assert os.path.exists(f"{tmp_path}/index.damaged-1")
 
 
+def test_a_database_of_the_first_version_begins_anew(tmp_path: Path) -> None:
+    """B4: it did not know which contents both nodes hold; one transfer makes that good."""
+    index = Index(f"{tmp_path}/index")
+    index.store("f", [("", "x", ROW)])
+    index._database.executescript("DROP TABLE common; DROP TABLE mark; PRAGMA user_version = 1")
+    index.close()
+    index = Index(f"{tmp_path}/index")
+    assert index.rows("f", "") == {}
+    index.store("f", [("", "x", ROW)])
+    index.close()
+    index = Index(f"{tmp_path}/index")
+    assert index.rows("f", "") == {"x": ROW}
+    index.close()
+    assert os.listdir(tmp_path) == ["index"]
+
+
 def test_a_database_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be opened"):
         Index(f"{tmp_path}/missing/index")

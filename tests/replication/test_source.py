@@ -15,7 +15,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import MAX_BODY_BYTES, MAX_ITEMS, Listing, Pack
-from sbs.replication import source
+from sbs.replication import peer_tree
 from sbs.replication.packing import MAX_NAMES_BYTES, Packer
 from sbs.replication.problems import MAX_PROBLEMS, Problems
 from sbs.replication.seal import Seal
@@ -30,7 +30,7 @@ def test_a_listing_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatc
     peer = PeerTree(2)
     with pytest.raises(ValueError, match="folder 2"):
         peer.add(Listing(folder=2, entries=(ENTRY,)))
-    monkeypatch.setattr(source, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(peer_tree, "MAX_ENTRIES", 1)
     peer.add(Listing(folder=1, entries=(ENTRY,)))
     with pytest.raises(ValueError, match="more than 1 entries"):
         peer.add(Listing(folder=1, entries=(ENTRY,)))

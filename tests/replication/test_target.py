@@ -25,7 +25,7 @@ from sbs.errors import ReplicationError
 from sbs.replication import index
 from sbs.replication.seal import Seal
 from sbs.replication.source import STREAM_ABOVE
-from tests.replication.rig import EPOCH, Pair, look, proceed, read, write
+from tests.replication.rig import EPOCH, Pair, kept, look, proceed, read, write
 
 
 @pytest.fixture
@@ -317,7 +317,8 @@ def test_what_is_put_in_the_way_meanwhile_becomes_a_problem(tmp_path: Path) -> N
             "data/touched",
         ]
         assert read(f"{pair.b}/ok") == b"yy"
-        assert STAGING_NAME not in os.listdir(pair.b)
+        assert os.listdir(f"{pair.b}/{STAGING_NAME}") == ["quarantine"]
+        assert kept(pair.b) == {"1.0-1/gone": b"t"}, "what nobody else had"
         pair.target.begin(Begin(EPOCH, 3))
 
 

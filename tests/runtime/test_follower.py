@@ -11,9 +11,22 @@ import trio.testing
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import DIGEST_BYTES, Generation, History
-from sbs.core.manifest import FolderSpec
-from sbs.core.messages import Abandon, Begin, Commit, Committed, Failed, Folders, Listing, Message
+from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.messages import (
+    MAX_FINDINGS,
+    Abandon,
+    Begin,
+    Commit,
+    Committed,
+    Failed,
+    Finding,
+    Findings,
+    Folders,
+    Listing,
+    Message,
+)
 from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.replication.kept import Kept
 from sbs.replication.problems import Problem
 from sbs.replication.target import Applied, CommitRecord, Target
 from sbs.runtime.follower import Follower, FollowerSession
@@ -22,12 +35,25 @@ from sbs.runtime.status import LastUpdate
 
 EPOCH = Epoch(3, 1)
 COMMIT = Commit(generation=Generation(EPOCH, 1, bytes(32)), operations=0)
+NOTHING_FOUND = Findings(findings=(), total=0)
+
+
+class FakeQuarantine:
+    def __init__(self) -> None:
+        self.standing: tuple[Kept, ...] = ()
+
+    def watch(self, places: dict[str, str]) -> None:
+        assert places == {"data": "/here"}
 
 
 class FakeTarget:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.failures: list[ReplicationError] = []
+        self.problems: tuple[Problem, ...] = ()
+        self.quarantine = FakeQuarantine()
+        self.operations: tuple[Operation, ...] = ()
+        self.applied = Applied()
 
     def open(self, folders: object, places: list[str]) -> None:
         self.calls.append(f"open {places}")
@@ -45,9 +71,9 @@ class FakeTarget:
         return CommitRecord(
             history=history.append(commit.generation),
             active=(),
-            folders=(),
-            places=(),
-            operations=(),
+            folders=(FolderSpec(name="data", path="/there"),),
+            places=("/here",),
+            operations=self.operations,
             contents_at=0,
         )
 
@@ -55,7 +81,7 @@ class FakeTarget:
         self.calls.append("apply")
         if self.failures:
             raise self.failures.pop()
-        return Applied(files=0, size_bytes=0, problems=())
+        return self.applied
 
     def abandon(self) -> None:
         self.calls.append("abandon")
@@ -67,6 +93,7 @@ class Context:
         self.known = trio.Event()
         self.failures: list[str] = []
         self.hooks: list[int] = []
+        self.problems: tuple[Problem, ...] = ()
 
     async def held(self, record: CommitRecord) -> trio.Event:
         await trio.lowlevel.checkpoint()
@@ -74,6 +101,7 @@ class Context:
 
     def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
         self.failures.append("")
+        self.problems = problems
 
     def update_failed(self, text: str) -> None:
         self.failures.append(text)
@@ -195,7 +223,11 @@ async def test_failed_update_has_one_verdict_and_the_next_begins_anew() -> None:
     play.target.failures.append(ReplicationError("disk full"))
     play.context.known.set()
     await run(play, Begin(EPOCH, 1), COMMIT, Begin(EPOCH, 1), COMMIT)
-    assert play.link.sent == [Failed("disk full"), Committed(COMMIT.generation)]
+    assert play.link.sent == [
+        Failed("disk full"),
+        Committed(COMMIT.generation),
+        NOTHING_FOUND,
+    ]
     assert play.target.calls == ["begin", "abandon", "begin", "commit", "apply", "abandon"]
     assert play.context.failures == ["disk full", ""]
     assert play.context.hooks == [1]
@@ -205,6 +237,47 @@ async def test_abandoned_update_is_answered() -> None:
     play = Play()
     await run(play, Begin(EPOCH, 1), Abandon("read error"))
     assert play.link.sent == [Failed("the primary gave the update up: read error")]
+
+
+def committed(number: int) -> Commit:
+    return Commit(generation=Generation(EPOCH, number, bytes(32)), operations=0)
+
+
+async def test_the_leader_is_told_what_was_found() -> None:
+    """B4: after each generation, all that is so then: problems first, then what is kept."""
+    play = Play(own={"data": "/here"})
+    play.context.known.set()
+    target = play.target
+    target.problems = (Problem.of("data", "pipe", "is a pipe"), Problem.of("data", "a\n", "denied"))
+    target.operations = (Operation(folder=0, action=Action.MKDIR, path="a\n"),)
+    target.applied = Applied(problems=(Problem.of("data", "b", "something is in the way"),))
+    kept = Kept(folder="data", place="/here", path="c", kept="q/1.0-7/c", generation=7)
+    target.quarantine.standing = (kept,)
+    folders = Folders(EPOCH, (FolderSpec(name="data", path="/there"),))
+    await run(play, folders, Begin(EPOCH, 1), committed(1), Begin(EPOCH, 2), committed(2))
+    pipe = Finding(folder="data", path="pipe", text="is a pipe")
+    way = Finding(folder="data", path="b", text="something is in the way")
+    told = Finding(folder="data", path="c", text="replaced by generation 7", kept="q/1.0-7/c")
+    findings = Findings(findings=(pipe, way, told), total=3)
+    assert [word for word in play.link.sent if isinstance(word, Findings)] == [findings] * 2
+    assert [problem.path for problem in play.context.problems] == ["data/pipe", "data/b"]
+    target.operations = (Operation(folder=0, action=Action.DELETE, path="b"),)
+    target.applied = Applied()
+    target.quarantine.standing = (kept,) * MAX_FINDINGS
+    await run(play, Begin(EPOCH, 3), committed(3))
+    many = play.link.sent[-1]
+    assert isinstance(many, Findings)
+    assert many.findings == (pipe, *[told] * (MAX_FINDINGS - 1))
+    assert many.total == MAX_FINDINGS + 1
+
+
+async def test_nothing_is_told_of_what_is_not_applied() -> None:
+    """B4: the leader takes findings for the word that a generation stands in the folders."""
+    play = Play()
+    play.context.known.set()
+    play.context.closing = True
+    await run(play, Begin(EPOCH, 1), COMMIT)
+    assert play.link.sent == [Committed(COMMIT.generation)]
 
 
 async def test_acknowledged_before_but_applied_after_the_state_knows() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -13,7 +13,7 @@ import trio.testing
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
-from sbs.core.manifest import FolderSpec
+from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.messages import (
     Abandon,
     Begin,
@@ -21,21 +21,25 @@ from sbs.core.messages import (
     Commit,
     Committed,
     Failed,
+    Finding,
+    Findings,
     Folders,
     Listing,
     Message,
     Pack,
 )
-from sbs.errors import RemoteProtocolError, ReplicationError, TransportError
+from sbs.errors import RemoteProtocolError, ReplicationError, StateError, TransportError
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
+from sbs.runtime.placements import RETRY_REFUSED_S, Placements
 from sbs.runtime.status import LastUpdate
 from sbs.testing.nodes import wait_until
 
 EPOCH = Epoch(1, 0)
 FOLDERS = (FolderSpec(name="data", path="/nowhere"),)
+NOTHING_FOUND = Findings(findings=(), total=0)
 
 
 class FakeLink:
@@ -71,13 +75,24 @@ class FakeUpdate:
 class FakeSource:
     def __init__(self) -> None:
         self.updates: list[FakeUpdate] = []
+        self.confirmed: list[tuple[int, set[tuple[str, str]]]] = []
+        self.failures: list[StateError] = []
+        self.trees: list[set[str]] = []
 
     def add(self, *messages: Chunk | Exception) -> None:
         self.updates.append(FakeUpdate(list(messages)))
 
     def prepare(self, peer: PeerTree, check: Callable[[], object]) -> Update:
+        self.trees.append(set(peer.manifests[0]))
         update = self.updates.pop(0) if self.updates else FakeUpdate([])
         return cast("Update", update)
+
+    def confirm(
+        self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]
+    ) -> None:
+        if self.failures:
+            raise self.failures.pop()
+        self.confirmed.append((generation.number, set(refused)))
 
 
 class Context:
@@ -86,6 +101,7 @@ class Context:
         self.active: tuple[str, ...] = ("printer",)
         self.failures: list[str] = []
         self.updates: list[LastUpdate | None] = []
+        self.findings: list[Findings] = []
 
     async def run_update_hooks(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -103,6 +119,9 @@ class Context:
     def update_failed(self, text: str) -> None:
         self.failures.append(text)
 
+    def found(self, findings: Findings) -> None:
+        self.findings.append(findings)
+
 
 class Play:
     """A leader whose follower is the test."""
@@ -116,6 +135,7 @@ class Play:
             EPOCH,
             cast("Source", self.source),
             FOLDERS,
+            History(),
             period_s,
             self.context,
         )
@@ -124,15 +144,17 @@ class Play:
         with trio.fail_after(10):
             return await self.link.sent.receive()
 
-    async def begin(self) -> None:
+    async def begin(self, *entries: Entry) -> None:
         assert isinstance(await self.next(), Folders)
-        await self.leader.take(Listing(folder=0, last=True))
+        await self.leader.take(Listing(folder=0, entries=entries, last=True))
 
-    async def acknowledge(self) -> None:
-        """Take the next update to its end."""
+    async def acknowledge(self, findings: Findings | None = NOTHING_FOUND) -> None:
+        """Take the next update to its end; tell what was found, or nothing yet."""
         while not isinstance(message := await self.next(), Commit):
             assert isinstance(message, Begin | Pack | Chunk)
         await self.leader.take(Committed(message.generation))
+        if findings is not None:
+            await self.leader.take(findings)
 
     def nothing_sent(self) -> bool:
         return self.link.sent.statistics().current_buffer_used == 0
@@ -156,6 +178,7 @@ async def test_first_generation_is_sent_even_if_nothing_differs() -> None:
         assert isinstance(commit, Commit)
         assert commit.active == ("printer",)
         await play.leader.take(Committed(commit.generation))
+        await play.leader.take(NOTHING_FOUND)
         await wait_until(lambda: None in play.context.updates, "later cycles find nothing")
         assert play.nothing_sent()
 
@@ -300,6 +323,127 @@ async def test_update_now_fails_when_the_connection_ends() -> None:
         asking.start_soon(ask)
         await trio.testing.wait_all_tasks_blocked()
     assert errors == ["the connection to the secondary was lost"] * 2
+
+
+REFUSED = Finding(folder="data", path="f", text="something is in the way")
+KEPT = Finding(folder="data", path="k", kept=".sbs.staging/quarantine/1.0-1/k")
+
+
+def found(*findings: Finding, untold: int = 0) -> Findings:
+    return Findings(findings=findings, total=len(findings) + untold)
+
+
+async def test_an_update_is_over_when_it_stands_in_the_folders_of_the_follower() -> None:
+    """B4: what both nodes have is recorded then, before the role may be released."""
+    async with playing(period_s=3600) as play:
+        await play.begin()
+        await play.acknowledge(None)
+        errors: list[str] = []
+
+        async def ask() -> None:
+            errors.append(await play.leader.update_now(last=True))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert play.source.confirmed == []
+            play.source.add(Chunk(0, b"x"))
+            await play.leader.take(found(REFUSED, KEPT))
+            await play.acknowledge(None)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert errors == []
+            await play.leader.take(found())
+        assert errors == [""]
+        assert play.source.confirmed == [(1, {("data", "f")}), (2, set())]
+        assert play.context.findings == [found(REFUSED, KEPT), found()]
+
+
+@pytest.mark.parametrize(
+    ("findings", "confirmed"),
+    [
+        (found(REFUSED), True),
+        (found(REFUSED, KEPT, untold=5), True),
+        (found(KEPT, untold=5), True),
+        (found(REFUSED, untold=1), False),
+    ],
+)
+async def test_nothing_is_recorded_if_not_all_that_was_refused_is_told(
+    findings: Findings, confirmed: bool
+) -> None:
+    """B4: the record may lag behind; it never runs ahead."""
+    async with playing(period_s=3600) as play:
+        await play.begin()
+        await play.acknowledge(findings)
+        await wait_until(lambda: play.context.findings, "the findings have come")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert bool(play.source.confirmed) is confirmed
+
+
+async def test_a_follower_that_takes_its_time_does_not_hold_up_the_updates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """B4: what it finds is taken when it comes: between two updates, or in the middle of one."""
+    monkeypatch.setattr("sbs.runtime.leader.FINDINGS_S", 0.01)
+    async with playing() as play:
+        await play.begin()
+        await play.acknowledge(None)
+        play.source.add(*[Chunk(0, b"x") for _ in range(20)])
+        assert isinstance(await play.next(), Begin)
+        await play.leader.take(found(REFUSED))
+        await play.acknowledge(None)
+        play.source.add(Chunk(0, b"x"))
+        await play.next()
+        await play.leader.take(found())
+        await play.acknowledge(found())
+        await wait_until(lambda: len(play.source.confirmed) == 3, "all are recorded")
+        assert play.context.failures == []
+
+
+async def test_what_was_refused_is_sent_again() -> None:
+    """R22: whoever clears the way need not do more."""
+    async with playing() as play:
+        await play.begin(*(Entry(path=path, kind=Kind.DIRECTORY) for path in "fg"))
+        await play.acknowledge(found(REFUSED))
+        await wait_until(lambda: len(play.source.trees) == 2, "the next update")
+        assert play.source.trees == [{"f", "g"}, {"g"}]
+
+
+async def test_what_was_refused_is_sent_again_only_now_and_then() -> None:
+    """R22: a large file may be among it."""
+    tree = PeerTree(1)
+    entries = tuple(Entry(path=path, kind=Kind.DIRECTORY) for path in "fg")
+    elsewhere = Finding(folder="elsewhere", path="g", text="unknown")
+    placements = Placements(cast("Source", FakeSource()), FOLDERS)
+    await placements.take(found(REFUSED, elsewhere, KEPT))
+    standing: list[set[str]] = []
+    for now in (5.0, 5.0 + RETRY_REFUSED_S / 2, 5.0 + RETRY_REFUSED_S):
+        tree.add(Listing(folder=0, entries=entries))
+        placements.retry(tree, now)
+        standing.append(set(tree.manifests[0]))
+    assert standing == [{"g"}, {"f", "g"}, {"g"}]
+    await placements.take(found())
+    tree.add(Listing(folder=0, entries=entries))
+    placements.retry(tree, math.inf)
+    assert set(tree.manifests[0]) == {"f", "g"}
+
+
+async def test_a_record_that_cannot_be_written_is_an_alarm() -> None:
+    """B4."""
+    async with playing(period_s=3600) as play:
+        play.source.failures.append(StateError("the index is damaged"))
+        await play.begin()
+        await play.acknowledge()
+        await wait_until(lambda: play.context.failures, "the alarm")
+        assert play.context.failures == ["the index is damaged"]
+
+
+async def test_another_word_between_two_updates_ends_the_session() -> None:
+    with pytest.RaisesGroup(pytest.RaisesExc(RemoteProtocolError, match="Failed between two")):
+        async with playing(period_s=3600) as play:
+            await play.begin()
+            await play.acknowledge(None)
+            await play.leader.take(Failed("of what?"))
+            await trio.sleep(10)
 
 
 async def test_broken_connection_ends_the_leader() -> None:

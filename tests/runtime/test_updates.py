@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import pytest
 import trio
 import trio.testing
 
 from sbs.config import parse
+from sbs.core.claim import Role
 from sbs.core.connection import Side
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
@@ -17,6 +21,8 @@ from sbs.core.messages import PROTOCOL_VERSION, Folders, Hello
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.link import Link
 from sbs.runtime.updates import Updates
+from sbs.testing.nodes import MemoryNode, MemoryPair, wait_until
+from tests.replication.rig import look, read, write
 from tests.runtime.rig import recorded_pair
 
 
@@ -62,6 +68,111 @@ async def test_last_update_counts_what_was_sent_not_what_was_read(tmp_path: Path
         last = pair.alpha.node.updates.last_update
         assert last is not None
         assert last.bytes == len("three")
+
+
+async def test_a_version_that_only_the_secondary_has_is_kept_and_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B4: on both nodes, until the administrator has dealt with it."""
+    monkeypatch.setattr("sbs.runtime.updates.REVIEW_S", 0.01)
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha, beta = pair.alpha, pair.beta
+        alpha.write("both", "one")
+        await pair.start()
+        await beta.wait_file("both", "one")
+        await pair.wait_in_step(alpha)
+        beta.write("both", "edited by hand")
+        alpha.write("both", "two")
+        await beta.wait_file("both", "two")
+        await wait_for_both(pair, lambda node: "quarantine" in node.alarms)
+        for node in (alpha, beta):
+            (conflict,) = node.node.updates.conflicts
+            assert (conflict.node, conflict.folder, conflict.path) == ("beta", "settings", "both")
+        assert take_away(f"{beta.folder}/{conflict.kept}") == b"edited by hand"
+        await wait_until(lambda: not beta.alarms, "the alarm is over")
+        alpha.write("both", "three")
+        await wait_until(lambda: not alpha.alarms, "the alarm is over there, too")
+        assert alpha.node.updates.conflicts == beta.node.updates.conflicts == ()
+
+
+async def test_an_exchange_of_the_roles_keeps_nothing(tmp_path: Path) -> None:
+    """B4: there and back, with changes before, meanwhile and after; nothing differs."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        one, other = pair.alpha, pair.beta
+        await pair.start()
+        for turn in range(4):
+            one.write("both", f"before {turn}")
+            await other.wait_file("both", f"before {turn}")
+            one.write("last", f"not waited for {turn}")
+            await one.node.switchover()
+            await other.wait_role(Role.PRIMARY)
+            await pair.wait_in_step(other)
+            one, other = other, one
+            one.write("last", f"after {turn}")
+            await other.wait_file("last", f"after {turn}")
+        for node in (one, other):
+            assert node.node.updates.conflicts == ()
+            assert sorted(look(node.folder)) == [b"both", b"last"]
+
+
+async def test_what_is_in_the_way_on_the_secondary_is_told_and_cured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R22: the primary's status says so, and whoever clears the way need not do more."""
+    monkeypatch.setattr("sbs.runtime.placements.RETRY_REFUSED_S", 0.0)
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha, beta = pair.alpha, pair.beta
+        await pair.start()
+        await pair.wait_in_step(alpha)
+        obstruct(f"{beta.folder}/file")
+        alpha.write("file", "content")
+        await wait_for_both(pair, lambda node: node.node.updates.problems)
+        (told,) = alpha.node.updates.problems
+        assert told.path == "settings/file"
+        assert told.text.startswith("on beta: something is in the way here")
+        clear(f"{beta.folder}/file")
+        alpha.write("another", "change")
+        await beta.wait_file("file", "content")
+        await wait_for_both(pair, lambda node: not node.node.updates.problems)
+
+
+async def test_a_damaged_journal_does_not_keep_the_node_from_starting(tmp_path: Path) -> None:
+    """B20: it is set aside, and an alarm says so until the next update."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha, beta = pair.alpha, pair.beta
+        alpha.write("file", "content")
+        await pair.start()
+        await beta.wait_file("file", "content")
+        await pair.wait_in_step(alpha)
+        await beta.kill()
+        await alpha.kill()
+        write(f"{beta.config.node.state_dir}/journal/commit", b"no journal")
+        await beta.start()
+        assert "damaged-1" in beta.alarms["update-failed"]
+        await alpha.start()
+        await wait_until(lambda: "update-failed" not in beta.alarms, "they are in step again")
+
+
+def take_away(path: str) -> bytes:
+    """What the administrator does with a kept version."""
+    content = read(path)
+    os.unlink(path)
+    return content
+
+
+def obstruct(path: str) -> None:
+    """Put a directory where the primary has a file."""
+    os.makedirs(f"{path}/in the way")
+
+
+def clear(path: str) -> None:
+    """Undo :func:`obstruct`."""
+    shutil.rmtree(path)
+
+
+async def wait_for_both(pair: MemoryPair, holds: Callable[[MemoryNode], object]) -> None:
+    """Wait until something is so on both nodes."""
+    await wait_until(lambda: all(map(holds, (pair.alpha, pair.beta))), "so on both nodes")
 
 
 async def _no_event(event: object) -> None:

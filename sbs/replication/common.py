@@ -1,0 +1,118 @@
+"""What both nodes are known to hold: per file the content that the other node has had, too (B4).
+
+A node whose file differs from this record holds a version that may exist nowhere else. The
+record may lag behind, then more is kept than need be; it never runs ahead.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from sbs.core.epoch import Epoch
+from sbs.core.filters import parent_of
+from sbs.core.history import Generation, History
+from sbs.replication.index import Index
+
+_log = logging.getLogger(__name__)
+
+_KEY: Final = "folder = ? AND directory = ? AND name = ?"
+
+
+class Common:
+    """The record of one node, in the database of its index.
+
+    It is of one line of generations: the *mark* is the newest that both nodes have held.
+
+    Args:
+        index: whose database it shares.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def digest(self, folder: str, path: str) -> bytes | None:
+        """BLAKE3 of the content of a file that both nodes have held last, as far as known.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        with self._index.transaction() as database:
+            found = database.execute(
+                f"SELECT digest FROM common WHERE {_KEY}", _key(folder, path)
+            ).fetchone()
+        return None if found is None else found[0]
+
+    def reconcile(self, history: History) -> None:
+        """Forget everything unless the other node has gone through the mark.
+
+        One that has not (another node in its place, or one restored from an older backup) need
+        not have any of it.
+
+        Args:
+            history: of the other node.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        with self._index.transaction() as database:
+            found = database.execute("SELECT counter, slot, number, digest FROM mark").fetchone()
+            if found is None:
+                return
+            counter, slot, number, digest = found
+            if history.contains(mark := Generation(Epoch(counter, slot), number, digest)):
+                return
+            database.execute("DELETE FROM common")
+            database.execute("DELETE FROM mark")
+        _log.info("the other node does not know generation %s: nothing is taken as common", mark)
+
+    def store(
+        self, generation: Generation, contents: Mapping[tuple[str, str], bytes | None]
+    ) -> None:
+        """Both nodes hold a generation.
+
+        Args:
+            generation: the new mark.
+            contents: what it changed: by folder and path the digest of a file's content, or
+                ``None`` where no file is any more.
+
+        Raises:
+            StateError: the database cannot be written.
+        """
+        epoch = generation.epoch
+        mark = (epoch.counter, epoch.slot, generation.number, generation.digest)
+        with self._index.transaction() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO common VALUES (?, ?, ?, ?)",
+                ((*_key(*at), digest) for at, digest in contents.items() if digest is not None),
+            )
+            database.executemany(
+                f"DELETE FROM common WHERE {_KEY}",
+                (_key(*at) for at, digest in contents.items() if digest is None),
+            )
+            database.execute("DELETE FROM mark")
+            database.execute("INSERT INTO mark VALUES (?, ?, ?, ?)", mark)
+
+    def missing(self, folder: str) -> list[tuple[str, bytes]]:
+        """Files by path, with the digest that the index knows where the record has another.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        with self._index.transaction() as database:
+            found = database.execute(
+                "SELECT d.directory, d.name, d.digest FROM digests AS d LEFT JOIN common AS c"
+                " ON c.folder = d.folder AND c.directory = d.directory AND c.name = d.name"
+                " WHERE d.folder = ? AND c.digest IS NOT d.digest",
+                (folder,),
+            ).fetchall()
+        return [
+            (os.fsdecode(directory + b"/" + name if directory else name), digest)
+            for directory, name, digest in found
+        ]
+
+
+def _key(folder: str, path: str) -> tuple[str, bytes, bytes]:
+    return folder, os.fsencode(parent_of(path)), os.fsencode(path[path.rfind("/") + 1 :])

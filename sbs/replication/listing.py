@@ -1,0 +1,95 @@
+"""What stands in the follower's folders when a session begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+import attrs
+
+from sbs.core.filters import Filter, parent_of
+from sbs.core.manifest import Entry, FolderSpec
+from sbs.core.messages import MAX_ITEMS, Listing
+from sbs.errors import ReplicationError
+from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
+from sbs.replication.places import Places
+from sbs.replication.problems import Problem
+from sbs.replication.reading import digest_of, open_file, settled_status, unchanged
+from sbs.replication.scan import Scan, scan
+
+
+class Lister:
+    """Lists the folders of one session.
+
+    Args:
+        places: where they lie.
+        folders: their settings.
+        index: digests of the node's own files.
+
+    Raises:
+        ValueError: a filter rule is malformed.
+    """
+
+    def __init__(self, places: Places, folders: Sequence[FolderSpec], index: Index) -> None:
+        self._places = places
+        self._folders = folders
+        self._rules = [Filter.parse(spec.filters) for spec in folders]
+        self._index = index
+        self.problems: tuple[Problem, ...] = ()
+
+    def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
+        """See :meth:`sbs.replication.target.Target.listing`."""
+        problems: list[Problem] = []
+        try:
+            for number, spec in enumerate(self._folders):
+                rules = self._rules[number]
+                found = scan(self._places, number, spec.name, rules, self._index, check)
+                problems += found.problems
+                self._settle(number, found, check)
+                for entries in _parts(found.manifest.values()):
+                    yield Listing(folder=number, entries=entries)
+        finally:
+            self._places.close()
+        self.problems = tuple(problems)
+        yield Listing(folder=max(len(self._folders) - 1, 0), last=True)
+
+    def _settle(self, folder: int, found: Scan, check: Callable[[], object]) -> None:
+        """Read files whose row came too soon after a change, and trust what is read now."""
+        name = self._folders[folder].name
+        rows: list[tuple[str, str, Row]] = []
+        for path in found.unsettled:
+            check()
+            try:
+                row = self._read(folder, path, check)
+            except (OSError, ReplicationError):
+                continue  # without a digest the leader sends the content
+            rows.append((parent_of(path), path[path.rfind("/") + 1 :], row))
+            found.manifest[path] = attrs.evolve(found.manifest[path], digest=row.digest)
+        self._index.store(name, rows)
+
+    def _read(self, folder: int, path: str, check: Callable[[], object]) -> Row:
+        fd = open_file(self._places, folder, path)
+        try:
+            status = settled_status(fd)
+            row = Row(stat_key(status), b"")
+            digest = digest_of(fd, status.st_size, check)
+            if not unchanged(fd, status):
+                raise ReplicationError("changed while it was read")
+            return attrs.evolve(row, digest=digest)
+        finally:
+            os.close(fd)
+
+
+def _parts(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
+    part: list[Entry] = []
+    size_bytes = 0
+    for entry in entries:
+        head = head_bytes(entry.path, entry.target)
+        if len(part) == MAX_ITEMS or size_bytes + head > MAX_NAMES_BYTES:
+            yield tuple(part)
+            part, size_bytes = [], 0
+        part.append(entry)
+        size_bytes += head
+    if part:
+        yield tuple(part)

@@ -125,11 +125,16 @@ def undecided_met(model: Model, event: PeerMet, now: float) -> Step:
         return steps.leave(model, steps.identity_text(mine))
     if why := steps.clash(mine, theirs):
         return _clashing(model, event, why, now)
+    paused = model.durable.pause.on
     model, noting = steps.note_peer(model, theirs)
+    why = ""
     if model.state is State.SECONDARY and not theirs.primary:
-        # The primary came back and is undecided: so is everything. Yet it was lost (R7).
+        why = f"{theirs.name} runs again, but not as primary"
+    if model.state is State.WAITING and paused and not model.durable.pause.on:
+        why = f"takeovers are allowed again, says {theirs.name}"
+    if why:  # so everything is undecided; yet what is held of a lost primary's data counts (R7)
         in_step = model.in_step
-        model, probing = steps.undecide(model, now, f"{theirs.name} runs again, but not as primary")
+        model, probing = steps.undecide(model, now, why)
         model = attrs.evolve(model, peer=theirs, in_step=in_step)
         noting = (*noting, *probing)
     model, deciding = _decide(model, event, now)
@@ -265,6 +270,17 @@ def generation_held(model: Model, event: GenerationHeld, _now: float) -> Step:
     model = attrs.evolve(model, in_step=True)
     # The journal waits for the save; of a generation that was sent again it is the second.
     return steps.save(model, always=True, history=event.history, active=event.active)
+
+
+def waiting_generation_held(model: Model, event: GenerationHeld, now: float) -> Step:
+    """The first generation was being committed when its primary was lost: that is enough (B20)."""
+    first = not model.in_step
+    model, saving = generation_held(model, event, now)
+    if not first or model.durable.pause.on:
+        return model, saving
+    reason = "a complete generation is held now; looking for the primary"
+    model, probing = steps.reconsider(model, now, reason)
+    return model, (*saving, *probing)
 
 
 def role_released(model: Model, event: RoleReleased, now: float) -> Step:

@@ -112,10 +112,11 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
     S.WAITING: {
         **_SEEKING,
         ev.PauseAsked: _rule(handover.pause, S.PROBING),
-        ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.CANDIDATE),
+        ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING),
         ev.TimePassed: _rule(seeking.waiting_time),
-        ev.PeerMet: _rule(seeking.undecided_met, S.STOPPED),
+        ev.PeerMet: _rule(seeking.undecided_met, S.PROBING, S.STOPPED),
         ev.DialFailed: _rule(seeking.waiting_dial_failed),
+        ev.GenerationHeld: _rule(seeking.waiting_generation_held, S.PROBING),
     },
     S.CANDIDATE: {
         **_SEEKING,

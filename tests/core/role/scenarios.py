@@ -231,6 +231,17 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
             (3.1, ev.TimePassed()),
         ],
     ),
+    "B20: the first generation is complete when its primary is already lost": (
+        ME,
+        NEW,
+        [
+            *FOLLOWING[:-1],
+            (1.0, ev.ConnectionLost(1)),
+            (1.1, ev.DialFailed(refused=True)),
+            (1.2, ev.GenerationHeld(FIRST, ("app",))),
+            (1.3, ev.DialFailed(refused=True)),
+        ],
+    ),
     "R7: nothing complete was held": (
         ME,
         NEW,
@@ -348,6 +359,18 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
             *following(Policy.PROTECT),
             (1.0, ev.ConnectionLost(1)),
             (1.1, ev.PeerFenced(SECRET)),
+        ],
+    ),
+    "B31: protect waits, then hears the fencer": (
+        PROTECT,
+        NEW,
+        [
+            *following(Policy.PROTECT),
+            (1.0, ev.ConnectionLost(1)),
+            (1.1, ev.DialFailed(refused=False)),
+            (3.1, ev.TimePassed()),
+            (3.6, ev.TimePassed()),
+            (3.7, ev.PeerFenced(SECRET)),
         ],
     ),
     "B31: a wrong secret is no proof": (
@@ -554,6 +577,39 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
         QUORUM,
         NEW,
         [*LOST, (3.2, met(2, attrs.evolve(VOTER, pause=Pause(1, on=True)))), (6.5, vote(1))],
+    ),
+    "B6: a candidate learns of a pause, and the time of its promise ends": (
+        QUORUM,
+        NEW,
+        [
+            *LOST,
+            (3.2, met(2, attrs.evolve(VOTER, pause=Pause(1, on=True)), dialled=False)),
+            (6.3, ev.TimePassed()),
+        ],
+    ),
+    "B6: the other node says that the pause is over, and is lost again": (
+        QUORUM,
+        attrs.evolve(NEW, pause=Pause(1, on=True)),
+        [
+            *following(Policy.QUORUM),
+            (1.0, ev.ConnectionLost(1)),
+            (1.1, ev.DialFailed(refused=False)),
+            (3.1, ev.TimePassed()),
+            (3.2, met(2, attrs.evolve(VOTER, epoch=Epoch(1, 1), pause=Pause(2, on=False)))),
+            (3.3, ev.ConnectionLost(2)),
+            (3.4, ev.PeerFenced(SECRET)),
+        ],
+    ),
+    "B6, B7: a pause that is learned while the fence hook runs": (
+        FENCED,
+        NEW,
+        [
+            *FOLLOWING,
+            (1.0, ev.ConnectionLost(1)),
+            (1.1, ev.DialFailed(refused=True)),
+            (1.2, met(2, attrs.evolve(PEER, pause=Pause(1, on=True)), dialled=False)),
+            (1.3, ev.FenceEnded()),
+        ],
     ),
     "B6: a paused primary that is stopped keeps its role": (
         ME,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import attrs
@@ -17,6 +17,9 @@ import pytest
 import trio
 
 import sbs
+from sbs.adapters.services import testament
+from sbs.adapters.services.process import open_controller
+from sbs.adapters.transports.tcp import TcpTransport
 from sbs.core.address import Address
 
 NODE = """
@@ -247,6 +250,34 @@ async def test_testament_is_told_when_the_services_are_dead() -> None:
                     assert all(map(is_gone, node.services))
                     assert await stream.receive_some() == b""
             await trio.to_thread.run_sync(dial_until_refused, node.address)
+
+
+async def test_testament_reaches_whoever_waits_behind_many_idle_callers() -> None:
+    """B31: more than are kept open at a time, none of which reads or closes."""
+    async with running_node("sh", "-c", DAEMON, TESTAMENT="farewell") as node:
+        with trio.fail_after(10):
+            async with AsyncExitStack() as idle:
+                for _ in range(testament.MAX_TOLD + 8):
+                    stream = await trio.open_tcp_stream(node.address.host, node.address.port)
+                    await idle.enter_async_context(stream)
+                    await stream.send_all(b"x" * 100_000)
+                last = await trio.open_tcp_stream(node.address.host, node.address.port)
+                await idle.enter_async_context(last)
+                node.process.kill()
+                assert await last.receive_some() == b"farewell"
+                await trio.to_thread.run_sync(dial_until_refused, node.address)
+
+
+async def test_nothing_is_told_after_an_end_in_order() -> None:
+    """B31: who closes the controller has stopped the services; the role may still be its own."""
+    listener = await TcpTransport().listen("127.0.0.1:0")
+    async with open_controller([], listener.held_fds) as controller:
+        await controller.bequeath(b"farewell")
+        stream = await TcpTransport().dial(listener.address)
+    await listener.aclose()
+    with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+        await stream.receive_some()
+    await stream.aclose()
 
 
 async def test_testament_is_not_told_while_sbs_lives() -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from sbs.adapters.services import channel, fencer
+from sbs.adapters.services import channel, fencer, keeper
 from sbs.adapters.services import process as process_module
-from sbs.adapters.services.process import MAX_GRACE_S, MAX_UNITS, open_controller
+from sbs.adapters.services.process import MAX_GRACE_S, MAX_UNITS, boottime, open_controller
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 from sbs.testing.services import check_service_controller
 
 SLEEP = Unit(name="a", command=("sleep", "1000"))
+STUBBORN = Unit(name="a", command=("sh", "-c", "trap '' TERM; sleep 1000 & wait; wait"))
 GRACE_S = 5.0
 
 
@@ -74,6 +75,21 @@ async def crash(controller: ServiceController, name: str) -> None:
     os.kill(await pid_of(controller), signal.SIGKILL)
 
 
+async def wait_stubborn(controller: ServiceController) -> int:
+    """The process of :data:`STUBBORN`, once it ignores SIGTERM."""
+    pid = await pid_of(controller)
+    bit = 1 << (signal.SIGTERM - 1)
+    with trio.fail_after(10):
+        while not _ignored(pid) & bit:
+            await trio.sleep(0.001)
+    return pid
+
+
+def _ignored(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
+
+
 async def read_environment(controller: ServiceController, name: str) -> Mapping[str, str]:
     data = await trio.Path(f"/proc/{await pid_of(controller)}/environ").read_bytes()
     return dict(os.fsdecode(item).split("=", 1) for item in data.split(b"\0") if item)
@@ -117,6 +133,8 @@ async def test_service_gets_a_clean_process() -> None:
     async with open_controller([SLEEP], [held]) as controller:
         await controller.start("a", {})
         pid = await pid_of(controller)
+        while len(os.listdir(f"/proc/{pid}/fd")) > 3:  # its loader still reads libraries
+            await trio.lowlevel.checkpoint()
         assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
         assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
         assert os.getsid(pid) == os.getpgid(pid) == pid
@@ -314,8 +332,8 @@ async def test_killed_keeper_ends_all_rather_than_leave_one_unwatched(fifo: Path
     async with open_controller([shell(script)], []) as controller:
         await controller.start("a", {})
         daemon, pid = int(await read_fifo(fifo)), await pid_of(controller)
-        (keeper,) = children_of(fencer_of(os.getpid()))
-        os.kill(keeper, signal.SIGKILL)
+        (keeper_pid,) = children_of(fencer_of(os.getpid()))
+        os.kill(keeper_pid, signal.SIGKILL)
         detail = "killed: the fencer is gone"
         await wait_state(controller, ServiceState(active=True, running=False, detail=detail))
         assert is_gone(pid)
@@ -355,10 +373,70 @@ async def test_fifty_cycles_leave_no_zombie_and_no_descriptor() -> None:
         # The last keeper may be about to exit while we look: two descriptors.
         assert counts[-1][0] == counts[0][0]
         assert counts[-1][1] <= counts[0][1] + 2
-        for keeper in children_of(fencer_pid):
-            await wait_ended(keeper)
+        for keeper_pid in children_of(fencer_pid):
+            await wait_ended(keeper_pid)
     assert is_gone(fencer_pid)
     assert children_of(os.getpid()) == []
+
+
+async def test_service_ended_by_the_deadline_says_so_and_can_start_again() -> None:
+    """B3, R32: whoever moves the deadline on meanwhile gets a new run, not the dying one."""
+    async with open_controller([STUBBORN], []) as controller:
+        await controller.start("a", {})
+        pid = await wait_stubborn(controller)
+        await controller.guard(boottime(), 0.3)
+        with pytest.raises(ServiceError, match=r"'a'.*the time until which services may run"):
+            await controller.start("a", {})
+        assert is_gone(pid)
+        await controller.guard(boottime() + 1000, 0.3)
+        await controller.start("a", {})
+        pid = await wait_stubborn(controller)
+        await controller.guard(boottime(), 0.3)
+        await controller.guard(boottime() + 1000, 0.3)
+        await controller.start("a", {})
+        assert is_gone(pid)
+        await wait_stubborn(controller)
+        await controller.guard(boottime(), 0.0)
+        detail = "its time here had passed: killed by SIGKILL"
+        await wait_state(controller, ServiceState(active=True, running=False, detail=detail))
+
+
+async def test_no_grace_is_left_to_give_long_after_the_deadline() -> None:
+    """B3: as after a suspend, in which CLOCK_BOOTTIME goes on."""
+    async with open_controller([STUBBORN], []) as controller:
+        await controller.start("a", {})
+        pid = await wait_stubborn(controller)
+        await controller.guard(boottime() - 60.0, 59.0)
+        await wait_ended(pid)
+
+
+async def test_frozen_fencer_is_killed_when_the_deadline_has_passed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """B3: SBS itself sees to it that the services end."""
+    async with open_controller([SLEEP], []) as controller:
+        await controller.start("a", {})
+        pid = await pid_of(controller)
+        os.kill(fencer_of(os.getpid()), signal.SIGSTOP)
+        await controller.guard(boottime() + 0.1, 0.0)
+        await wait_ended(pid)
+        detail = "killed: the fencer is gone"
+        await wait_state(controller, ServiceState(active=True, running=False, detail=detail))
+        assert "whose time has passed: it is killed" in caplog.text
+        with pytest.raises(ServiceError, match=r"the time until which services may run"):
+            await controller.start("a", {})
+        await controller.guard(None, 0.0)
+        await controller.start("a", {})
+
+
+def test_frozen_sbs_need_not_read_for_services_to_be_stopped() -> None:
+    """B3: two reports of each service wait in the channel."""
+    ours, theirs = channel.open_pair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        for run in range(10_000, 10_000 + MAX_UNITS):
+            keeper.report(theirs.fileno(), "started", run, pid=2**22)
+            keeper.report(theirs.fileno(), "exited", run, code=-signal.SIGTERM)
 
 
 def test_both_ends_of_the_channel_agree_on_its_limit() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import sys
@@ -9,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from sbs.adapters.services import testament
 from sbs.adapters.transports import tcp
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.errors import DialRefusedError, TransportError
@@ -54,17 +56,26 @@ async def test_held_descriptor_keeps_the_port_open() -> None:
         await IMPATIENT.dial(address)
 
 
-async def test_waits_for_a_port_that_a_dying_predecessor_holds() -> None:
+async def test_waits_for_a_port_that_a_dying_predecessor_holds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """B31: its fencer tells the peer for a second that all is dead; said once in the log."""
+    caplog.set_level(logging.INFO)
+    assert tcp.BIND_BOUND_S > testament.LINGER_S + 1
     first = await IMPATIENT.listen("127.0.0.1:0")
 
     async def free_it() -> None:
         await trio.testing.wait_all_tasks_blocked(0.01)
+        await trio.sleep(3 * tcp.BIND_INTERVAL_S)
         await first.aclose()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(free_it)
         second = await TcpTransport().listen(first.address)
     assert second.address == first.address
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{first.address} is in use; tried for {tcp.BIND_BOUND_S:g} s more"
+    ]
     await second.aclose()
 
 

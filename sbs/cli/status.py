@@ -19,6 +19,9 @@ from sbs.runtime import client
 WATCH_INTERVAL_S: Final = 1.0
 """Between two looks of ``--watch``: a person sees no more."""
 
+MAX_CONFLICTS_LISTED: Final = 10
+"""In the form for people."""
+
 _COLOURS: Final = {"primary": "green", "secondary": "cyan", "stopped": "red", "fenced": "red"}
 
 Status = Mapping[str, Any]
@@ -83,6 +86,8 @@ def _stopped(config_path: str) -> Status:
         "paused": None,  # a node may have been paused and stopped
         "alarms": [],
         "problems": [],
+        "conflicts": [],
+        "conflict_count": 0,
         **dict.fromkeys(("listen", "node_id", "pid", "version")),
     }
 
@@ -101,6 +106,8 @@ def _show_text(found: Status) -> None:
         click.echo(f"  {click.style('alarm', fg='red', bold=True)}       {plain(text)}")
     for problem in found["problems"]:
         click.echo(f"  {'problem':<12}{plain(problem)}")
+    for text in _conflicts(found):
+        click.echo(f"  {'conflict':<12}{plain(text)}")
 
 
 def _rows(found: Status) -> Iterator[tuple[str, str]]:
@@ -135,6 +142,15 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
         yield "votes", ", ".join(name for name, has in found["votes"].items() if has) or "none"
     if found["paused"]:
         yield "paused", "no automatic takeover (sbs resume)"
+
+
+def _conflicts(found: Status) -> Iterator[str]:
+    """The files kept in quarantine, as far as a person reads on."""
+    for each in found["conflicts"][:MAX_CONFLICTS_LISTED]:
+        yield f"{each['folder']}/{each['path']} of {each['node']}, kept as {each['kept']}"
+    further = found["conflict_count"] - MAX_CONFLICTS_LISTED
+    if further > 0:
+        yield f"and {further} more; see --json"
 
 
 def _moment(seconds: float) -> str:

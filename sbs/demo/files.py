@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from sbs.core.manifest import STAGING_NAME
 from sbs.demo.results import DemoError
+from sbs.replication.kept import standing
 
 NAMES: Final = (
     *(f"orders/{number:03}.dat" for number in range(80)),
@@ -39,11 +41,15 @@ def content(name: str, version: int) -> bytes:
 
 
 class Files:
-    """The files: ``versions`` written last, and ``certain`` ones, known to be replicated."""
+    """The files: ``versions`` written last, and ``certain`` ones, known to be replicated.
+
+    ``late`` counts the changes of each that came after its last replicated version.
+    """
 
     def __init__(self) -> None:
         self.versions: dict[str, int] = {}
         self.certain: dict[str, int] = {}
+        self.late: dict[str, int] = {}
         self._chance = random.Random(1)
 
     def write(self, folder: str, name: str) -> bytes:
@@ -79,15 +85,18 @@ def read(path: str) -> bytes | None:
 
 
 def listed(folder: str) -> set[str]:
-    """Relative paths of all files below ``folder``."""
-    return {
-        os.path.relpath(os.path.join(parent, name), folder)
-        for parent, _, names in os.walk(folder)
-        for name in names
-    }
+    """Relative paths of all files below ``folder``, but what SBS keeps there for itself."""
+    found: set[str] = set()
+    for parent, directories, names in os.walk(folder):
+        if parent == folder and STAGING_NAME in directories:
+            directories.remove(STAGING_NAME)
+        found.update(os.path.relpath(os.path.join(parent, name), folder) for name in names)
+    return found
 
 
-def check_copy(folder: str, *, at_least: Mapping[str, int], at_most: Mapping[str, int]) -> int:
+def check_copy(
+    folder: str, *, at_least: Mapping[str, int], at_most: Mapping[str, int]
+) -> dict[str, int]:
     """Compare every file of a copy, byte for byte, with the version it claims to be.
 
     Args:
@@ -96,7 +105,7 @@ def check_copy(folder: str, *, at_least: Mapping[str, int], at_most: Mapping[str
         at_most: versions written last.
 
     Returns:
-        how many changes the copy lacks.
+        how many changes the copy lacks, by file.
 
     Raises:
         DemoError: a file is missing, torn, too old, or should not be there.
@@ -105,7 +114,7 @@ def check_copy(folder: str, *, at_least: Mapping[str, int], at_most: Mapping[str
     if found != set(at_least):
         odd = ", ".join(sorted(found ^ set(at_least))[:5])
         raise DemoError(f"{folder}: {len(found)} files instead of {len(at_least)}: {odd}")
-    missing = 0
+    missing: dict[str, int] = {}
     for name in sorted(found):
         data = read(os.path.join(folder, name)) or b""
         version = _version(data, name)
@@ -116,8 +125,32 @@ def check_copy(folder: str, *, at_least: Mapping[str, int], at_most: Mapping[str
                 f"{name}: the copy is version {version}; allowed are {at_least[name]} to "
                 f"{at_most[name]}"
             )
-        missing += at_most[name] - version
+        if version < at_most[name]:
+            missing[name] = at_most[name] - version
     return missing
+
+
+def check_kept(folder: str, names: Collection[str], versions: Mapping[str, int]) -> int:
+    """See that the newest versions of files, which nobody else had, are in quarantine.
+
+    Args:
+        folder: where they were written.
+        names: of the files.
+        versions: written last.
+
+    Returns:
+        how many files are kept.
+
+    Raises:
+        DemoError: one of them is lost.
+    """
+    kept = {each.path: each.kept for each in standing("", folder)}
+    for name in sorted(names):
+        place = kept.get(name)
+        data = None if place is None else read(os.path.join(folder, place))
+        if data != content(name, versions[name]):
+            raise DemoError(f"{name}: version {versions[name]} is lost; nobody keeps it")
+    return len(kept)
 
 
 def _version(data: bytes, name: str) -> int:

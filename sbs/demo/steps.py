@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from sbs.demo.files import NAMES, check_copy, read, same
+from sbs.demo.files import NAMES, check_copy, check_kept, read, same
 from sbs.demo.members import Member
 from sbs.demo.observer import ask
 from sbs.demo.results import DemoError
@@ -99,24 +99,30 @@ async def take_over(stage: Stage) -> str:
 async def compare(stage: Stage) -> str:
     """Compare every file of the last complete generation with what was written."""
     files, figures = stage.files, stage.figures
-    late = check_copy(stage.beta.folder, at_least=files.certain, at_most=files.versions)
+    files.late = check_copy(stage.beta.folder, at_least=files.certain, at_most=files.versions)
     figures.files = len(files.certain)
     status = await stage.beta.status()
-    lost = f"; {late} changes were younger than it" if late else ""
-    return f"{_generation(status)}: all {figures.files} files are whole, byte for byte{lost}"
+    late = sum(files.late.values())
+    younger = f"; {late} changes were younger than it" if late else ""
+    return f"{_generation(status)}: all {figures.files} files are whole, byte for byte{younger}"
 
 
 async def rejoin(stage: Stage) -> str:
-    """Restart the old primary: it becomes secondary, and its files those of the new primary."""
+    """Restart the old primary: it becomes secondary, and its files those of the new primary.
+
+    What was written there after the last update is in its quarantine, not lost.
+    """
     began_at = trio.current_time()
     stage.alpha.start(stage.nursery)
     await stage.reach(stage.alpha, "secondary")
     stage.show("alpha is back as secondary")
     await _settle(stage.beta, stage.alpha)
     stage.figures.catch_up_ms = round((trio.current_time() - began_at) * 1000, 1)
+    kept = check_kept(stage.alpha.folder, stage.files.late, stage.files.versions)
     took_ms = await _time_change(stage, stage.beta, stage.alpha, NAMES[0])
+    younger = f", with {kept} files of its own in quarantine" if kept else ""
     return (
-        f"alpha is secondary and equal to beta after {stage.figures.catch_up_ms:.0f} ms; "
+        f"alpha is secondary and equal to beta after {stage.figures.catch_up_ms:.0f} ms{younger}; "
         f"a change on beta arrives in {took_ms:.0f} ms"
     )
 

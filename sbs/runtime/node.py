@@ -394,4 +394,5 @@ class Node:
             alarms=self.alarms.standing,
             last_update=self.updates.last_update,
             problems=self.updates.problems,
+            conflicts=self.updates.conflicts,
         )

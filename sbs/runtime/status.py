@@ -15,10 +15,14 @@ from sbs.ports import ServiceState
 from sbs.replication.problems import Problem
 from sbs.runtime import clock
 from sbs.runtime.alarms import StandingAlarm
+from sbs.runtime.conflicts import Conflict
 from sbs.version import __version__
 
 MAX_PROBLEMS_SHOWN: Final = 100
 """Problems in a status: more than anybody reads; the log has all."""
+
+MAX_CONFLICTS_SHOWN: Final = 100
+"""Kept versions in a status; ``list.jsonl`` in the quarantine has all."""
 
 SCHEMA = 1
 """Of the JSON form; it changes when a field changes its meaning or goes."""
@@ -80,6 +84,9 @@ class Status:
         votes: whose vote this primary has now (policy ``quorum``), ``None`` where none are asked.
         in_step: the secondary holds a complete generation of the primary's data.
         problems: what could not be replicated, one line each.
+        conflicts: versions kept in quarantine on either node, the first
+            :data:`MAX_CONFLICTS_SHOWN`.
+        conflict_count: how many there are.
     """
 
     schema: int = SCHEMA
@@ -99,6 +106,8 @@ class Status:
     paused: bool
     alarms: tuple[StandingAlarm, ...]
     problems: tuple[str, ...]
+    conflicts: tuple[Conflict, ...]
+    conflict_count: int
     listen: str
     node_id: str
     pid: int
@@ -119,6 +128,7 @@ def make_status(
     alarms: tuple[StandingAlarm, ...],
     last_update: LastUpdate | None,
     problems: Sequence[Problem],
+    conflicts: Sequence[Conflict],
 ) -> Status:
     """Put a status together.
 
@@ -131,6 +141,7 @@ def make_status(
         alarms: that stand.
         last_update: sent or applied.
         problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown.
+        conflicts: on either node.
     """
     settings, durable = model.settings, model.durable
     return Status(
@@ -153,6 +164,8 @@ def make_status(
         paused=durable.pause.on,
         alarms=alarms,
         problems=tuple(f"{each.path}: {each.text}" for each in problems[:MAX_PROBLEMS_SHOWN]),
+        conflicts=tuple(conflicts[:MAX_CONFLICTS_SHOWN]),
+        conflict_count=len(conflicts),
         listen=listen,
         node_id=settings.node_id,
         pid=os.getpid(),

@@ -39,6 +39,11 @@ RUNNING: dict[str, Any] = {
     "paused": False,
     "alarms": [{"code": "no-secondary", "text": "no\nsecondary", "since": 0.0}],
     "problems": ["a\x1b[2Jb: cannot be read"],
+    "conflicts": [
+        {"node": "beta", "folder": "data", "path": f"f{n}", "kept": f"q/f{n}", "generation": 3}
+        for n in range(12)
+    ],
+    "conflict_count": 14,
     "listen": "127.0.0.1:4445",
     "node_id": "0" * 32,
     "pid": 42,
@@ -112,6 +117,8 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "  last update 1970-01-01 00:00:00 +0000, 3 files, 99 bytes, 0.250 s\n"
         "  alarm       1970-01-01 00:00:00 +0000  no-secondary: no\\nsecondary\n"
         "  problem     a\\x1b[2Jb: cannot be read\n"
+        + "".join(f"  conflict    data/f{n} of beta, kept as q/f{n}\n" for n in range(10))
+        + "  conflict    and 4 more; see --json\n"
     )
 
 

@@ -45,8 +45,14 @@ def test_strict_delete(pair: Pair) -> None:
     wait_until(lambda: not (beta.folder / "own").exists(), "what only beta had is gone")
     (alpha.folder / "directory" / "gone").unlink()
     (alpha.folder / "directory").rmdir()
-    wait_until(lambda: os.listdir(beta.folder) == ["kept.local"], "all but the excluded is gone")
+    wait_until(
+        lambda: set(os.listdir(beta.folder)) == {"kept.local", ".sbs.staging"},
+        "all but the excluded is gone",
+    )
     assert (beta.folder / "kept.local").read_text() == "of beta"
+    (conflict,) = beta.status()["conflicts"]  # what only beta had is not destroyed
+    assert conflict["path"] == "own"
+    assert (beta.folder / conflict["kept"]).read_text() == "of beta"
 
 
 def test_preserve_mtime(pair: Pair) -> None:

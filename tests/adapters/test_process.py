@@ -81,7 +81,7 @@ async def wait_stubborn(controller: ServiceController) -> int:
     bit = 1 << (signal.SIGTERM - 1)
     with trio.fail_after(10):
         while not _ignored(pid) & bit:
-            await trio.sleep(0.001)
+            await trio.lowlevel.checkpoint()
     return pid
 
 

@@ -127,14 +127,14 @@ def undecided_met(model: Model, event: PeerMet, now: float) -> Step:
         return _clashing(model, event, why, now)
     paused = model.durable.pause.on
     model, noting = steps.note_peer(model, theirs)
-    why = ""
+    reason = ""
     if model.state is State.SECONDARY and not theirs.primary:
-        why = f"{theirs.name} runs again, but not as primary"
+        reason = f"{theirs.name} runs again, but not as primary"
     if model.state is State.WAITING and paused and not model.durable.pause.on:
-        why = f"takeovers are allowed again, says {theirs.name}"
-    if why:  # so everything is undecided; yet what is held of a lost primary's data counts (R7)
+        reason = f"takeovers are allowed again, says {theirs.name}"
+    if reason:  # so everything is undecided; yet what is held of a lost primary's data counts (R7)
         in_step = model.in_step
-        model, probing = steps.undecide(model, now, why)
+        model, probing = steps.undecide(model, now, reason)
         model = attrs.evolve(model, peer=theirs, in_step=in_step)
         noting = (*noting, *probing)
     model, deciding = _decide(model, event, now)

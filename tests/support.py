@@ -110,6 +110,7 @@ class NodeProcess:
         self.cwd = ROOT
         self.prefix: Sequence[str] = ()
         """Of the command of SBS, to run it somewhere else."""
+        self.program: Sequence[str] = SBS
         self.process: subprocess.Popen[bytes] | None = None
         self.folder.mkdir(parents=True)
         self.log.touch()
@@ -134,7 +135,7 @@ class NodeProcess:
         assert self.process is None, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, *SBS, "run", "-c", str(self.config)],
+                [*self.prefix, *self.program, "run", "-c", str(self.config)],
                 cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -5,18 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from tests.support import require
-from tests.system.nodes import Node, Tables
-
-STAMPER = str(Path(__file__).with_name("stamper.py"))
 
 _LABS: Final = itertools.count()
 
@@ -95,6 +90,20 @@ class Lab:
         self.undrop(one, other)
         self.undrop(other, one)
 
+    def refuse(self, host: str, port: int, caller: int | None = None) -> None:
+        """A host answers TCP to a port with a reset, like one where nothing listens.
+
+        Args:
+            host: that answers.
+            port: of its own.
+            caller: resets only what comes from this port: one connection, say.
+        """
+        words = ["-p", "tcp", "--dport", str(port)]
+        if caller is not None:
+            words += ["--sport", str(caller)]
+        words += ["-j", "REJECT", "--reject-with", "tcp-reset"]
+        self.run(host, "iptables", "-w", "-I", "INPUT", *words)
+
     def unplug(self, host: str) -> None:
         """Take all cables out of a host."""
         self._plug(host, "down")
@@ -108,6 +117,12 @@ class Lab:
             if peer != host:
                 _ip("-n", self.namespace(host), "link", "set", f"to-{peer}", state)
 
+    def repair(self) -> None:
+        """Undo every fault."""
+        for host in HOSTS:
+            self.run(host, "iptables", "-w", "-F", "INPUT")
+            self.plug_in(host)
+
 
 @contextmanager
 def lab() -> Iterator[Lab]:
@@ -119,65 +134,3 @@ def lab() -> Iterator[Lab]:
         yield made
     finally:
         made.down()
-
-
-class LabPair:
-    """Two real nodes on two hosts of a lab, with a service that stamps the time."""
-
-    def __init__(self, directory: Path, lab: Lab, tables: Tables) -> None:
-        self.lab = lab
-        self.alpha = self._node(directory / "alpha", "a", "b")
-        self.beta = self._node(directory / "beta", "b", "a")
-        self.nodes = (self.alpha, self.beta)
-        for node in self.nodes:
-            node.configure(tables)
-
-    def _node(self, directory: Path, host: str, peer: str) -> Node:
-        node = Node(directory, port=4445, peer=4445, service=0)
-        stamps = str(directory / "stamps")
-        node.prefix = ("ip", "netns", "exec", self.lab.namespace(host))
-        node.configure(
-            {
-                "node": {
-                    "listen": f"{self.lab.address(host, peer)}:4445",
-                    "peer": f"{self.lab.address(peer, host)}:4445",
-                },
-                "tls": {"insecure": True},
-                "services": {
-                    "unit": [{"name": "web", "command": [sys.executable, "-I", STAMPER, stamps]}]
-                },
-            }
-        )
-        return node
-
-    def host(self, node: Node) -> str:
-        """Where a node runs."""
-        return "a" if node is self.alpha else "b"
-
-    def other(self, node: Node) -> Node:
-        """The node beside it."""
-        return self.beta if node is self.alpha else self.alpha
-
-    def stamps(self) -> list[tuple[int, int, str]]:
-        """When each node served under which epoch: nanoseconds, epoch, name; in order of time."""
-        found: list[tuple[int, int, str]] = []
-        for node in self.nodes:
-            path = node.directory / "stamps"
-            for line in path.read_text().splitlines() if path.exists() else ():
-                moment, epoch = line.split()
-                found.append((int(moment), int(epoch), node.name))
-        return sorted(found)
-
-    def overlaps(self) -> list[Any]:
-        """Stamps of an older epoch after one of a newer: moments with two nodes serving."""
-        newest, late = 0, []
-        for stamp in self.stamps():
-            if stamp[1] < newest:
-                late.append(stamp)
-            newest = max(newest, stamp[1])
-        return late
-
-    def end(self) -> None:
-        """End all processes in any case."""
-        for node in self.nodes:
-            node.end()

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support import Etcd, wait_until
-from tests.system.netns import Lab, LabPair, lab
+from tests.system.labpair import LabPair
+from tests.system.netns import Lab, lab
 from tests.system.nodes import Node
 
 PARTITIONS = int(os.environ.get("SBS_PARTITIONS", "10"))

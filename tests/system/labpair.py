@@ -18,6 +18,9 @@ from tests.system.nodes import Node, Tables
 
 STAMPER = str(Path(__file__).with_name("stamper.py"))
 
+STAMPS = "stamps"
+"""The last word of a service's command is this file in its node's directory."""
+
 PORT = 4445
 
 
@@ -121,7 +124,7 @@ class LabPair:
         Raises:
             AssertionError: there are several.
         """
-        mark = f"{STAMPER}\0{stamps_of(node)}\0".encode()
+        mark = f"\0{stamps_of(node)}\0".encode()
         pids: list[int] = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):  # it has ended meanwhile
@@ -188,4 +191,4 @@ def overlaps_of(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
 
 def stamps_of(node: Node) -> Path:
     """The file of a node's service."""
-    return node.directory / "stamps"
+    return node.directory / STAMPS

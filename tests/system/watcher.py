@@ -2,8 +2,8 @@
 
 Each service stamps every millisecond that it runs: its epoch, and the machine's one clock. The
 watcher reads the stamps as they are written, and judges by their times: how late it looks does not
-matter, so a busy machine hides nothing. Run as a module with the files of stamps; it ends with
-its standard input, and then reports as JSON.
+matter, so a busy machine hides nothing. Run as a module with the directories of the nodes; it ends
+with its standard input, and then reports as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 import attrs
 
 from tests.support import ROOT, WAIT_S
-from tests.system.labpair import LabPair, Run, overlaps_of, stamps_of
+from tests.system.labpair import STAMPS, LabPair, Run, overlaps_of
 
 LOOK_S: Final = 0.02
 """Between two looks; each reads what has been written since."""
@@ -58,7 +58,7 @@ class Watched:
 
 def main() -> None:
     """Watch until standard input ends; then report."""
-    services = [Watched(Path(name)) for name in sys.argv[1:]]
+    services = [Watched(Path(directory) / STAMPS) for directory in sys.argv[1:]]
     over = False
     while not over:
         over = bool(select.select([sys.stdin], [], [], LOOK_S)[0])
@@ -81,9 +81,9 @@ def watching(pair: LabPair) -> Iterator[dict[str, Any]]:
         the report: empty, and filled when the block is over.
     """
     report: dict[str, Any] = {}
-    files = [str(stamps_of(node)) for node in pair.nodes]
+    directories = [str(node.directory) for node in pair.nodes]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.system.watcher", *files],
+        [sys.executable, "-m", "tests.system.watcher", *directories],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -151,6 +151,8 @@ class Node:
     """From the witness."""
     forced: bool = False
     """Its primacy rests on an operator's word."""
+    silent: bool = False
+    """Its primacy began because nothing was heard of the peer, whatever its epoch is by now."""
     alarms: frozenset[Alarm] = frozenset()
 
     @property

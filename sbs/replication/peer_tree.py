@@ -6,7 +6,7 @@ hundred bytes a file, where objects would take six times as much.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, cast
@@ -24,10 +24,10 @@ MAX_ENTRIES: Final = 16_000_000
 
 _NOTHING: Final = History()
 
-_pack: Final = cast("Any", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - no types
-_unpack: Final = cast("Any", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
+_pack: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - no types
+_unpack: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
 
-_KINDS: Final = tuple(Kind)
+_KINDS: Final[tuple[Kind, ...]] = tuple(Kind)
 _fields: Final = attrgetter("kind", "mode", "size_bytes", "mtime_ns", "digest", "target")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import attrs
@@ -13,11 +13,14 @@ import trio
 from sbs.config import Config
 from sbs.core import events as ev
 from sbs.core.epoch import Epoch
+from sbs.core.filters import parent_of
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Findings, Message
 from sbs.core.role import Model
 from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.replication.changes import Changes
+from sbs.replication.hints import Hints
 from sbs.replication.index import Index
 from sbs.replication.problems import Problem
 from sbs.replication.source import Source
@@ -114,13 +117,16 @@ class Updates:
         folders = self.folders()
         claim = None if link.peer is None else link.peer.claim
         self._peer_name = "the secondary" if claim is None else claim.name
+        hints = Hints(self._watch_failed)
         leader = Leader(
             link,
             epoch,
             Source(folders, self._index),
             folders,
             History() if claim is None else claim.history,
+            hints,
             self._config.sync.period_s,
+            self._config.sync.rescan_s,
             self,
         )
         self._leader, self._leading = leader, link.number
@@ -130,7 +136,7 @@ class Updates:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._review)
                 if self._config.sync.watch:
-                    nursery.start_soon(self._watch, [spec.path for spec in folders], leader)
+                    nursery.start_soon(self._watch, [*places.values()], hints, leader)
                 await leader.run()
         finally:
             if self._leader is leader:
@@ -193,24 +199,28 @@ class Updates:
             if quarantine.standing:
                 await trio.to_thread.run_sync(quarantine.refresh)
 
-    async def _watch(self, paths: list[str], leader: Leader) -> None:
+    async def _watch(self, paths: list[str], hints: Hints, leader: Leader) -> None:
         """Begin an update when something changes; only a hint, the scan decides (B23)."""
         try:
             watcher = await trio.to_thread.run_sync(Watcher, paths)
         except ReplicationError as error:
-            self._alarms.raise_("watch-failed", f"{error}; changes wait for the period")
+            self._watch_failed(error)
             return
         self._alarms.clear("watch-failed")
+        hints.trust(watcher)
         try:
-            while True:
-                await trio.lowlevel.wait_readable(watcher.fileno())
-                if watcher.drain():
+            while hints.watching:
+                if hints.collect():
                     leader.nudge()
-        except ReplicationError as error:  # a new directory is one too many
-            self._alarms.raise_("watch-failed", f"{error}; changes wait for the period")
+                await trio.lowlevel.wait_readable(watcher.fileno())
         finally:
+            hints.trust(None)
             trio.lowlevel.notify_closing(watcher.fileno())
             watcher.close()
+
+    def _watch_failed(self, error: ReplicationError) -> None:
+        text = f"{error}; changes wait for the period, and each update scans fully"
+        self._alarms.raise_("watch-failed", text)
 
     def nudge(self) -> None:
         """The list of active services may have changed: send it at once (R32)."""
@@ -249,11 +259,10 @@ class Updates:
         """The services that a takeover starts."""
         return self._model().durable.active or ()
 
-    async def run_update_hooks(self) -> None:
-        """Run the update scripts; the scan that follows finds what they changed (R25)."""
+    async def run_update_hooks(self) -> Changes:
+        """Run the update scripts; the paths that they print count as changed (R25)."""
         printed = await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
-        for path in _outside(printed, [spec.path for spec in self.folders()]):
-            _log.warning("update hook: %s is in no replicated folder; not replicated", ascii(path))
+        return Changes.of(_places_of(printed, [spec.path for spec in self.folders()]))
 
     async def _run_apply_hooks(self, generation: Generation) -> None:
         """Run the apply scripts after a generation was applied (R25)."""
@@ -350,13 +359,23 @@ class Updates:
         self._alarms.raise_("update-failed", text)
 
 
-def _outside(paths: list[str], folders: list[str]) -> list[str]:
-    """Those of the paths that lie in none of the folders."""
+def _places_of(paths: list[str], folders: list[str]) -> Iterator[tuple[int, str]]:
+    """The folders and the directories in them that paths lie in; a line for each in none."""
     roots = [os.path.realpath(folder) for folder in folders]
-    return [path for path in paths if not any(_is_in(path, root) for root in roots)]
+    for path in paths:
+        place = _place_of(path, roots)
+        if place is None:
+            text = "update hook: %s is in no replicated folder; not replicated"
+            _log.warning(text, ascii(path))
+        else:
+            yield place
 
 
-def _is_in(path: str, root: str) -> bool:
+def _place_of(path: str, roots: list[str]) -> tuple[int, str] | None:
     if "\0" in path:  # no file has such a name
-        return False
-    return os.path.commonpath([os.path.realpath(path), root]) == root
+        return None
+    real = os.path.realpath(path)
+    for folder, root in enumerate(roots):
+        if os.path.commonpath([real, root]) == root:
+            return folder, "" if real == root else parent_of(os.path.relpath(real, root))
+    return None

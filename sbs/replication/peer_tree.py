@@ -27,7 +27,7 @@ _NOTHING: Final = History()
 _pack: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - no types
 _unpack: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
 
-_KINDS: Final[tuple[Kind, ...]] = tuple(Kind)
+_KINDS: Final[dict[int, Kind]] = {kind.value: kind for kind in Kind}
 _fields: Final = attrgetter("kind", "mode", "size_bytes", "mtime_ns", "digest", "target")
 
 

@@ -54,7 +54,7 @@ class Wire:
 @contextmanager
 def wire(lab: Lab) -> Iterator[Wire]:
     """Replace the cable between the hosts ``a`` and ``b``; until changed it is a good one."""
-    require("ip", root=True)
+    require("ip", root=True, devices=["/dev/net/tun"])
     names = [f"{host}{os.getpid()}" for host in HOSTS]
     with subprocess.Popen(
         [sys.executable, "-I", "-S", BRIDGE, *names],

@@ -24,6 +24,7 @@ from sbs.testing.explorer.scene import (
     Follow,
     LastWord,
     Node,
+    OutOfBoundsError,
     Question,
     Refusal,
     Scene,
@@ -56,6 +57,8 @@ def post(scene: Scene, node: Node, event: ev.Event) -> None:
     if begins and after.via is not ef.Via.RENEWED:
         node.forced = after.via is ef.Via.FORCED
         node.silent = after.durable.on_silence
+        if after.durable.epoch.counter > scene.max_primacies:
+            raise OutOfBoundsError("primacies")
     if after.state not in (State.WAITING, State.CANDIDATE):
         node.alarms &= _LASTING
     for effect in outcome.effects:

@@ -15,7 +15,7 @@ import sys
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
-from sbs.core.messages import Begin, Pack
+from sbs.core.messages import Begin
 from sbs.replication.changes import EVERYTHING
 from sbs.replication.index import Index
 from sbs.replication.source import PeerTree, Source
@@ -52,10 +52,7 @@ def replicate(origin: str, copy: str, state_dir: str) -> None:
     update = Source(folders, sent_index).prepare(peer, EVERYTHING, check)
     target.begin(Begin(epoch, history.number + 1))
     for message in update.messages(check):
-        if isinstance(message, Pack):
-            target.pack(message, check)
-        else:
-            target.chunk(message)
+        target.take(message, check)
     if not update.empty:
         commit = update.seal(epoch, history, active=())
         record = target.commit(commit, history, check)

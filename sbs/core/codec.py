@@ -80,6 +80,7 @@ NUMBERS: Final[Mapping[type[m.Message], int]] = {
     Will: 21,
     Fenced: 22,
     m.Findings: 23,
+    m.Patch: 24,
 }
 """The type of a frame for each message. Hello's and Refused's are the same in every version."""
 

@@ -60,6 +60,7 @@ from sbs.core.messages import (
     Listing,
     Message,
     Pack,
+    Patch,
     Refused,
     Released,
     Serving,
@@ -169,12 +170,14 @@ _ACCEPTOR: Final[Mapping[State, Mapping[Word, State]]] = {
     S.UPDATING: {
         Pack: S.UPDATING,
         Chunk: S.UPDATING,
+        Patch: S.UPDATING,
         Commit: S.AWAITING_VERDICT,
         Abandon: S.AWAITING_VERDICT,
     },
     S.FAILED_EARLY: {
         Pack: S.FAILED_EARLY,
         Chunk: S.FAILED_EARLY,
+        Patch: S.FAILED_EARLY,
         Commit: S.READY,
         Abandon: S.READY,
     },

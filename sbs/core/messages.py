@@ -12,12 +12,19 @@ import enum
 from typing import TypeAlias
 
 import attrs
-from attrs.validators import and_, deep_iterable, ge, instance_of, le, max_len
+from attrs.validators import and_, deep_iterable, ge, instance_of, le, max_len, min_len
 
 from sbs.core.claim import Claim, Pause
 from sbs.core.epoch import Epoch
-from sbs.core.history import Generation, History
-from sbs.core.manifest import MAX_FOLDERS, Entry, FolderSpec, Operation
+from sbs.core.history import DIGEST_BYTES, Generation, History
+from sbs.core.manifest import (
+    MAX_FILE_BYTES,
+    MAX_FOLDERS,
+    Entry,
+    FolderSpec,
+    Operation,
+    check_path,
+)
 from sbs.core.testament import Fenced, Will
 
 PROTOCOL_VERSION = 1
@@ -191,11 +198,38 @@ class Chunk:
     An operation takes the stream before the next one begins; else it is forgotten.
 
     ``folder`` is where the file will stand: it is staged on that folder's own file system.
+    In a stream that a :class:`Patch` began, ``at`` is where the piece belongs; else it is -1.
     """
 
     stream: int = attrs.field(validator=[instance_of(int), ge(0), le(2**31 - 1)])
     body: bytes = attrs.field(default=b"", repr=False, validator=max_len(MAX_BODY_BYTES))
     folder: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
+    at: int = attrs.field(default=-1, validator=[instance_of(int), ge(-1), le(MAX_FILE_BYTES)])
+
+
+@attrs.frozen(kw_only=True)
+class Patch:
+    """A stream begins as a copy of the follower's own file; chunks replace parts of it (B24).
+
+    Args:
+        stream: as in :class:`Chunk`.
+        folder: where both files stand.
+        path: of the follower's file, and of the one that it becomes.
+        digest: of the content that this file must have now.
+        size_bytes: of the content to come: the copy is cut or extended to it.
+    """
+
+    stream: int = attrs.field(validator=[instance_of(int), ge(0), le(2**31 - 1)])
+    folder: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
+    path: str = attrs.field(validator=instance_of(str))
+    digest: bytes = attrs.field(
+        repr=False,
+        validator=and_(instance_of(bytes), min_len(DIGEST_BYTES), max_len(DIGEST_BYTES)),
+    )
+    size_bytes: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FILE_BYTES)])
+
+    def __attrs_post_init__(self) -> None:
+        check_path(self.path)
 
 
 @attrs.frozen(kw_only=True)
@@ -341,6 +375,9 @@ class Findings:
     total: int = attrs.field(validator=[instance_of(int), ge(0), le(2**62)])
 
 
+Content: TypeAlias = Pack | Chunk | Patch
+"""What carries a generation's contents."""
+
 Message: TypeAlias = (
     Hello
     | Refused
@@ -352,6 +389,7 @@ Message: TypeAlias = (
     | Begin
     | Pack
     | Chunk
+    | Patch
     | Commit
     | Abandon
     | Committed

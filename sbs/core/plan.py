@@ -28,14 +28,14 @@ class Candidate:
 
     Args:
         entry: the leader's.
-        standing: the follower's file of the same size with a known digest, where the leader's
-            digest is not known: equal content need not be sent. Else ``None``.
+        base: the follower's file there, if its digest is known: equal content need not be sent,
+            nor equal blocks of a large one (B24).
         clears: deletes that make room for the file, to be sent just before it; they are not
             sent where the file cannot be read.
     """
 
     entry: Entry
-    standing: Entry | None = None
+    base: Entry | None = None
     clears: tuple[Operation, ...] = ()
 
 
@@ -167,8 +167,7 @@ def _file(
         if change is not None:
             yield change
     else:
-        equal = entry.digest is None and entry.size_bytes == standing.size_bytes
-        yield Candidate(entry=entry, standing=standing if equal else None)
+        yield Candidate(entry=entry, base=standing)
 
 
 def _mkdir(entry: Entry, folder: int) -> Operation:

@@ -18,16 +18,19 @@ from typing import Final, TypeAlias
 import attrs
 
 from sbs.errors import StateError
+from sbs.replication.content import BLOCKS_ABOVE
 
 SETTLING_NS: Final = 50_000_000
 """A file this young when it was read is not trusted: five of the longest kernel ticks."""
 
-_VERSION: Final = 2
-"""Of the schema. An index of version 1 begins anew: it knew digests of files, but not which of them
-both nodes hold (:mod:`sbs.replication.common`)."""
+_VERSION: Final = 3
+"""Of the schema. One of an earlier version begins anew: large files had other digests."""
 
 _SCHEMA: Final = """
 DROP TABLE IF EXISTS digests;
+DROP TABLE IF EXISTS common;
+DROP TABLE IF EXISTS mark;
+DROP TABLE IF EXISTS blocks;
 CREATE TABLE digests (
     folder TEXT NOT NULL,
     directory BLOB NOT NULL,
@@ -47,6 +50,10 @@ CREATE TABLE common (
     name BLOB NOT NULL,
     digest BLOB NOT NULL,
     PRIMARY KEY (folder, directory, name)
+) WITHOUT ROWID;
+CREATE TABLE blocks (
+    digest BLOB NOT NULL PRIMARY KEY,
+    blocks BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE mark (
     counter INTEGER NOT NULL,
@@ -182,6 +189,31 @@ class Index:
             database.executemany(
                 "DELETE FROM digests WHERE folder = ? AND directory = ?",
                 ((folder, raw) for (raw,) in known if os.fsdecode(raw) not in directories),
+            )
+
+    def blocks(self, digest: bytes) -> bytes:
+        """The digests of the blocks of a large content; empty if they are not known (B24)."""
+        with self.transaction() as database:
+            found = database.execute(
+                "SELECT blocks FROM blocks WHERE digest = ?", (digest,)
+            ).fetchone()
+        return b"" if found is None else bytes(found[0])
+
+    def store_blocks(self, digest: bytes, blocks: bytes) -> None:
+        """Keep the digests of the blocks of a large content."""
+        with self.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (digest, blocks))
+
+    def drop_unused_blocks(self) -> None:
+        """Forget the blocks of contents that no file has here, and that the nodes do not share."""
+        with self.transaction() as database:
+            if database.execute("SELECT 1 FROM blocks LIMIT 1").fetchone() is None:
+                return
+            database.execute(
+                "DELETE FROM blocks WHERE digest NOT IN"
+                " (SELECT digest FROM digests WHERE size > ?)"
+                " AND digest NOT IN (SELECT digest FROM common)",
+                (BLOCKS_ABOVE,),
             )
 
     @contextlib.contextmanager

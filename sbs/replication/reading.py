@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from blake3 import blake3
-
 from sbs.core.manifest import MAX_TIME_NS, MIN_TIME_NS
 from sbs.core.messages import MAX_BODY_BYTES
 from sbs.errors import ReplicationError
+from sbs.replication.content import ContentHash
 from sbs.replication.index import stat_key
 from sbs.replication.places import Places
 
@@ -68,7 +67,7 @@ def unchanged(fd: int, before: os.stat_result) -> bool:
     return stat_key(os.fstat(fd)) == stat_key(before)
 
 
-def read_blocks(fd: int, size_bytes: int, check: Callable[[], object]) -> Iterator[bytes]:
+def read_pieces(fd: int, size_bytes: int, check: Callable[[], object]) -> Iterator[bytes]:
     """The content in pieces of up to :data:`~sbs.core.messages.MAX_BODY_BYTES`.
 
     Ends early where the file has become shorter.
@@ -84,8 +83,13 @@ def read_blocks(fd: int, size_bytes: int, check: Callable[[], object]) -> Iterat
 
 
 def digest_of(fd: int, size_bytes: int, check: Callable[[], object]) -> bytes:
-    """BLAKE3 of the first ``size_bytes`` of a file, or of all where it is shorter."""
-    digest = blake3()
-    for block in read_blocks(fd, size_bytes, check):
-        digest.update(block)
-    return digest.digest()
+    """Digest of the first ``size_bytes`` of a file, or of all where it is shorter."""
+    return content_of(fd, size_bytes, check).digest()
+
+
+def content_of(fd: int, size_bytes: int, check: Callable[[], object]) -> ContentHash:
+    """The same, with the digests of its blocks."""
+    content = ContentHash()
+    for piece in read_pieces(fd, size_bytes, check):
+        content.update(piece)
+    return content

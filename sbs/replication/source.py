@@ -39,6 +39,7 @@ class Source:
         self._met: PeerTree | None = None
         self._doubtful: dict[tuple[int, str], tuple[Problem, ...]] = {}
         """Directories in which something could not be read, and what."""
+        self._patching = True
         self._equal: dict[tuple[str, str], bytes] = {}
         """What stood on both nodes when they met, and is not recorded yet."""
 
@@ -69,7 +70,17 @@ class Source:
         problems = Problems()
         for found in self._doubtful.values():
             problems.extend(found)
-        return Update(self._folders, plans, problems.collected, self._index, self._doubtful)
+        if changes.everything:
+            self._index.drop_unused_blocks()
+        patching, self._patching = self._patching, True
+        return Update(
+            self._folders,
+            plans,
+            problems.collected,
+            self._index,
+            self._doubtful,
+            patching=patching,
+        )
 
     def _plan(
         self,
@@ -106,6 +117,10 @@ class Source:
             self._doubtful[folder, part.directory] = part.problems
         else:
             self._doubtful.pop((folder, part.directory), None)
+
+    def send_whole(self) -> None:
+        """The next update patches no file: the follower refused, and perhaps that is why."""
+        self._patching = False
 
     def confirm(
         self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]

@@ -6,18 +6,25 @@ They lie on the folder's own file system, so that a rename puts them in their pl
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from typing import Final
 
 import attrs
-from blake3 import blake3
 
 from sbs.core.manifest import STAGING_NAME, Operation
-from sbs.core.messages import Chunk
+from sbs.core.messages import Chunk, Patch
 from sbs.errors import ReplicationError
+from sbs.replication.content import ContentHash, PatchedBlocks
 from sbs.replication.journal import write_all
 from sbs.replication.places import Places, sync_file_system
+
+_FICLONE: Final = 0x40049409  # linux/fs.h
+
+_COPY_BYTES: Final = 1024 * 1024
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -34,7 +41,7 @@ def stream_name(number: int) -> str:
 @attrs.define
 class _Stream:
     folder: int
-    size_bytes: int = 0
+    content: ContentHash | PatchedBlocks
     digest: bytes = b""
 
 
@@ -49,8 +56,7 @@ class Staging:
         self._places = places
         self._finished: dict[int, _Stream] = {}
         self._current = -1
-        self._stream = _Stream(0)
-        self._hash = blake3()
+        self._stream = _Stream(0, ContentHash())
         self._fd = -1
         self.folders: set[int] = set()
 
@@ -67,15 +73,49 @@ class Staging:
                 raise ReplicationError(
                     f"stream {chunk.stream} came after {self._current}; they must ascend"
                 )
-            self._begin(chunk.stream, chunk.folder)
+            self._begin(chunk.stream, chunk.folder, ContentHash())
         elif self._fd < 0 or chunk.folder != self._stream.folder:
             raise ReplicationError(f"stream {chunk.stream} goes on after its end")
-        write_all(self._fd, chunk.body)
-        self._hash.update(chunk.body)
-        self._stream.size_bytes += len(chunk.body)
+        match self._stream.content:
+            case ContentHash() as content:
+                if chunk.at != -1:
+                    raise ReplicationError(f"stream {chunk.stream} patches no file")
+                write_all(self._fd, chunk.body)
+                content.update(chunk.body)
+            case PatchedBlocks() as blocks:
+                try:
+                    blocks.update(chunk.at, chunk.body)
+                except ValueError as error:
+                    raise ReplicationError(f"stream {chunk.stream}: {error}") from error
+                os.lseek(self._fd, chunk.at, os.SEEK_SET)
+                write_all(self._fd, chunk.body)
 
-    def claim(self, operation: Operation) -> None:
+    def patch(self, patch: Patch, base: int, blocks: bytes, check: Callable[[], object]) -> None:
+        """Begin a stream as a copy of a file.
+
+        Args:
+            patch: which, and what is to become of it.
+            base: a descriptor to read the file.
+            blocks: the digests of its blocks.
+            check: called for each MiB; may raise to cancel.
+
+        Raises:
+            ReplicationError: streams do not follow each other.
+            OSError: it cannot be written.
+        """
+        self.finish()
+        if patch.stream <= self._current:
+            raise ReplicationError(
+                f"stream {patch.stream} came after {self._current}; they must ascend"
+            )
+        self._begin(patch.stream, patch.folder, PatchedBlocks(blocks, patch.size_bytes))
+        clone(base, self._fd, patch.size_bytes, check)
+
+    def claim(self, operation: Operation) -> bytes:
         """The operation takes its content from a stream, which nothing else may then do.
+
+        Returns:
+            the digests of the content's blocks; empty where they are not remembered.
 
         Raises:
             ReplicationError: there is no such stream, or its content is not the right one.
@@ -87,8 +127,10 @@ class Staging:
         stream = self._finished.pop(number, None)
         if stream is None or stream.folder != operation.folder:
             raise ReplicationError(f"{operation.path!r}: no stream {number} came for it")
-        if (stream.size_bytes, stream.digest) != (operation.size_bytes, operation.digest):
+        content = stream.content
+        if (content.size_bytes, stream.digest) != (operation.size_bytes, operation.digest):
             raise ReplicationError(f"{operation.path!r}: stream {number} has other content")
+        return content.blocks
 
     def sync(self) -> None:
         """Make all streams durable.
@@ -105,7 +147,7 @@ class Staging:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            self._stream.digest = self._hash.digest()
+            self._stream.digest = self._stream.content.digest()
             self._finished[self._current] = self._stream
 
     def clear(self) -> None:
@@ -125,7 +167,7 @@ class Staging:
             os.unlink(stream_name(number), dir_fd=open_staging(self._places, stream.folder))
         self._finished.clear()
 
-    def _begin(self, number: int, folder: int) -> None:
+    def _begin(self, number: int, folder: int, content: ContentHash | PatchedBlocks) -> None:
         if folder >= len(self._places.roots):
             raise ReplicationError(f"stream {number} is for folder {folder}; there is none")
         self._forget_unclaimed()
@@ -134,8 +176,42 @@ class Staging:
             stream_name(number), _CREATE, 0o600, dir_fd=open_staging(self._places, folder)
         )
         self._current = number
-        self._stream = _Stream(folder)
-        self._hash = blake3()
+        self._stream = _Stream(folder, content)
+
+
+def clone(source: int, target: int, size_bytes: int, check: Callable[[], object]) -> None:
+    """Make an empty file the beginning of another, by sharing its blocks where that is possible.
+
+    Args:
+        source: a descriptor of the other file, of which nothing is written meanwhile.
+        target: a descriptor of the empty one.
+        size_bytes: that it is to have; what the other lacks reads as zeros.
+        check: called for each MiB that is copied; may raise to cancel.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:  # the file system does not share blocks
+        _copy(source, target, min(size_bytes, os.fstat(source).st_size), check)
+    os.ftruncate(target, size_bytes)
+
+
+def _copy(source: int, target: int, size_bytes: int, check: Callable[[], object]) -> None:
+    position = 0
+    while position < size_bytes:
+        check()
+        length = min(_COPY_BYTES, size_bytes - position)
+        try:
+            copied = os.copy_file_range(source, target, length, position, position)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            copied = os.pwrite(target, os.pread(source, length, position), position)
+        if not copied:
+            return
+        position += copied
 
 
 def open_staging(places: Places, folder: int) -> int:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Generator, Sequence
-from typing import Final
-
-from blake3 import blake3
+from typing import Final, assert_never
 
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
-from sbs.core.messages import Begin, Chunk, Commit, Listing, Pack
+from sbs.core.messages import Begin, Chunk, Commit, Content, Listing, Pack, Patch
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
 from sbs.replication.common import Common
+from sbs.replication.content import digest_of_content
 from sbs.replication.divergence import Survey
 from sbs.replication.index import Index
 from sbs.replication.journal import CommitRecord, DamagedError, Journal
 from sbs.replication.listing import Lister
+from sbs.replication.patching import opened_base
 from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import Quarantine
@@ -167,12 +167,25 @@ class Target:
         self._staging = Staging(self._places)
         self._epoch = begin.epoch
 
+    def take(self, message: Content, check: Callable[[], object]) -> None:
+        """Stage what a message carries; see :meth:`pack`, :meth:`chunk` and :meth:`patch`."""
+        match message:
+            case Pack():
+                self.pack(message, check)
+            case Chunk():
+                self.chunk(message)
+            case Patch():
+                self.patch(message, check)
+            case _:
+                assert_never(message)
+
     def pack(self, pack: Pack, check: Callable[[], object]) -> None:
         """Verify and stage operations and their contents.
 
         Raises:
             ReplicationError: a content is not what its operation says, a folder or a stream
                 does not exist, or there is no space.
+            StateError: the index cannot be used.
         """
         check()
         staging = self._begun()
@@ -187,11 +200,12 @@ class Target:
             if operation.action is not Action.PUT:
                 continue
             if operation.stream is not None:
-                staging.claim(operation)
+                self._claim(staging, operation)
                 continue
             content = body[position : position + operation.size_bytes]
             position += operation.size_bytes
-            if len(content) != operation.size_bytes or blake3(content).digest() != operation.digest:
+            sized = len(content) == operation.size_bytes
+            if not sized or digest_of_content(content) != operation.digest:
                 raise ReplicationError(f"{operation.path!r}: its content does not fit its digest")
         if position != len(body):
             raise ReplicationError(f"a pack holds {len(body) - position} bytes of no operation")
@@ -211,6 +225,32 @@ class Target:
         staging = self._begun()
         with _mapped(f"stream {chunk.stream}"):
             staging.write(chunk)
+
+    def patch(self, patch: Patch, check: Callable[[], object]) -> None:
+        """Begin to stage a large file as a copy of the one that stands here (B24).
+
+        Args:
+            patch: which, and what is to become of it.
+            check: called for each MiB that is read or copied; may raise to cancel.
+
+        Raises:
+            ReplicationError: it is not what the leader takes it for, or there is no space.
+            StateError: the index cannot be used.
+        """
+        staging = self._begun()
+        if patch.folder >= len(self._folders):
+            raise ReplicationError(f"{patch.path!r} is for folder {patch.folder}; there is none")
+        name = self._folders[patch.folder].name
+        with (
+            _mapped(repr(patch.path)),
+            opened_base(self._places, self._index, name, patch, check) as (base, blocks),
+        ):
+            staging.patch(patch, base, blocks, check)
+
+    def _claim(self, staging: Staging, operation: Operation) -> None:
+        blocks = staging.claim(operation)
+        if blocks:
+            self._index.store_blocks(operation.digest, blocks)
 
     def commit(self, commit: Commit, history: History, check: Callable[[], object]) -> CommitRecord:
         """Make what was staged a generation that survives a power cut.

@@ -8,31 +8,34 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import Final
 
 import attrs
-from blake3 import blake3
 
 from sbs.core.epoch import Epoch
 from sbs.core.filters import directories_above, parent_of
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, FolderSpec, Operation
-from sbs.core.messages import Chunk, Commit, Pack
+from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
 from sbs.core.plan import Candidate, Plan, touch
 from sbs.errors import ReplicationError
+from sbs.replication.content import (
+    BLOCKS_ABOVE,
+    MAX_LISTED_BYTES,
+    Comparison,
+    ContentHash,
+    digest_of_content,
+)
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.packing import Packer
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import (
     READ_ATTEMPTS,
-    digest_of,
+    content_of,
     open_file,
-    read_blocks,
+    read_pieces,
     settled_status,
     unchanged,
 )
 from sbs.replication.seal import Seal
-
-STREAM_ABOVE: Final = 256 * 1024
-"""Bytes above which a file is streamed: smaller ones are cheaper packed together."""
 
 _ROWS_AT_ONCE: Final = 5000
 """Digests kept in memory before they are written to the index in one transaction."""
@@ -54,6 +57,8 @@ class Update:
         problems: Sequence[Problem],
         index: Index,
         doubtful: dict[tuple[int, str], tuple[Problem, ...]],
+        *,
+        patching: bool = True,
     ) -> None:
         self.operations_planned: int = sum(len(plan.steps) for plan in plans)
         self.size_bytes: int = sum(plan.size_bytes for plan in plans)
@@ -64,6 +69,7 @@ class Update:
         self._read_problems = Problems()
         self._index = index
         self._doubtful = doubtful
+        self._patching = patching
         self._rows: list[tuple[str, str, Row]] = []
         self._equal: dict[tuple[str, str], bytes] = {}
         self._streams = 0
@@ -81,7 +87,7 @@ class Update:
         """After :meth:`messages` is exhausted: nothing was sent."""
         return not self._yielded
 
-    def messages(self, check: Callable[[], object]) -> Generator[Pack | Chunk, None, None]:
+    def messages(self, check: Callable[[], object]) -> Generator[Content, None, None]:
         """Read what was planned, and yield it as it is to be sent; once.
 
         Args:
@@ -124,7 +130,7 @@ class Update:
             active=active,
         )
 
-    def _messages(self, check: Callable[[], object]) -> Iterator[Pack | Chunk]:
+    def _messages(self, check: Callable[[], object]) -> Iterator[Content]:
         with Places([spec.path for spec in self._folders]) as places:
             for folder, (spec, planned) in enumerate(zip(self._folders, self._plans, strict=True)):
                 before = len(self.operations)
@@ -155,7 +161,7 @@ class Update:
 
     def _file(
         self, places: Places, folder: int, step: Candidate, check: Callable[[], object]
-    ) -> Iterator[Pack | Chunk]:
+    ) -> Iterator[Content]:
         path = step.entry.path
         try:
             fd = open_file(places, folder, path)
@@ -168,7 +174,7 @@ class Update:
         reading = _Reading(fd, folder, check)
         try:
             for _ in range(READ_ATTEMPTS):
-                yield from self._read(reading, step.standing)
+                yield from self._read(reading, step)
                 if reading.complete:
                     break
         except OSError as error:
@@ -184,27 +190,40 @@ class Update:
                 folder, path, "kept changing while it was read; left for the next update"
             )
             return
+        if reading.blocks:
+            self._index.store_blocks(reading.digest, reading.blocks)
         name = path[path.rfind("/") + 1 :]
         self._rows.append((parent_of(path), name, reading.row))
         if len(self._rows) >= _ROWS_AT_ONCE:
             self._store_rows(self._folders[folder])
         yield from self._outcome(reading, step, folder)
 
-    def _read(self, reading: _Reading, standing: Entry | None) -> Iterator[Chunk]:
-        size = reading.begin()
-        if size <= STREAM_ABOVE:
+    def _read(self, reading: _Reading, step: Candidate) -> Iterator[Chunk | Patch]:
+        size, base = reading.begin(), step.base
+        if size <= BLOCKS_ABOVE:
             reading.whole()
-        elif standing is None or size != standing.size_bytes or not reading.hashes_to(standing):
-            stream, self._streams = self._streams, self._streams + 1
-            yield from reading.stream(stream)
+            return
+        if base is not None and base.digest is not None and size <= MAX_LISTED_BYTES:
+            known = self._index.blocks(base.digest) if self._patching else b""
+            if known:
+                yield from reading.patch(self._next_stream(), base, known)
+                return
+            equal_size = step.entry.digest is None and size == base.size_bytes
+            if equal_size and reading.hashes_to(base):
+                return
+        yield from reading.stream(self._next_stream())
+
+    def _next_stream(self) -> int:
+        stream, self._streams = self._streams, self._streams + 1
+        return stream
 
     def _outcome(self, reading: _Reading, step: Candidate, folder: int) -> Iterator[Pack]:
         spec, status = self._folders[folder], reading.status
         mode = stat.S_IMODE(status.st_mode)
-        if step.standing is not None and step.standing.digest == reading.digest:
+        if step.base is not None and step.base.digest == reading.digest:
             self._equal[spec.name, step.entry.path] = reading.digest
             entry = attrs.evolve(step.entry, mode=mode, mtime_ns=status.st_mtime_ns)
-            change = touch(entry, step.standing, spec, folder)
+            change = touch(entry, step.base, spec, folder)
             if change is not None:
                 yield from self._send(change)
             return
@@ -244,6 +263,7 @@ class _Reading:
         self._check = check
         self.complete = False
         self.content = b""
+        self.blocks = b""
         self.number: int | None = None
 
     def begin(self) -> int:
@@ -255,30 +275,64 @@ class _Reading:
 
     def whole(self) -> None:
         """Read a small file."""
-        self.content = b"".join(read_blocks(self._fd, self.status.st_size, self._check))
-        self._finish(blake3(self.content).digest())
+        self.content = b"".join(self._pieces())
+        self._finish(digest_of_content(self.content))
 
     def hashes_to(self, standing: Entry) -> bool:
         """Whether a large file is equal to the follower's."""
-        digest = digest_of(self._fd, self.status.st_size, self._check)
-        equal = digest == standing.digest
+        content = content_of(self._fd, self.status.st_size, self._check)
+        equal = content.digest() == standing.digest
         if equal:
-            self._finish(digest)
+            self._finish(content.digest(), content.blocks)
         return equal
 
     def stream(self, number: int) -> Iterator[Chunk]:
         """Read and send a large file; what was sent counts only if it is complete."""
-        digest = blake3()
-        for block in read_blocks(self._fd, self.status.st_size, self._check):
-            digest.update(block)
-            yield Chunk(number, block, folder=self._folder)
+        content = ContentHash()
+        for piece in self._pieces():
+            content.update(piece)
+            yield Chunk(number, piece, folder=self._folder)
         self.number = number
-        self._finish(digest.digest())
+        self._finish(content.digest(), content.blocks)
+
+    def patch(self, number: int, base: Entry, known: bytes) -> Iterator[Chunk | Patch]:
+        """Read a large file, and send what differs from the follower's (B24).
+
+        Args:
+            number: of the stream, if one is needed.
+            base: the follower's.
+            known: the digests of its blocks.
+        """
+        comparison, position = Comparison(known), 0
+        for piece in self._pieces():
+            for start, run in comparison.differing(piece):
+                yield from self._begin_patch(number, base)
+                yield Chunk(number, bytes(run), folder=self._folder, at=position + start)
+            position += len(piece)
+        digest = comparison.digest
+        if digest != base.digest:  # it may only have become shorter
+            yield from self._begin_patch(number, base)
+        self._finish(digest, comparison.blocks)
+
+    def _begin_patch(self, number: int, base: Entry) -> Iterator[Patch]:
+        if self.number is None and base.digest is not None:
+            self.number = number
+            yield Patch(
+                stream=number,
+                folder=self._folder,
+                path=base.path,
+                digest=base.digest,
+                size_bytes=self.status.st_size,
+            )
+
+    def _pieces(self) -> Iterator[bytes]:
+        return read_pieces(self._fd, self.status.st_size, self._check)
 
     def close(self) -> None:
         os.close(self._fd)
 
-    def _finish(self, digest: bytes) -> None:
+    def _finish(self, digest: bytes, blocks: bytes = b"") -> None:
         self.complete = unchanged(self._fd, self.status)
         self.digest = digest
+        self.blocks = blocks
         self.row = attrs.evolve(self.row, digest=digest)

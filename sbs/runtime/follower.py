@@ -29,6 +29,7 @@ from sbs.core.messages import (
     Folders,
     Message,
     Pack,
+    Patch,
 )
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.kept import Kept
@@ -313,10 +314,8 @@ class FollowerSession:
                 self._check_epoch(begin.epoch)
                 self._failed = False
                 await trio.to_thread.run_sync(target.begin, begin)
-            case Pack() as pack:
-                await trio.to_thread.run_sync(target.pack, pack, check)
-            case Chunk() as chunk:
-                await trio.to_thread.run_sync(target.chunk, chunk)
+            case Pack() | Chunk() | Patch():
+                await trio.to_thread.run_sync(target.take, message, check)
             case Commit() as commit:
                 self._check_epoch(commit.generation.epoch)
                 self._history = await self._follower.commit(

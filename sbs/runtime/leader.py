@@ -16,15 +16,15 @@ from sbs.core.messages import (
     MAX_TEXT,
     Abandon,
     Begin,
-    Chunk,
     Commit,
     Committed,
+    Content,
     Failed,
     Findings,
     Folders,
     Listing,
     Message,
-    Pack,
+    Patch,
 )
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.changes import EVERYTHING, Changes
@@ -227,6 +227,7 @@ class Leader:
             await self._update(await self._look_where())
         except (ReplicationError, StateError) as error:  # of the latter kind: a full state_dir
             self._hints.doubt()
+            self._source.send_whole()
             self._error = str(error)
             self._context.update_failed(self._error)
 
@@ -290,7 +291,7 @@ class Leader:
         """
         sent_bytes: int | None = None
         failure: ReplicationError | StateError | None = None
-        send, receive = trio.open_memory_channel[Pack | Chunk](READ_AHEAD)
+        send, receive = trio.open_memory_channel[Content](READ_AHEAD)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_read_ahead, update, send)
@@ -301,7 +302,7 @@ class Leader:
                             sent_bytes = 0
                         await self._check_early_failure()
                         await self._link.send(message)
-                        sent_bytes += len(message.body)
+                        sent_bytes += 0 if isinstance(message, Patch) else len(message.body)
         except* (ReplicationError, StateError) as group:
             # Raised below: what is raised here comes as a group from some releases of Python 3.11.
             failure = next(leaves(group))
@@ -372,7 +373,7 @@ def _failure(answer: Message) -> Exception:
     return RemoteProtocolError(f"{type(answer).__name__} is no verdict")
 
 
-async def _read_ahead(update: Update, send: trio.MemorySendChannel[Pack | Chunk]) -> None:
+async def _read_ahead(update: Update, send: trio.MemorySendChannel[Content]) -> None:
     """Read messages in worker threads, one hop for each, a few ahead of the network."""
     # Closed here and now: what it holds open is not left to the garbage collector.
     with contextlib.closing(update.messages(trio.from_thread.check_cancelled)) as messages:

@@ -100,6 +100,8 @@ SAMPLES: dict[str, m.Message] = {
         b"hello",
     ),
     "chunk": m.Chunk(2, b"\x00\x01\x02", 1),
+    "chunk of a patched file": m.Chunk(2, b"\x00\x01\x02", 1, 131072),
+    "patch": m.Patch(stream=3, folder=1, path=ODD_NAME, digest=b"\xbb" * 32, size_bytes=2**33),
     "commit": m.Commit(generation=GENERATION, operations=6, active=("printer-1",)),
     "abandon": m.Abandon("stopping"),
     "committed": m.Committed(GENERATION),
@@ -326,7 +328,10 @@ def test_wrong_value_is_refused_and_told(
         (b"\x90", "the head is no map but list"),
         (b"\xd6\xff\0\0\0\1", "the head is no map but Timestamp"),
         (b"\x82\xa6stream\x00\xa4body\xc0", "unknown field 'body' in the head"),
-        (b"\x84\xa6stream\x00\xa6folder\x00\xa1\xff\x01\xc4\x01y\x02", r"unknown field '\\udcff'"),
+        (
+            b"\x85\xa6stream\x00\xa6folder\x00\xa2at\xff\xa1\xff\x01\xc4\x01y\x02",
+            r"unknown field '\\udcff'",
+        ),
     ],
 )
 def test_bad_head_is_told(head: bytes, text: str) -> None:
@@ -336,7 +341,7 @@ def test_bad_head_is_told(head: bytes, text: str) -> None:
 
 def test_unknown_type_of_frame_is_told_with_the_allowed_ones() -> None:
     for number in (0, len(NUMBERS) + 1, 255):
-        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 23 are"):
+        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 24 are"):
             decode(Frame(number, b"\x80"))
 
 

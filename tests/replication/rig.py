@@ -10,7 +10,7 @@ from types import TracebackType
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
-from sbs.core.messages import Begin, Chunk, Commit, Pack
+from sbs.core.messages import Begin, Commit, Content
 from sbs.replication.apply import Applied
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.index import Index
@@ -96,7 +96,7 @@ class Pair:
     def stage(
         self,
         *,
-        each: Callable[[Pack | Chunk], object] = lambda _: None,
+        each: Callable[[Content], object] = lambda _: None,
         changes: Changes = EVERYTHING,
     ) -> Update:
         """Read and stage an update."""
@@ -104,10 +104,7 @@ class Pair:
         self.target.begin(Begin(EPOCH, self.history.number + 1))
         for message in update.messages(proceed):
             each(message)
-            if isinstance(message, Pack):
-                self.target.pack(message, proceed)
-            else:
-                self.target.chunk(message)
+            self.target.take(message, proceed)
         return update
 
     def seal(self, update: Update, active: tuple[str, ...] = ("printer",)) -> Commit:
@@ -189,10 +186,7 @@ def lead(
     update = source.prepare(peer, EVERYTHING, proceed)
     follower.target.begin(Begin(epoch, history.number + 1))
     for message in update.messages(proceed):
-        if isinstance(message, Pack):
-            follower.target.pack(message, proceed)
-        else:
-            follower.target.chunk(message)
+        follower.target.take(message, proceed)
     commit = update.seal(epoch, history, ())
     record = follower.target.commit(commit, history, proceed)
     between()

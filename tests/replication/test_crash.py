@@ -16,8 +16,8 @@ import pytest
 
 from sbs.core.history import History
 from sbs.core.manifest import STAGING_NAME
+from sbs.replication.content import BLOCKS_ABOVE
 from sbs.replication.target import CommitRecord
-from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import NOTHING, Pair, kept, look, proceed, read, write
 
 CRASHED = 77
@@ -98,11 +98,11 @@ class Versions:
         for each in range(files):
             write(f"{root}/common/{each % 7}/{each}", f"{number} {each}" * 40)
         write(f"{root}/only-{number}/deep/file", b"x")
-        write(f"{root}/large", os.urandom(STREAM_ABOVE * 5))
+        write(f"{root}/large", os.urandom(BLOCKS_ABOVE * 5))
         write(f"{root}/constant", b"constant", mode=0o600 + number)
         os.symlink(f"target {number}", f"{root}/link")
         if number:
-            write(f"{root}/swapped", b"file" * STREAM_ABOVE)
+            write(f"{root}/swapped", b"file" * BLOCKS_ABOVE)
             os.makedirs(f"{root}/swopped", mode=0o550)
         else:
             write(f"{root}/swapped/inner/f", b"directory")
@@ -286,7 +286,7 @@ class Diverging:
         os.unlink(f"{base}/a/data/now-directory")
         shutil.rmtree(f"{base}/a/data/d")
         write(f"{base}/a/data/edited", "the primary's")
-        write(f"{base}/a/data/large", "the primary's large" * STREAM_ABOVE)
+        write(f"{base}/a/data/large", "the primary's large" * BLOCKS_ABOVE)
         write(f"{base}/a/data/now-directory/f", "the primary's")
         write(f"{base}/a/data/d", "the primary's")
         write(f"{base}/a/data/equal", "both came to this")

@@ -18,11 +18,11 @@ from sbs.core.history import Generation, History
 from sbs.errors import ReplicationError
 from sbs.replication import divergence
 from sbs.replication.changes import EVERYTHING
+from sbs.replication.content import BLOCKS_ABOVE
 from sbs.replication.kept import MAX_STANDING
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import MAX_CANDIDATES
 from sbs.replication.source import PeerTree, Source
-from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import EPOCH, NOTHING, Host, lead, proceed, read, write
 
 LATER = Epoch(2, 1)
@@ -76,7 +76,7 @@ def test_what_both_nodes_have_had_is_not_kept(nodes: Nodes) -> None:
     one, other = nodes.alpha, nodes.beta
     for turn in range(4):
         one.write("one", f"version {turn}")
-        one.write("large", f"{turn}" * (STREAM_ABOVE + 1))
+        one.write("large", f"{turn}" * (BLOCKS_ABOVE + 1))
         os.chmod(f"{one.folder}/two", 0o600 + turn)
         os.utime(f"{one.folder}/two", (turn, turn))
         one.write(f"directory/new {turn}", "new")
@@ -101,7 +101,7 @@ def test_what_only_the_loser_wrote_is_kept(nodes: Nodes) -> None:
     os.unlink(f"{beta.folder}/directory/file")
     os.rmdir(f"{beta.folder}/directory")
     beta.write("directory", "beta has a file")
-    beta.write("large", "x" * (STREAM_ABOVE + 1))
+    beta.write("large", "x" * (BLOCKS_ABOVE + 1))
     nodes.lead(beta, alpha, LATER)
     assert alpha.read("one") == "beta's one"
     assert alpha.read("directory") == "beta has a file"

@@ -15,13 +15,13 @@ import pytest
 
 from sbs.core.filters import Decision, Filter
 from sbs.core.manifest import STAGING_NAME, Action
-from sbs.core.messages import Chunk, Pack
+from sbs.core.messages import Chunk, Content, Pack
 from sbs.errors import ReplicationError
 from sbs.replication.changes import EVERYTHING
+from sbs.replication.content import BLOCKS_ABOVE
 from sbs.replication.index import Index
 from sbs.replication.places import Places
 from sbs.replication.scan import Scanner
-from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import Pair, look, proceed, read, write
 
 MTIME_NS = 1_234_567_890_123_456_789
@@ -53,8 +53,8 @@ def odd_tree(root: str) -> None:
     os.symlink("nowhere/at all", f"{root}/dangling")
     os.symlink("modes", f"{root}/link to directory")
     os.symlink("/etc/passwd", f"{root}/absolute link")
-    write(f"{root}/just small", os.urandom(STREAM_ABOVE))
-    write(f"{root}/just large", os.urandom(STREAM_ABOVE + 1))
+    write(f"{root}/just small", os.urandom(BLOCKS_ABOVE))
+    write(f"{root}/just large", os.urandom(BLOCKS_ABOVE + 1))
     write(f"{root}/large", os.urandom(3 * 1024 * 1024 + 17))
 
 
@@ -112,10 +112,10 @@ def test_same_size_and_time_but_new_content_is_sent(tmp_path: Path) -> None:
 def test_content_that_was_written_again_unchanged_is_not_sent(tmp_path: Path) -> None:
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/small", b"same")
-        write(f"{pair.a}/large", b"x" * (STREAM_ABOVE * 2))
+        write(f"{pair.a}/large", b"x" * (BLOCKS_ABOVE * 2))
         pair.replicate()
         write(f"{pair.a}/small", b"same")
-        write(f"{pair.a}/large", b"x" * (STREAM_ABOVE * 2))
+        write(f"{pair.a}/large", b"x" * (BLOCKS_ABOVE * 2))
         assert pair.stage().empty
 
 
@@ -136,7 +136,7 @@ def test_preserve_mtime_to_the_nanosecond(tmp_path: Path) -> None:
     """R23: ``preserve_mtime`` on, for files of every way to travel, also when only it changes."""
     with Pair(str(tmp_path), preserve_mtime=True) as pair:
         write(f"{pair.a}/small", b"s")
-        write(f"{pair.a}/large", b"l" * (STREAM_ABOVE + 1))
+        write(f"{pair.a}/large", b"l" * (BLOCKS_ABOVE + 1))
         for name in ("small", "large"):
             os.utime(f"{pair.a}/{name}", ns=(MTIME_NS, MTIME_NS))
         pair.replicate()
@@ -224,7 +224,7 @@ def test_several_folders_with_a_missing_root_on_the_secondary(tmp_path: Path) ->
     with Pair(str(tmp_path), ["one", "two", "three"]) as pair:
         for number, path in enumerate(pair.sources):
             write(f"{path}/f{number}", str(number))
-            write(f"{path}/large", os.urandom(STREAM_ABOVE + number + 1))
+            write(f"{path}/large", os.urandom(BLOCKS_ABOVE + number + 1))
         os.rmdir(pair.copies[1])
         pair.replicate()
         assert [look(p) for p in pair.copies] == [look(p) for p in pair.sources]
@@ -324,7 +324,7 @@ def test_a_large_file_that_shrinks_while_it_is_sent_is_sent_again(tmp_path: Path
         pair.connect()
         streams: list[int] = []
 
-        def shrink(message: Pack | Chunk) -> None:
+        def shrink(message: Content) -> None:
             if isinstance(message, Chunk):
                 if not streams:
                     write(f"{pair.a}/large", b"2" * (2 * 1024 * 1024))
@@ -344,7 +344,7 @@ def test_a_file_that_is_always_changing_is_left_for_the_next_update(tmp_path: Pa
         write(f"{pair.a}/other", b"o")
         pair.connect()
 
-        def change(message: Pack | Chunk) -> None:
+        def change(message: Content) -> None:
             if isinstance(message, Chunk):
                 with open(f"{pair.a}/large", "r+b") as file:
                     file.write(os.urandom(1024))
@@ -356,7 +356,7 @@ def test_a_file_that_is_always_changing_is_left_for_the_next_update(tmp_path: Pa
         assert STAGING_NAME not in os.listdir(pair.b)
 
 
-@pytest.mark.parametrize("size_bytes", [64 * 1024, STREAM_ABOVE * 3])
+@pytest.mark.parametrize("size_bytes", [64 * 1024, BLOCKS_ABOVE * 3])
 def test_no_copy_is_torn_under_a_writer(tmp_path: Path, size_bytes: int) -> None:
     """B25: a thread rewrites the file all the time; each copy is one of its versions."""
     with Pair(str(tmp_path)) as pair:

@@ -16,11 +16,11 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import MAX_BODY_BYTES, MAX_ITEMS, Listing, Pack
 from sbs.replication import peer_tree
+from sbs.replication.content import BLOCKS_ABOVE
 from sbs.replication.packing import MAX_NAMES_BYTES, Packer
 from sbs.replication.problems import MAX_PROBLEMS, Problems
 from sbs.replication.seal import Seal
 from sbs.replication.source import PeerTree
-from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import EPOCH, Pair, look, proceed, write
 
 ENTRY = Entry(path="f", kind=Kind.FILE)
@@ -93,7 +93,7 @@ def test_a_pack_is_full_by_items_names_or_contents() -> None:
     long = Operation(folder=0, action=Action.LINK, path="a", target="t" * 4000)
     assert fill(short, b"") <= MAX_ITEMS
     assert fill(long, b"") <= MAX_NAMES_BYTES // 4000
-    assert fill(short, bytes(STREAM_ABOVE)) == MAX_BODY_BYTES // STREAM_ABOVE
+    assert fill(short, bytes(BLOCKS_ABOVE)) == MAX_BODY_BYTES // BLOCKS_ABOVE
 
 
 OPERATIONS = [

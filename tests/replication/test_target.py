@@ -24,8 +24,8 @@ from sbs.core.messages import Begin, Chunk, Commit, Pack
 from sbs.errors import ReplicationError
 from sbs.replication import index
 from sbs.replication.changes import EVERYTHING
+from sbs.replication.content import BLOCKS_ABOVE
 from sbs.replication.seal import Seal
-from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import EPOCH, Pair, kept, look, proceed, read, write
 
 
@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_acknowled
     as_common_user(work)
 
 
-@pytest.mark.parametrize("content", [b"", b"large" * STREAM_ABOVE])
+@pytest.mark.parametrize("content", [b"", b"large" * BLOCKS_ABOVE])
 def test_a_file_that_took_a_directorys_place_outlives_a_second_roll_forward(
     tmp_path: Path, content: bytes
 ) -> None:
@@ -218,9 +218,9 @@ def test_a_lost_stream_is_not_mistaken_for_the_file_that_stands(
     """B20: the same size is not the same content, and the index must not say so."""
     monkeypatch.setattr(index, "SETTLING_NS", -(10**9))  # no file here is young
     with Pair(str(tmp_path)) as pair:
-        write(f"{pair.a}/f", b"1" * (STREAM_ABOVE + 1))
+        write(f"{pair.a}/f", b"1" * (BLOCKS_ABOVE + 1))
         pair.replicate()
-        write(f"{pair.a}/f", b"2" * (STREAM_ABOVE + 1))
+        write(f"{pair.a}/f", b"2" * (BLOCKS_ABOVE + 1))
         pair.commit(pair.stage())
         os.unlink(f"{pair.b}/{STAGING_NAME}/stream-0")
         pair.target.recover(proceed)
@@ -257,7 +257,7 @@ def test_the_record_says_what_a_takeover_needs(pair: Pair) -> None:
 def test_staged_files_never_show_and_never_stay(tmp_path: Path) -> None:
     """B20: what is staged is not in the folder's tree, and goes when it is given up."""
     with Pair(str(tmp_path)) as pair:
-        write(f"{pair.a}/large", os.urandom(STREAM_ABOVE + 1))
+        write(f"{pair.a}/large", os.urandom(BLOCKS_ABOVE + 1))
         pair.connect()
         pair.stage()
         assert os.listdir(pair.b) == [STAGING_NAME]
@@ -438,7 +438,7 @@ def test_another_file_system_inside_the_folder(
     """Adversarial case 20: files cannot be renamed onto it, and arrive all the same."""
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/mounted/small", b"s", mode=0o600)
-        write(f"{pair.a}/mounted/large", os.urandom(STREAM_ABOVE + 1))
+        write(f"{pair.a}/mounted/large", os.urandom(BLOCKS_ABOVE + 1))
         os.symlink("small", f"{pair.a}/mounted/link")
         mounted = f"{pair.b}/mounted"
         os.mkdir(mounted)
@@ -511,7 +511,7 @@ def test_closed_directories_and_files_by_a_common_user(tmp_path: Path) -> None:
             os.unlink(f"{pair.a}/d/gone")
             os.unlink(f"{pair.a}/d/e/f")
             write(f"{pair.a}/d/e/f", b"22", mode=0o400)
-            write(f"{pair.a}/d/e/large", b"2" * (STREAM_ABOVE + 1), mode=0o400)
+            write(f"{pair.a}/d/e/large", b"2" * (BLOCKS_ABOVE + 1), mode=0o400)
             closed(0o555)
             update, applied = pair.replicate()
             assert update.problems == applied.problems == ()

@@ -82,6 +82,7 @@ class FakeSource:
         self.failures: list[StateError] = []
         self.trees: list[set[str]] = []
         self.looked: list[Changes] = []
+        self.whole = 0
 
     def add(self, *messages: Chunk | Exception) -> None:
         self.updates.append(FakeUpdate(list(messages)))
@@ -91,6 +92,9 @@ class FakeSource:
         self.looked.append(changes)
         update = self.updates.pop(0) if self.updates else FakeUpdate([])
         return cast("Update", update)
+
+    def send_whole(self) -> None:
+        self.whole += 1
 
     def confirm(
         self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]
@@ -262,6 +266,7 @@ async def test_failed_verdict_is_reported_and_tried_again() -> None:
         await play.leader.take(Failed("no space"))
         await play.acknowledge()
         assert play.context.failures == ["the secondary could not take the update: no space"]
+        assert play.source.whole == 1  # perhaps it had no file to patch (B24)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from sbs.runtime.ballots import Ballots
 from sbs.runtime.facts import facts_of
 from sbs.runtime.groups import plain
 from sbs.runtime.links import Links
+from sbs.runtime.lookout import Lookout
 from sbs.runtime.loop import RoleLoop
 from sbs.runtime.performer import Parts, Performer
 from sbs.runtime.recovery import recall, recover
@@ -163,6 +164,7 @@ class Node:
             announcer=self.announcer,
             ballots=self.ballots,
             links=self.links,
+            lookout=Lookout.of(self.config, self._transport),
             saves=self._saves,
             services=self.services,
             tickets=self._tickets,

@@ -177,7 +177,29 @@ def peer_fenced(model: Model, event: PeerFenced, now: float) -> Step:
     if model.will is None or not model.will.fulfilled_by(event.secret):
         pause = model.settings.heartbeat_interval_s
         return attrs.evolve(model, dial_at=now + pause), ()
+    if model.state is State.CANDIDATE and model.in_step:
+        return _proven(model, model.will.holder, now)
     return primary_lost(model, now, Via.FENCED)
+
+
+def _proven(model: Model, holder: str, now: float) -> Step:
+    """A candidate hears the fencer, or hears it again: the candidacy is the same.
+
+    What the witness has granted, or may be granting now, was asked for in its name: in a new one
+    this node would wait for its own vote to run out.
+    """
+    model, closing = steps.drop_connections(model, but=(model.relieves,))
+    model = attrs.evolve(model, dial_at=now + model.settings.heartbeat_interval_s)
+    if model.via is Via.FENCED:
+        return model, closing
+    votes = model.votes.absolve(holder)
+    if model.quorum and now >= votes.witness_until:  # it may replace the dead one now
+        votes = attrs.evolve(votes, ballot=None, ballot_at=now)
+    model = attrs.evolve(model, via=Via.FENCED, silent=False, votes=votes)
+    told = steps.tell(model, f"{Via.FENCED.value}; making sure that nobody else leads")
+    model, asking = voting.ask(model, now)
+    model, advancing = advance(model, now)
+    return model, (*closing, told, *asking, *advancing)
 
 
 def primary_lost(model: Model, now: float, via: Via) -> Step:

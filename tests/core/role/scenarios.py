@@ -456,6 +456,29 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
         NEW,
         [*VOTING, (1.1, ev.ConnectionLost(1)), (1.2, ev.PeerFenced(SECRET)), (1.3, vote(1))],
     ),
+    "B3, B31: the fencer's word that is heard twice begins one candidacy": (
+        QUORUM,
+        NEW,
+        [
+            *VOTING,
+            (1.1, ev.ConnectionLost(1)),
+            (1.2, ev.PeerFenced(SECRET)),
+            (1.7, ev.TimePassed()),
+            (1.8, ev.PeerFenced(SECRET)),
+            (1.9, vote(1)),
+        ],
+    ),
+    "B3, B31: a candidate hears the fencer, and waits no longer": (
+        QUORUM,
+        NEW,
+        [
+            *LOST,
+            (3.6, ev.TimePassed()),
+            (3.7, ev.PeerFenced(SECRET)),
+            (3.8, vote(1, granted=False, holder="b.1")),
+            (3.9, vote(2)),
+        ],
+    ),
     "B3: a role released with a fresh vote is taken at once": (
         QUORUM,
         NEW,

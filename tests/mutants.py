@@ -10,8 +10,9 @@ import attrs
 import pytest
 
 from sbs.core.claim import Claim, Pause
-from sbs.core.effects import Via
+from sbs.core.effects import Effect, SendWelcome, Via
 from sbs.core.election import Decision, Reason
+from sbs.core.epoch import Epoch
 from sbs.core.events import (
     DialFailed,
     Event,
@@ -183,19 +184,18 @@ def serve_before_the_votes(patch: pytest.MonkeyPatch) -> None:
     _replace(patch, State.CLAIMING, Saved, hasty, State.STARTING, State.PROBING)
 
 
-def outstay_the_votes(patch: pytest.MonkeyPatch) -> None:
-    """B3: the votes run out, the fencer would stop the services, and the machine stays primary."""
-    for state, rule in (
-        (State.STARTING, holding.time_passed),
-        (State.PRIMARY, holding.primary_time),
-    ):
-        _replace(patch, state, TimePassed, rule, State.DRAINING)
-
-
 def follow_the_outdated(patch: pytest.MonkeyPatch) -> None:
-    """B2: a primary leads on under an epoch that is over, and its welcome is believed."""
-    keep_the_epoch(patch)
-    welcomed = seeking.welcomed
+    """B2: a primary leads under the epoch before its own, and is followed."""
+    greet, welcomed = holding._welcome, seeking.welcomed
+
+    def stale(model: Model, connection: int) -> tuple[Effect, ...]:
+        over = Epoch(model.primacy.counter - 1, model.primacy.slot)
+        return tuple(
+            attrs.evolve(effect, epoch=over) if isinstance(effect, SendWelcome) else effect
+            for effect in greet(model, connection)
+        )
+
+    patch.setattr(holding, "_welcome", stale)
 
     def credulous(model: Model, event: Welcomed, now: float) -> steps.Step:
         epoch = max(event.epoch, model.durable.epoch)

@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=1, help="on one path")
     parser.add_argument("--commands", type=int, default=0, help="of an operator, on one path")
     parser.add_argument("--swaps", type=int, default=1, help="events out of order, on one path")
-    parser.add_argument("--kinds", default="", help="of faults and commands, with commas")
+    parser.add_argument("--kinds", default="", help="of faults, repairs and commands, with commas")
     parser.add_argument("--policy", choices=[policy.value for policy in Policy])
     parser.add_argument("--modes", help="such as symmetric/symmetric")
     parser.add_argument("--begin", choices=["settled", "cold"])

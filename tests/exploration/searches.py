@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from sbs.core.claim import Mode, Policy
-from sbs.testing.explorer import Bounds, Report, Setup, explore
+from sbs.testing.explorer import Bounds, Move, Report, Setup, explore
 
 MODES: Final = tuple((first, second) for first in Mode for second in Mode)
 """All of them; of those that clash only one node may run (R6)."""
@@ -34,12 +34,14 @@ class Search:
         setup: the pair.
         bounds: how far.
         settled: whether it begins with a pair in session, or with two nodes that never ran.
+        after: moves made before.
         mutant: what breaks the machine first.
     """
 
     setup: Setup
     bounds: Bounds
     settled: bool = True
+    after: tuple[Move, ...] = ()
     mutant: Patch | None = None
 
     def run(self) -> Report:
@@ -47,7 +49,7 @@ class Search:
         with pytest.MonkeyPatch.context() as patch:
             if self.mutant is not None:
                 self.mutant(patch)
-            return explore(self.setup, self.bounds, settled=self.settled)
+            return explore(self.setup, self.bounds, settled=self.settled, after=self.after)
 
     @property
     def words(self) -> str:

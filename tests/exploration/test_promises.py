@@ -1,4 +1,4 @@
-"""The real machine keeps I1 to I6 in all that is explored; ``pytest -rP`` shows how much that is."""
+"""The machine keeps I1 to I6 wherever the explorer comes; ``pytest -rP`` shows how far."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Machine:
                 break
             take(ev.TimePassed())
         else:
-            raise PromiseError(f"busy loop in {model.state.name}")
+            raise PromiseError(f"I5: a busy loop in {model.state.name}")
         asks = model.votes.asks - asks
         return Outcome(self.model(model), tuple(effects), asks)
 

@@ -94,6 +94,22 @@ def first_world(setup: Setup, machine: Machine, *, settled: bool) -> World:
     return Peace(setup, machine).settle(world) if settled else world
 
 
+def quiet(setup: Setup, path: tuple[Move, ...], seconds: float) -> tuple[Move, ...]:
+    """A path prolonged by so much time in which nothing else happens, nor is mended."""
+    machine = Machine()
+    scene = Scene(setup, machine, first_world(setup, machine, settled=True))
+    for move in path:
+        apply(scene, move)
+    while seconds > 0:
+        moves = inner(scene)
+        if not moves:
+            seconds -= next_instant(scene) or seconds
+        move = moves[0] if moves else Move("time")
+        apply(scene, move)
+        path = (*path, move)
+    return path
+
+
 def mend(scene: Scene) -> None:
     """Make every repair."""
     while moves := [move for move in repairs(scene) if move.kind != "late vote"]:

@@ -61,7 +61,7 @@ class Bounds:
         faults: on one path, at most.
         commands: of an operator, on one path, at most.
         swaps: on one path, at most: see :class:`Budget`.
-        kinds: of faults and commands; all if left out.
+        kinds: of faults, repairs and commands; all if left out.
         peace_every: of so many states one is run to its end in peace (I5).
     """
 
@@ -122,22 +122,28 @@ class Report:
         return self.broken is None and self.cut_off == self.left == 0
 
 
-def explore(setup: Setup, bounds: Bounds, *, settled: bool = True) -> Report:
+def explore(
+    setup: Setup, bounds: Bounds, *, settled: bool = True, after: tuple[Move, ...] = ()
+) -> Report:
     """Explore until a promise is broken, or to the bounds.
 
     Args:
         setup: the pair.
         bounds: how far.
         settled: begin with a pair in session instead of two nodes that never ran.
+        after: moves made before the exploration begins; they count for no bound.
     """
-    return _Search(setup, bounds, settled=settled).run()
+    return _Search(setup, bounds, settled=settled, after=after).run()
 
 
 class _Search:
-    def __init__(self, setup: Setup, bounds: Bounds, *, settled: bool) -> None:
+    def __init__(
+        self, setup: Setup, bounds: Bounds, *, settled: bool, after: tuple[Move, ...]
+    ) -> None:
         self._setup = setup
         self._bounds = bounds
         self._settled = settled
+        self._after = after
         self._machine = Machine()
         self._peace = Peace(setup, self._machine)
         self._places: list[Place] = []
@@ -150,8 +156,12 @@ class _Search:
         report, places, bounds = self._report, self._places, self._bounds
         try:
             world = first_world(self._setup, self._machine, settled=self._settled)
+            for move in self._after:
+                scene = Scene(self._setup, self._machine, world)
+                apply(scene, move)
+                world = scene.frozen()
         except PromiseError as error:
-            report.broken = Broken(text=str(error), path=(), trace="")
+            report.broken = Broken(text=str(error), path=self._after, trace=str(error))
             return report
         self._add(Place(world, bounds.budget), 0, Move("time"), 0)
         looked_at = 0
@@ -212,7 +222,8 @@ class _Search:
         if not urgent and next_instant(scene) is not None:
             yield Move("time"), Budget()
         for move in repairs(scene):
-            yield move, Budget()
+            if not kinds or move.kind in kinds:
+                yield move, Budget()
         if budget.faults:
             for move in (*faults(scene), *_fused(urgent)):
                 if not kinds or ("crash" if move.fuse else move.kind) in kinds:
@@ -227,11 +238,9 @@ class _Search:
         while index:
             index, move = self._came[index]
             path.append(move)
-        way = tuple(reversed(path))
-        return Broken(text=text, path=way, trace=self._retrace(way))
-
-    def _retrace(self, path: tuple[Move, ...]) -> str:
-        return retrace(self._setup, path, settled=self._settled).trace
+        way = (*self._after, *reversed(path))
+        trace = retrace(self._setup, way, settled=self._settled).trace
+        return Broken(text=text, path=way, trace=trace)
 
 
 def _fused(moves: list[Move]) -> Iterator[Move]:

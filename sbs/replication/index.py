@@ -22,11 +22,11 @@ from sbs.errors import StateError
 SETTLING_NS: Final = 50_000_000
 """A file this young when it was read is not trusted: five of the longest kernel ticks."""
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Of the schema. An index of version 1 begins anew: it knew digests of files, but not which of them
-both nodes hold (:mod:`sbs.replication.common`)."""
+both nodes hold (:mod:`sbs.replication.common`). One of version 2 only lacks the last table."""
 
-_SCHEMA: Final = """
+_ANEW: Final = """
 DROP TABLE IF EXISTS digests;
 CREATE TABLE digests (
     folder TEXT NOT NULL,
@@ -54,6 +54,14 @@ CREATE TABLE mark (
     number INTEGER NOT NULL,
     digest BLOB NOT NULL
 );
+"""
+
+_BASIS: Final = """
+CREATE TABLE basis (
+    folder TEXT NOT NULL PRIMARY KEY,
+    root TEXT NOT NULL,
+    filters TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 _SELECT: Final = (
@@ -211,7 +219,8 @@ def _open(path: str) -> sqlite3.Connection:
             raise sqlite3.DatabaseError("damaged")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version < _VERSION:
-            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            schema = _BASIS if version == 2 else _ANEW + _BASIS
+            database.executescript(f"BEGIN; {schema} PRAGMA user_version = {_VERSION}; COMMIT;")
         elif version != _VERSION:
             raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
     except sqlite3.Error:

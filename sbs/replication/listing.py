@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 import attrs
 
 from sbs.core.filters import Filter, parent_of
+from sbs.core.guard import Basis
 from sbs.core.manifest import Entry, FolderSpec
 from sbs.core.messages import MAX_ITEMS, Listing
 from sbs.errors import ReplicationError
@@ -37,6 +38,8 @@ class Lister:
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
         self.problems: tuple[Problem, ...] = ()
+        self.bases: dict[str, Basis] = {}
+        """Of the folders that were listed, by name."""
 
     def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
         """See :meth:`sbs.replication.target.Target.listing`."""
@@ -46,6 +49,7 @@ class Lister:
                 rules = self._rules[number]
                 found = scan(self._places, number, spec.name, rules, self._index, check)
                 problems += found.problems
+                self.bases[spec.name] = Basis(found.root, spec.filters)
                 self._settle(number, found, check)
                 for entries in _parts(found.manifest.values()):
                     yield Listing(folder=number, entries=entries)

@@ -21,6 +21,7 @@ class Scan:
     """What was found in one folder.
 
     Args:
+        root: which directory it is, see :meth:`~sbs.replication.places.Places.root`.
         manifest: included entries by path, a directory before what is below it, the entries of
             one directory together and in the order of their names.
         unreadable: paths at and below which nothing is known.
@@ -28,6 +29,7 @@ class Scan:
         problems: a line for each of ``unreadable``.
     """
 
+    root: str
     manifest: dict[str, Entry]
     unreadable: set[str]
     unsettled: dict[str, Row]
@@ -58,7 +60,7 @@ def scan(
     """
     walk = _Walk(places, folder, name, rules, index, check)
     try:
-        places.directory(folder)
+        root = places.root(folder)
         walk.visit("")
     except OSError as error:
         raise ReplicationError(
@@ -72,6 +74,7 @@ def scan(
             walk.leave_out(path, f"cannot be read: {error.strerror}")
     index.keep_directories(name, walk.visited)
     return Scan(
+        root=root,
         manifest=walk.manifest,
         unreadable=walk.unreadable,
         unsettled=walk.unsettled,

@@ -12,13 +12,15 @@ from blake3 import blake3
 
 from sbs.core.epoch import Epoch
 from sbs.core.filters import Filter, directories_above, parent_of
+from sbs.core.guard import DEFAULT_LIMIT, Basis, Held, Limit, judge
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, Entry, FolderSpec, Operation
 from sbs.core.messages import Chunk, Commit, Pack
-from sbs.core.plan import Candidate, Plan, plan, touch
+from sbs.core.plan import Candidate, Plan, touch
 from sbs.errors import ReplicationError
 from sbs.replication.common import Common
 from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.outlook import Outlook, Preview, look, preview
 from sbs.replication.packing import Packer
 from sbs.replication.peer_tree import PeerTree
 from sbs.replication.places import Places
@@ -31,7 +33,6 @@ from sbs.replication.reading import (
     settled_status,
     unchanged,
 )
-from sbs.replication.scan import scan
 from sbs.replication.seal import Seal
 
 __all__ = ["STREAM_ABOVE", "PeerTree", "Source", "Update"]
@@ -49,13 +50,20 @@ class Source:
     Args:
         folders: their settings; ``path`` is the local path.
         index: digests that are known from earlier readings.
+        max_deletes: of an update that is not held, in each folder (B22).
 
     Raises:
-        ValueError: a filter rule is malformed.
+        ValueError: a filter rule or the limit is malformed.
     """
 
-    def __init__(self, folders: Sequence[FolderSpec], index: Index) -> None:
+    def __init__(
+        self,
+        folders: Sequence[FolderSpec],
+        index: Index,
+        max_deletes: str | int = DEFAULT_LIMIT,
+    ) -> None:
         self._folders = tuple(folders)
+        self._limit = Limit.parse(max_deletes)
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
         self._common = Common(index)
@@ -63,35 +71,42 @@ class Source:
         self._equal: dict[tuple[str, str], bytes] = {}
         """What stood on both nodes when they met, and is not recorded yet."""
 
-    def prepare(self, peer: PeerTree, check: Callable[[], object]) -> Update:
-        """Scan all folders and plan what to send.
+    def prepare(self, peer: PeerTree, check: Callable[[], object], accepted: str = "") -> Update:
+        """Scan all folders, plan what to send, and ask the guard (B22).
 
         Args:
             peer: what the follower holds, complete.
             check: called for each directory and each thousand entries; may raise to cancel.
+            accepted: the id of a held update that is to be sent all the same.
 
         Raises:
             ReplicationError: a folder's root is missing or cannot be read: nothing is sent.
             StateError: the index cannot be used.
         """
+        outlook = self._look(peer, check)
+        held = judge(outlook.prospects, self._limit)
+        if held is not None and held.id == accepted:
+            held = None
+        return Update(self._folders, outlook, held, self._index)
+
+    def preview(self, peer: PeerTree, check: Callable[[], object]) -> Preview:
+        """What an update would send now; nothing is read or sent (B26).
+
+        Args:
+            peer: as for :meth:`prepare`.
+            check: as for :meth:`prepare`.
+
+        Raises:
+            ReplicationError: a folder's root is missing or cannot be read.
+            StateError: the index cannot be used.
+        """
+        outlook = self._look(peer, check)
+        return preview(self._folders, outlook, peer, judge(outlook.prospects, self._limit))
+
+    def _look(self, peer: PeerTree, check: Callable[[], object]) -> Outlook:
         if peer is not self._met:
             self._meet(peer)
-        plans: list[Plan] = []
-        problems: list[Problem] = []
-        with Places([spec.path for spec in self._folders]) as places:
-            for number, spec in enumerate(self._folders):
-                found = scan(places, number, spec.name, self._rules[number], self._index, check)
-                problems += found.problems
-                plans.append(
-                    plan(
-                        found.manifest,
-                        peer.manifests[number],
-                        spec,
-                        number,
-                        unreadable=found.unreadable,
-                    )
-                )
-        return Update(self._folders, plans, problems, self._index)
+        return look(self._folders, self._rules, peer, self._index, self._common, check)
 
     def confirm(
         self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]
@@ -106,8 +121,17 @@ class Source:
         Raises:
             StateError: the index cannot be written.
         """
-        self._common.store(generation, {**self._equal, **update.contents(refused)})
+        contents = {**self._equal, **update.contents(refused)}
+        self._common.store(generation, contents, update.bases)
         self._equal = {}
+
+    def settle(self, update: Update) -> None:
+        """Nothing of an update had to be sent: the follower holds what stands here (B22).
+
+        Raises:
+            StateError: the index cannot be written.
+        """
+        self._common.store_bases(update.bases)
 
     def _meet(self, peer: PeerTree) -> None:
         """Begin with what both nodes have already."""
@@ -125,6 +149,9 @@ class Update:
     """One generation in the making; see :meth:`Source.prepare`.
 
     Attributes:
+        held: why it must not be sent: then it is an empty one (B22).
+        bases: of the folders, by name; none if it is held.
+        rebased: one of them is not what it was at the last update.
         operations_planned: how many at most will be sent.
         size_bytes: content that will be read, and at most sent.
         operations: what was sent so far.
@@ -133,16 +160,20 @@ class Update:
     def __init__(
         self,
         folders: Sequence[FolderSpec],
-        plans: Sequence[Plan],
-        problems: Sequence[Problem],
+        outlook: Outlook,
+        held: Held | None,
         index: Index,
     ) -> None:
-        self.operations_planned: int = sum(len(plan.steps) for plan in plans)
-        self.size_bytes: int = sum(plan.size_bytes for plan in plans)
+        self.held: Held | None = held
+        self._plans = outlook.plans if held is None else tuple(Plan() for _ in folders)
+        sure = outlook.prospects if held is None else ()
+        self.bases: dict[str, Basis] = {each.name: each.basis for each in sure}
+        self.rebased: bool = any(each.basis != each.before for each in sure)
+        self.operations_planned: int = sum(len(plan.steps) for plan in self._plans)
+        self.size_bytes: int = sum(plan.size_bytes for plan in self._plans)
         self.operations: list[Operation] = []
         self._folders = folders
-        self._plans = plans
-        self._scan_problems = tuple(problems)
+        self._scan_problems = outlook.problems
         self._read_problems = Problems()
         self._index = index
         self._rows: list[tuple[str, str, Row]] = []

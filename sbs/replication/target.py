@@ -10,6 +10,7 @@ from typing import Final
 from blake3 import blake3
 
 from sbs.core.epoch import NO_EPOCH
+from sbs.core.guard import Basis
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Listing, Pack
@@ -313,9 +314,23 @@ class Target:
             self._keep(record, check)
         self._surveyed = False
         with Places(record.places, unlock=True) as places:
+            bases = self._bases(record, places)
             return RollForward(
-                places, record, self._journal, self._index, self._common, check
+                places, record, self._journal, self._index, self._common, bases, check
             ).run()
+
+    def _bases(self, record: CommitRecord, places: Places) -> dict[str, Basis]:
+        """Of the folders that still are what was listed: what is told apart after a takeover (B22).
+
+        One that was replaced in the middle of a session, or unmounted, holds the last changes only.
+        """
+        found: dict[str, Basis] = {}
+        for number, spec in enumerate(record.folders):
+            listed = self._lister.bases.get(spec.name)
+            with contextlib.suppress(OSError):  # a missing root is found by whoever needs it
+                if listed is not None and listed.root == places.root(number):
+                    found[spec.name] = listed
+        return found
 
     def _forget(self) -> None:
         self._operations = []

@@ -108,3 +108,15 @@ class _Output:
             if len(into) > MAX_OUTPUT_BYTES:
                 self.too_long = True
                 scope.cancel()
+
+
+def outside(paths: list[str], folders: list[str]) -> list[str]:
+    """Those of the paths that lie in none of the folders."""
+    roots = [os.path.realpath(folder) for folder in folders]
+    return [path for path in paths if not any(_is_in(path, root) for root in roots)]
+
+
+def _is_in(path: str, root: str) -> bool:
+    if "\0" in path:  # no file has such a name
+        return False
+    return os.path.commonpath([os.path.realpath(path), root]) == root

@@ -27,7 +27,8 @@ def proceed() -> None:
 class Pair:
     """A primary's folders and their copies below ``base``.
 
-    Settings go into each :class:`FolderSpec`; ``history`` is what both have gone through.
+    Settings go into each :class:`FolderSpec`; ``history`` is what both have gone through. The trees
+    of most tests are so small that every delete would be one too many.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Pair:
         strict_delete: bool = False,
         preserve_mtime: bool = False,
         history: History = NOTHING,
+        max_deletes: str | int = "off",
     ) -> None:
         self.base = base
         self.state_dir = f"{base}/state-b"
@@ -58,7 +60,8 @@ class Pair:
             os.makedirs(path, exist_ok=True)
         self._index_a = Index(f"{base}/state-a/index")
         self._index_b = Index(f"{base}/state-b/index")
-        self.source = Source(self.specs, self._index_a)
+        self.max_deletes = max_deletes
+        self.source = Source(self.specs, self._index_a, max_deletes)
         self.target = Target(self.state_dir, self._index_b)
         self.history = history
         self.peer = PeerTree(len(self.specs))
@@ -177,7 +180,7 @@ def lead(
         between: called after the commit, before it is applied.
     """
     follower.target.open([leader.spec], [follower.folder])
-    source, peer = Source([leader.spec], leader.index), PeerTree(1, history)
+    source, peer = Source([leader.spec], leader.index, "off"), PeerTree(1, history)
     for listing in follower.target.listing(proceed):
         peer.add(listing)
     update = source.prepare(peer, proceed)

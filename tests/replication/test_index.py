@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sbs.errors import StateError
+from sbs.replication.common import Common
 from sbs.replication.index import SETTLING_NS, Index, Row, stat_key
 
 STAT = (10, 1000, 2000, 7, 0o100644)
@@ -101,7 +102,9 @@ def test_a_database_of_the_first_version_begins_anew(tmp_path: Path) -> None:
     """B4: it did not know which contents both nodes hold; one transfer makes that good."""
     index = Index(f"{tmp_path}/index")
     index.store("f", [("", "x", ROW)])
-    index._database.executescript("DROP TABLE common; DROP TABLE mark; PRAGMA user_version = 1")
+    index._database.executescript(
+        "DROP TABLE common; DROP TABLE mark; DROP TABLE basis; PRAGMA user_version = 1"
+    )
     index.close()
     index = Index(f"{tmp_path}/index")
     assert index.rows("f", "") == {}
@@ -111,6 +114,18 @@ def test_a_database_of_the_first_version_begins_anew(tmp_path: Path) -> None:
     assert index.rows("f", "") == {"x": ROW}
     index.close()
     assert os.listdir(tmp_path) == ["index"]
+
+
+def test_a_database_of_the_second_version_keeps_what_it_knows(tmp_path: Path) -> None:
+    """B22: it only did not know which directories and filters its folders had."""
+    index = Index(f"{tmp_path}/index")
+    index.store("f", [("", "x", ROW)])
+    index._database.executescript("DROP TABLE basis; PRAGMA user_version = 2")
+    index.close()
+    index = Index(f"{tmp_path}/index")
+    assert index.rows("f", "") == {"x": ROW}
+    assert Common(index).bases() == {}
+    index.close()
 
 
 def test_a_database_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

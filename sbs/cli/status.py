@@ -71,7 +71,16 @@ def _stopped(config_path: str) -> Status:
     """The form of :class:`sbs.runtime.status.Status`, as far as it is known without a node."""
     from sbs.runtime.status import SCHEMA  # noqa: PLC0415 - slow, and rarely needed
 
-    nothing = ("state", "epoch", "epoch_token", "generation", "peer", "in_step", "last_update", "held")
+    nothing = (
+        "state",
+        "epoch",
+        "epoch_token",
+        "generation",
+        "peer",
+        "in_step",
+        "last_update",
+        "held",
+    )
     config = load_config(config_path)
     node = config.node
     return {

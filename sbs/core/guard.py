@@ -194,30 +194,22 @@ class Prospect:
         """Why the update should be looked at first."""
         if not self.deletes:
             return
-        count = len(self.deletes)
-        if limit.exceeded(count, self.standing):
-            yield self._reason(
-                Cause.TOO_MANY,
-                f"{count} of {self.standing} files on the secondary would be deleted, "
-                f"sync.max_deletes is {limit}",
-            )
+        gone = f"{len(self.deletes)} of {self.standing} files on the secondary would be deleted"
+        if limit.exceeded(len(self.deletes), self.standing):
+            yield self._reason(Cause.TOO_MANY, f"{gone}, sync.max_deletes is {limit}")
         if self.emptied and not limit.off:
-            yield self._reason(
-                Cause.EMPTIED,
-                f"no file is left on the primary, {count} on the secondary would be deleted",
-            )
+            yield self._reason(Cause.EMPTIED, f"no file is left on the primary, {gone}")
         if self.before is None:
             return
         if self.before.root != self.basis.root:
             yield self._reason(
                 Cause.OTHER_ROOT,
                 "at its path on the primary lies another directory or file system than at the "
-                f"last update (is a disk not mounted?), and {count} files would be deleted",
+                f"last update (is a disk not mounted?), {gone}",
             )
         if self.before.filters != self.basis.filters:
             yield self._reason(
-                Cause.OTHER_FILTERS,
-                f"its filters are not those of the last update, and {count} files would be deleted",
+                Cause.OTHER_FILTERS, f"its filters are not those of the last update, {gone}"
             )
 
     def _reason(self, cause: Cause, text: str) -> Reason:

@@ -59,7 +59,7 @@ def explain(path: str, config_path: str) -> None:
 MAX_PATHS_SHOWN: Final = 20
 """In the form for people; --json has more."""
 
-_SIGNS: Final = {"delete": "-", "change": "~", "add": "+"}
+_SIGNS: Final = {"delete": "-", "change": "~", "add": "+", "unsure": "?"}
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs diff -c alpha.toml")
@@ -68,9 +68,10 @@ _SIGNS: Final = {"delete": "-", "change": "~", "add": "+"}
 def diff(config_path: str, as_json: bool) -> None:
     """Show what an update would send now, and send nothing; run it on the primary.
 
-    Compares the primary's folders with what the secondary holds, without reading any file: one
-    that only looks changed counts as changed. Says whether the update is held, and why; sbs sync
-    --accept ID then sends it. Refused (exit code 4) on the secondary, and without one.
+    Compares the primary's folders with what the secondary holds: what would be deleted (-),
+    changed (~) and added (+), and files that were touched (?), which an update reads to find out.
+    Says whether the update is held, and why; sbs sync --accept ID then sends it. Refused (exit
+    code 4) on the secondary, and without one.
     """
     found = ask(config_path, "diff")
     if as_json:
@@ -81,7 +82,7 @@ def diff(config_path: str, as_json: bool) -> None:
 
 
 def _preview(found: Mapping[str, Any]) -> Iterator[str]:
-    total = found["added"] + found["changed"] + found["deleted"]
+    total = sum(found[key] for key in ("added", "changed", "deleted", "unsure"))
     shown = found["paths"][:MAX_PATHS_SHOWN]
     for each in shown:
         yield f"{_SIGNS[each['change']]} {plain(each['folder'])}/{plain(each['path'])}"
@@ -89,8 +90,8 @@ def _preview(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"and {total - len(shown)} more"
     if total:
         yield (
-            f"{found['deleted']} to delete, {found['changed']} to change, {found['added']} to add;"
-            f" at most {found['bytes']} bytes to send"
+            f"{found['deleted']} to delete, {found['changed']} to change, {found['added']} to add,"
+            f" {found['unsure']} to look at; at most {found['bytes']} bytes to send"
         )
     else:
         yield "nothing to send: the secondary has everything"

@@ -1,7 +1,7 @@
 """What an update would do: planned from a scan, judged by the guard, shown by a dry run (B22, B26).
 
-The dry run reads no contents: a file whose digest is not known counts as changed, although reading
-it may show that it is not.
+The dry run reads no contents: of a file that was touched, and has the size that it had, it cannot
+say whether it changed.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class Change(enum.StrEnum):
     DELETE = "delete"
     CHANGE = "change"
     ADD = "add"
+    UNSURE = "unsure"
 
 
 _ORDER: Final = {change: number for number, change in enumerate(Change)}
@@ -112,6 +113,7 @@ class Preview:
     Args:
         added: how many paths the follower lacks.
         changed: how many it has otherwise.
+        unsure: how many files may have changed: reading them decides.
         deleted: how many it has and should not have.
         bytes: content of files that would be read, and at most sent.
         held: why it is held; ``None``: it is not.
@@ -120,6 +122,7 @@ class Preview:
 
     added: int
     changed: int
+    unsure: int
     deleted: int
     bytes: int
     held: Held | None
@@ -152,6 +155,7 @@ def preview(
     return Preview(
         added=counts[Change.ADD],
         changed=counts[Change.CHANGE],
+        unsure=counts[Change.UNSURE],
         deleted=counts[Change.DELETE],
         bytes=size_bytes,
         held=held,
@@ -160,20 +164,21 @@ def preview(
 
 
 def _changes(folder: str, planned: Plan, standing: Manifest) -> Iterator[PreviewedChange]:
-    def changed(path: str, size_bytes: int = 0) -> PreviewedChange:
-        change = Change.CHANGE if path in standing else Change.ADD
-        return PreviewedChange(change=change, folder=folder, path=path, bytes=size_bytes)
-
     for step in planned.steps:
-        match step:
-            case Candidate(entry=entry, clears=clears):
-                for delete in clears:
-                    yield PreviewedChange(change=Change.DELETE, folder=folder, path=delete.path)
-                yield changed(entry.path, entry.size_bytes)
-            case Operation(action=Action.DELETE, path=path):
-                yield PreviewedChange(change=Change.DELETE, folder=folder, path=path)
-            case Operation(path=path):
-                yield changed(path)
+        path, size_bytes = (
+            (step.path, 0)
+            if isinstance(step, Operation)
+            else (step.entry.path, step.entry.size_bytes)
+        )
+        change = Change.CHANGE if path in standing else Change.ADD
+        if isinstance(step, Candidate):
+            for delete in step.clears:
+                yield PreviewedChange(change=Change.DELETE, folder=folder, path=delete.path)
+            if step.standing is not None:
+                change = Change.UNSURE
+        elif step.action is Action.DELETE:
+            change = Change.DELETE
+        yield PreviewedChange(change=change, folder=folder, path=path, bytes=size_bytes)
 
 
 def _place(each: PreviewedChange) -> tuple[int, str, str]:

@@ -58,10 +58,10 @@ class Pair:
         self.copies = [f"{base}/b/{spec.name}" for spec in self.specs]
         for path in (*self.sources, *self.copies, f"{base}/state-a", self.state_dir):
             os.makedirs(path, exist_ok=True)
-        self._index_a = Index(f"{base}/state-a/index")
+        self.index_a = Index(f"{base}/state-a/index")
         self._index_b = Index(f"{base}/state-b/index")
         self.max_deletes = max_deletes
-        self.source = Source(self.specs, self._index_a, max_deletes)
+        self.source = Source(self.specs, self.index_a, max_deletes)
         self.target = Target(self.state_dir, self._index_b)
         self.history = history
         self.peer = PeerTree(len(self.specs))
@@ -76,7 +76,7 @@ class Pair:
         _traceback: TracebackType | None,
     ) -> None:
         self.target.close()
-        self._index_a.close()
+        self.index_a.close()
         self._index_b.close()
 
     @property
@@ -95,9 +95,14 @@ class Pair:
             self.peer.add(listing)
         assert self.peer.complete
 
-    def stage(self, *, each: Callable[[Pack | Chunk], object] = lambda _: None) -> Update:
+    def stage(
+        self,
+        *,
+        update: Update | None = None,
+        each: Callable[[Pack | Chunk], object] = lambda _: None,
+    ) -> Update:
         """Read and stage an update."""
-        update = self.source.prepare(self.peer, proceed)
+        update = update or self.source.prepare(self.peer, proceed)
         self.target.begin(Begin(EPOCH, self.history.number + 1))
         for message in update.messages(proceed):
             each(message)

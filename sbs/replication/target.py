@@ -14,6 +14,7 @@ from sbs.core.guard import Basis
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Listing, Pack
+from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
 from sbs.replication.common import Common
@@ -222,8 +223,9 @@ class Target:
             check: called once, before anything is durable.
 
         Raises:
-            ReplicationError: something else was staged than the leader says, there is no space,
-                or a version that only this node has cannot be kept; the last generation stays.
+            ReplicationError: something else was staged than the leader says, more is deleted than
+                the folders' settings allow, there is no space, or a version that only this node
+                has cannot be kept; the last generation stays.
             StateError: the index cannot be used.
         """
         staging = self._begun()
@@ -236,6 +238,7 @@ class Target:
         if commit.generation != sealed:
             raise ReplicationError(f"generation {commit.generation} does not fit its digest")
         try:
+            check_deletes(self._operations, self._folders)
             following = history.append(commit.generation)
         except ValueError as error:
             raise ReplicationError(f"generation {commit.generation}: {error}") from error

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from sbs.core.guard import Cause, Held
-from sbs.core.manifest import FolderSpec
+from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.errors import ReplicationError
 from sbs.replication.common import Common
 from sbs.replication.index import SETTLING_NS, Index
 from sbs.replication.outlook import MAX_LISTED, Change
@@ -419,3 +421,29 @@ def test_a_preview_is_bounded_and_shows_deletes_first(tmp_path: Path) -> None:
         assert (found.added, found.changed) == (2 * MAX_LISTED - 10, 1)
         assert len(found.paths) == MAX_LISTED
         assert all(each.change is Change.DELETE for each in found.paths[: found.deleted])
+
+
+# A leader that does not keep to the settings it told.
+
+
+@pytest.mark.parametrize(
+    ("strict_delete", "path", "says"),
+    [(True, "mine.local", "is excluded"), (False, "f", "although strict_delete is off")],
+)
+def test_adversarial_6_a_leader_cannot_delete_more_than_it_said(
+    tmp_path: Path, strict_delete: bool, path: str, says: str
+) -> None:
+    with Pair(str(tmp_path), filters=("- *.local",), strict_delete=strict_delete) as pair:
+        write(f"{pair.a}/f", b"both")
+        write(f"{pair.b}/mine.local", b"of the secondary")
+        pair.replicate()
+        before = look(pair.b)
+        write(f"{pair.a}/g", b"new")
+        update = pair.source.prepare(pair.peer, proceed)
+        delete = Operation(folder=0, action=Action.DELETE, path=path)
+        step = attrs.evolve(update._plans[0], steps=(delete, *update._plans[0].steps))
+        update._plans = (step,)
+        pair.stage(update=update)
+        with pytest.raises(ReplicationError, match=says):
+            pair.commit(update)
+        assert look(pair.b) == before

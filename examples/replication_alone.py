@@ -16,6 +16,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin, Pack
+from sbs.replication.changes import EVERYTHING
 from sbs.replication.index import Index
 from sbs.replication.source import PeerTree, Source
 from sbs.replication.target import Target
@@ -48,7 +49,7 @@ def replicate(origin: str, copy: str, state_dir: str) -> None:
         peer.add(listing)
 
     epoch, history = Epoch(1, 0), remember(f"{state_dir}/last")
-    update = Source(folders, sent_index).prepare(peer, check)
+    update = Source(folders, sent_index).prepare(peer, EVERYTHING, check)
     if update.held is not None:  # then it is empty; prepare() takes the id of what is accepted
         print(f"held as {update.held.id}: {update.held.deletes} files would be deleted")
     target.begin(Begin(epoch, history.number + 1))

@@ -37,14 +37,16 @@ FAST: Mapping[str, Mapping[str, object]] = {
 """Settings of a pair that decides quickly."""
 
 
-def require(*programs: str, root: bool = False) -> None:
+def require(*programs: str, root: bool = False, devices: Sequence[str] = ()) -> None:
     """Skip the test where system packages are missing; ``.ci/run`` installs them, and forbids it.
 
     Args:
         programs: on PATH.
         root: the test makes network namespaces.
+        devices: files below ``/dev``.
     """
     missing = [program for program in programs if shutil.which(program) is None]
+    missing += [device for device in devices if not os.path.exists(device)]
     if root and os.geteuid() != 0:
         missing.append("root")
     if missing and "SBS_ALL_TOOLS" in os.environ:

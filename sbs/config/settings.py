@@ -133,7 +133,8 @@ class SyncSettings:
         default=3600.0,
         metadata=key(
             Number(MIN_INTERVAL_S, MAX_PERIOD_S),
-            "Seconds between full scans. In this version every update scans fully.",
+            "Seconds between full scans, which do not trust the watcher (`watch`); without it "
+            "every update scans fully.",
         ),
     )
     accept_under: tuple[str, ...] = attrs.field(

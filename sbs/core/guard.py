@@ -14,8 +14,8 @@ from typing import Final
 
 import attrs
 
-from sbs.core.manifest import Action, Kind, Manifest, Operation
-from sbs.core.plan import Plan
+from sbs.core.manifest import Action, Entry, Kind, Manifest, Operation
+from sbs.core.plan import Step
 
 DEFAULT_LIMIT: Final = "50%"
 """Of the files that stand on the follower: what is worked with is rarely deleted by halves."""
@@ -154,41 +154,10 @@ class Prospect:
     basis: Basis
     before: Basis | None = None
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        planned: Plan,
-        source: Manifest,
-        target: Manifest,
-        basis: Basis,
-        before: Basis | None,
-    ) -> Prospect:
-        """Look at a plan.
-
-        Args:
-            name: of the folder.
-            planned: from ``source`` and ``target``.
-            source: the leader's entries.
-            target: the follower's.
-            basis: of this update.
-            before: of the last one.
-        """
-        deletes = tuple(
-            operation.path
-            for operation in _deletes(planned)
-            if (entry := target.get(operation.path)) is not None and _has_content(entry.kind)
-        )
-        if not deletes:  # as nearly always: whatever else there is does not matter
-            return cls(name=name, basis=basis, before=before)
-        return cls(
-            name=name,
-            deletes=deletes,
-            standing=sum(_has_content(entry.kind) for entry in target.values()),
-            emptied=not any(_has_content(entry.kind) for entry in source.values()),
-            basis=basis,
-            before=before,
-        )
+    @property
+    def rebased(self) -> bool:
+        """Whether it does not rest on what the last update did, as far as is known."""
+        return self.basis != self.before
 
     def reasons(self, limit: Limit) -> Iterator[Reason]:
         """Why the update should be looked at first."""
@@ -242,14 +211,25 @@ def _id(deletes: Iterable[tuple[str, str]], reasons: Iterable[Reason]) -> str:
     return digest.hexdigest()[:ID_DIGITS]
 
 
-def _deletes(planned: Plan) -> Iterator[Operation]:
-    """Those that are sent in any case, and those that make room for a file."""
-    for step in planned.steps:
+def deleted_contents(steps: Iterable[Step], target: Manifest) -> Iterator[str]:
+    """The files and links that steps delete, or may: some only make room for a file.
+
+    Args:
+        steps: of a plan.
+        target: the follower's entries for which it was made.
+    """
+    for step in steps:
         if not isinstance(step, Operation):
-            yield from step.clears
+            deletes = step.clears
         elif step.action is Action.DELETE:
-            yield step
+            deletes = (step,)
+        else:
+            continue
+        for delete in deletes:
+            if (entry := target.get(delete.path)) is not None and has_content(entry):
+                yield delete.path
 
 
-def _has_content(kind: Kind) -> bool:
-    return kind is not Kind.DIRECTORY
+def has_content(entry: Entry) -> bool:
+    """Whether something is lost with an entry."""
+    return entry.kind is not Kind.DIRECTORY

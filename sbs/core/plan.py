@@ -1,5 +1,8 @@
 """What to do to a follower's folder so that it becomes the leader's (R22).
 
+A plan is made for a part of a folder: one directory, with what the follower has below those of its
+directories that the leader lacks; or for a whole folder. The plans of the parts follow each other.
+
 The primary always wins: a directory where it has a file is removed with what is in it, also
 without ``strict_delete``. What the filter excludes counts on neither side, so that it is
 protected on the secondary; what the leader could not read is never deleted.
@@ -7,7 +10,7 @@ protected on the secondary; what the leader could not read is never deleted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeAlias
 
 import attrs
@@ -65,8 +68,9 @@ def plan(
     spec: FolderSpec,
     folder: int,
     *,
+    rules: Filter | None = None,
     unreadable: Collection[str] = (),
-) -> Plan:
+) -> list[Step]:
     """Compare what the leader has with what the follower has.
 
     Args:
@@ -74,18 +78,49 @@ def plan(
         target: the follower's entries, in any order.
         spec: the folder's settings.
         folder: its position in the session's list.
+        rules: the folder's filters, if they are parsed already.
         unreadable: paths that the leader could not read; nothing there or below is deleted.
+
+    Returns:
+        deletes of what the leader lacks, deepest first; then what makes its entries.
 
     Raises:
         ValueError: a filter rule is malformed.
     """
-    rules = Filter.parse(spec.filters)
+    rules = Filter.parse(spec.filters) if rules is None else rules
     source, target = rules.select(source), rules.select(target)
     clears, surplus = _deletes(source, target, spec, folder, unreadable)
     steps: list[Step] = [*surplus]
     for path, entry in source.items():
         steps += _steps(entry, target.get(path), clears.get(path, ()), spec, folder)
-    return Plan(steps=tuple(steps), restore=_restore(steps, source, folder))
+    return steps
+
+
+def restore(
+    steps: Iterable[Step], entry_of: Callable[[str], Entry | None], folder: int
+) -> tuple[Operation, ...]:
+    """Modes of the directories on the way to a change though they are closed.
+
+    Args:
+        steps: of the whole folder.
+        entry_of: what the leader has at a path.
+        folder: its position in the session's list.
+    """
+    steps = list(steps)
+    made = {step.path for step in steps if isinstance(step, Operation)}
+    opened = directories_above(
+        step.path if isinstance(step, Operation) else step.entry.path for step in steps
+    )
+    return tuple(
+        _mkdir(entry, folder)
+        for path in sorted(opened - made)
+        if (entry := entry_of(path)) is not None and is_closed(entry)
+    )
+
+
+def is_closed(entry: Entry) -> bool:
+    """Whether an entry is a directory whose owner cannot change what is in it."""
+    return entry.kind is Kind.DIRECTORY and entry.mode & OWNER_ACCESS != OWNER_ACCESS
 
 
 def touch(source: Entry, target: Entry, spec: FolderSpec, folder: int) -> Operation | None:
@@ -175,18 +210,3 @@ def _cover(path: str, roots: frozenset[str]) -> str | None:
     while path and path not in roots:
         path = parent_of(path)
     return path or None
-
-
-def _restore(steps: list[Step], source: Manifest, folder: int) -> tuple[Operation, ...]:
-    """Modes of the directories on the way to a change though they are closed."""
-    made = {step.path for step in steps if isinstance(step, Operation)}
-    opened = directories_above(
-        step.path if isinstance(step, Operation) else step.entry.path for step in steps
-    )
-    return tuple(
-        _mkdir(entry, folder)
-        for path in sorted(opened - made)
-        if (entry := source.get(path)) is not None
-        and entry.kind is Kind.DIRECTORY
-        and entry.mode & OWNER_ACCESS != OWNER_ACCESS
-    )

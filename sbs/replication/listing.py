@@ -15,9 +15,9 @@ from sbs.errors import ReplicationError
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
 from sbs.replication.places import Places
-from sbs.replication.problems import Problem
+from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import digest_of, open_file, settled_status, unchanged
-from sbs.replication.scan import Scan, scan
+from sbs.replication.scan import Part, Scanner
 
 
 class Lister:
@@ -43,22 +43,28 @@ class Lister:
 
     def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
         """See :meth:`sbs.replication.target.Target.listing`."""
-        problems: list[Problem] = []
+        problems = Problems()
         try:
-            for number, spec in enumerate(self._folders):
-                rules = self._rules[number]
-                found = scan(self._places, number, spec.name, rules, self._index, check)
-                problems += found.problems
-                self.bases[spec.name] = Basis(found.root, spec.filters)
-                self._settle(number, found, check)
-                for entries in _parts(found.manifest.values()):
+            for number in range(len(self._folders)):
+                for entries in _parts(self._entries(number, problems, check)):
                     yield Listing(folder=number, entries=entries)
         finally:
             self._places.close()
-        self.problems = tuple(problems)
+        self.problems = problems.collected
         yield Listing(folder=max(len(self._folders) - 1, 0), last=True)
 
-    def _settle(self, folder: int, found: Scan, check: Callable[[], object]) -> None:
+    def _entries(
+        self, folder: int, problems: Problems, check: Callable[[], object]
+    ) -> Iterator[Entry]:
+        spec, name = self._folders[folder], self._folders[folder].name
+        scanner = Scanner(self._places, folder, name, self._rules[folder], self._index, check)
+        self.bases[name] = Basis(scanner.root(), spec.filters)
+        for part in scanner.all():
+            problems.extend(part.problems)
+            self._settle(folder, part, check)
+            yield from part.entries.values()
+
+    def _settle(self, folder: int, found: Part, check: Callable[[], object]) -> None:
         """Read files whose row came too soon after a change, and trust what is read now."""
         name = self._folders[folder].name
         rows: list[tuple[str, str, Row]] = []
@@ -69,8 +75,9 @@ class Lister:
             except (OSError, ReplicationError):
                 continue  # without a digest the leader sends the content
             rows.append((parent_of(path), path[path.rfind("/") + 1 :], row))
-            found.manifest[path] = attrs.evolve(found.manifest[path], digest=row.digest)
-        self._index.store(name, rows)
+            found.entries[path] = attrs.evolve(found.entries[path], digest=row.digest)
+        if rows:
+            self._index.store(name, rows)
 
     def _read(self, folder: int, path: str, check: Callable[[], object]) -> Row:
         fd = open_file(self._places, folder, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -48,6 +49,14 @@ class Problems:
             self._listed.append(Problem.of(name, path, text))
         else:
             self._further += 1
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Add what was collected elsewhere."""
+        for problem in problems:
+            if len(self._listed) < MAX_PROBLEMS:
+                self._listed.append(problem)
+            else:
+                self._further += 1
 
     @property
     def collected(self) -> tuple[Problem, ...]:

@@ -1,50 +1,47 @@
-"""What stands in a folder: its manifest, and what could not be read."""
+"""What stands in a folder, directory by directory, and what could not be read."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import attrs
 
-from sbs.core.filters import Filter
+from sbs.core.filters import Filter, directories_above, parent_of
 from sbs.core.manifest import STAGING_NAME, Entry, Kind
 from sbs.errors import ReplicationError
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""A directory is no longer there, or something else is."""
+
 
 @attrs.frozen(kw_only=True)
-class Scan:
-    """What was found in one folder.
+class Part:
+    """What was found in one directory.
 
     Args:
-        root: which directory it is, see :meth:`~sbs.replication.places.Places.root`.
-        manifest: included entries by path, a directory before what is below it, the entries of
-            one directory together and in the order of their names.
-        unreadable: paths at and below which nothing is known.
+        directory: its path; ``""`` for the folder's root.
+        entries: what is included of it by path, in the order of names.
+        unreadable: paths at and below which nothing is known; the directory itself, perhaps.
         unsettled: files whose digest is known from a reading that came too soon after a change.
         problems: a line for each of ``unreadable``.
     """
 
-    root: str
-    manifest: dict[str, Entry]
+    directory: str
+    entries: dict[str, Entry]
     unreadable: set[str]
     unsettled: dict[str, Row]
     problems: tuple[Problem, ...]
 
 
-def scan(
-    places: Places,
-    folder: int,
-    name: str,
-    rules: Filter,
-    index: Index,
-    check: Callable[[], object],
-) -> Scan:
-    """Walk a folder.
+class Scanner:
+    """Reads the directories of one folder.
 
     Args:
         places: where the folders lie.
@@ -53,36 +50,8 @@ def scan(
         rules: excluded directories are not entered.
         index: known digests; rows of files that are gone are dropped from it.
         check: called for each directory and each thousand entries; may raise to cancel.
-
-    Raises:
-        ReplicationError: the folder's root is missing or cannot be read.
-        StateError: the index cannot be read.
     """
-    walk = _Walk(places, folder, name, rules, index, check)
-    try:
-        root = places.root(folder)
-        walk.visit("")
-    except OSError as error:
-        raise ReplicationError(
-            f"folder {name!r}: {places.roots[folder]!r} cannot be read: {error.strerror}"
-        ) from error
-    while walk.pending:
-        path = walk.pending.pop()
-        try:
-            walk.visit(path)
-        except OSError as error:
-            walk.leave_out(path, f"cannot be read: {error.strerror}")
-    index.keep_directories(name, walk.visited)
-    return Scan(
-        root=root,
-        manifest=walk.manifest,
-        unreadable=walk.unreadable,
-        unsettled=walk.unsettled,
-        problems=walk.problems.collected,
-    )
 
-
-class _Walk:
     def __init__(
         self,
         places: Places,
@@ -98,82 +67,198 @@ class _Walk:
         self._rules = rules
         self._index = index
         self._check = check
-        self.manifest: dict[str, Entry] = {}
-        self.unreadable: set[str] = set()
-        self.unsettled: dict[str, Row] = {}
-        self.problems = Problems(name)
-        self.visited: set[str] = set()
-        self.pending: list[str] = []
 
-    def leave_out(self, path: str, text: str) -> None:
-        self.unreadable.add(path)
-        self.problems.add(path, text)
+    def root(self) -> str:
+        """Which directory the folder is, see :meth:`~sbs.replication.places.Places.root`.
 
-    def visit(self, directory: str) -> None:
-        """Enter what stands in one directory; those in it are left pending."""
+        Raises:
+            ReplicationError: it is missing or cannot be read.
+        """
+        try:
+            return self._places.root(self._folder)
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def all(self) -> Iterator[Part]:
+        """Every directory, after the one that it lies in.
+
+        Raises:
+            ReplicationError: the folder's root is missing or cannot be read.
+            StateError: the index cannot be read.
+        """
+        visited: set[str] = set()
+        pending = [""]
+        while pending:
+            directory = pending.pop()
+            visited.add(directory)
+            try:
+                part = self._visit(directory)
+            except OSError as error:
+                if not directory:
+                    raise self._lost(error) from error
+                part = self._closed(directory, error)
+            yield part
+            pending += reversed(_below(part))
+        self._index.keep_directories(self._name, visited)
+
+    def some(self, directories: Iterable[str], known: Callable[[str], bool]) -> Iterator[Part]:
+        """These directories, without what is below them, but for what is not known.
+
+        Of one that is gone, the nearest directory above it that is there.
+
+        Args:
+            directories: paths.
+            known: whether the directory with this path is known to the caller.
+
+        Raises:
+            ReplicationError: the folder's root is missing or cannot be read.
+            StateError: the index cannot be read.
+        """
+        visited: set[str] = set()
+        pending = sorted(_with_unknown(directories, known), reverse=True)
+        while pending:
+            directory = pending.pop()
+            if directory in visited or not self._is_included(directory):
+                continue
+            visited.add(directory)
+            try:
+                part = self._visit(directory)
+            except OSError as error:
+                if not directory:
+                    raise self._lost(error) from error
+                if error.errno in _GONE:
+                    pending.append(parent_of(directory))
+                    continue
+                part = self._closed(directory, error)
+            yield part
+            pending += [path for path in reversed(_below(part)) if not known(path)]
+
+    def _is_included(self, directory: str) -> bool:
+        above = sorted(directories_above([f"{directory}/."])) if directory else []
+        return all(self._rules.decide(path, True).included for path in above)
+
+    def _lost(self, error: OSError) -> ReplicationError:
+        place = self._places.roots[self._folder]
+        return ReplicationError(
+            f"folder {self._name!r}: {place!r} cannot be read: {error.strerror}"
+        )
+
+    def _closed(self, directory: str, error: OSError) -> Part:
+        problem = Problem.of(self._name, directory, f"cannot be read: {error.strerror}")
+        return Part(
+            directory=directory,
+            entries={},
+            unreadable={directory},
+            unsettled={},
+            problems=(problem,),
+        )
+
+    def _visit(self, directory: str) -> Part:
         self._check()
-        self.visited.add(directory)
         with os.scandir(self._places.directory(self._folder, directory)) as entries:
             found = sorted(entries, key=_entry_name)
-        rows = self._index.rows(self._name, directory)
+        visit = _Visit(self._places, self._folder, self._name)
+        visit.rows = self._index.rows(self._name, directory)
         prefix = directory + "/" if directory else ""
-        below: list[str] = []
         for count, entry in enumerate(found, 1):
             if count % 1000 == 0:
                 self._check()
             if not prefix and entry.name == STAGING_NAME:
                 continue
             path = prefix + entry.name
-            is_directory = entry.is_dir(follow_symlinks=False)
-            if not self._rules.decide(path, is_directory).included:
-                continue
-            try:
-                self._enter(entry, path, rows)
-            except FileNotFoundError:
-                continue  # gone since the directory was listed
-            except OSError as error:
-                self.leave_out(path, f"cannot be read: {error.strerror}")
-                continue
-            except ValueError as error:  # longer than a path may be
-                self.leave_out(path, str(error))
-                continue
-            if is_directory and path in self.manifest:
-                below.append(path)
-        if rows:
-            self._index.drop(self._name, [(directory, name) for name in rows])
-        self.pending += reversed(below)
+            if self._rules.decide(path, entry.is_dir(follow_symlinks=False)).included:
+                visit.enter(entry, path)
+        if visit.rows:
+            self._index.drop(self._name, [(directory, name) for name in visit.rows])
+        return visit.part(directory)
 
-    def _enter(self, entry: os.DirEntry[str], path: str, rows: dict[str, Row]) -> None:
+
+class _Visit:
+    """One directory being read; ``rows`` in the end are those of files that are gone."""
+
+    def __init__(self, places: Places, folder: int, name: str) -> None:
+        self._places = places
+        self._folder = folder
+        self.rows: dict[str, Row] = {}
+        self._entries: dict[str, Entry] = {}
+        self._unreadable: set[str] = set()
+        self._unsettled: dict[str, Row] = {}
+        self._problems = Problems(name)
+
+    def part(self, directory: str) -> Part:
+        return Part(
+            directory=directory,
+            entries=self._entries,
+            unreadable=self._unreadable,
+            unsettled=self._unsettled,
+            problems=self._problems.collected,
+        )
+
+    def enter(self, entry: os.DirEntry[str], path: str) -> None:
+        try:
+            self._enter(entry, path)
+        except FileNotFoundError:
+            return  # gone since the directory was listed
+        except OSError as error:
+            self._leave_out(path, f"cannot be read: {error.strerror}")
+        except ValueError as error:  # longer than a path may be
+            self._leave_out(path, str(error))
+
+    def _leave_out(self, path: str, text: str) -> None:
+        self._unreadable.add(path)
+        self._problems.add(path, text)
+
+    def _enter(self, entry: os.DirEntry[str], path: str) -> None:
         status = entry.stat(follow_symlinks=False)
         mode = stat.S_IMODE(status.st_mode)
         if stat.S_ISDIR(status.st_mode) is not entry.is_dir(follow_symlinks=False):
-            self.leave_out(path, "was replaced while its folder was read")
+            self._leave_out(path, "was replaced while its folder was read")
             return
         match stat.S_IFMT(status.st_mode):
             case stat.S_IFREG:
-                row = rows.pop(entry.name, None)
-                digest = None
-                if row is not None and row.stat == stat_key(status):
-                    if row.settled:
-                        digest = row.digest
-                    else:
-                        self.unsettled[path] = row
-                self.manifest[path] = Entry(
+                self._entries[path] = Entry(
                     path=path,
                     kind=Kind.FILE,
                     mode=mode,
                     size_bytes=status.st_size,
                     mtime_ns=status.st_mtime_ns,
-                    digest=digest,
+                    digest=self._digest(entry.name, path, status),
                 )
             case stat.S_IFDIR:
-                self.manifest[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
+                self._entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
             case stat.S_IFLNK:
                 parent = self._places.parent(self._folder, path)[0]
                 target = os.readlink(entry.name, dir_fd=parent)
-                self.manifest[path] = Entry(path=path, kind=Kind.SYMLINK, target=target)
+                self._entries[path] = Entry(path=path, kind=Kind.SYMLINK, target=target)
             case _:
-                self.leave_out(path, "is a device, pipe or socket; only files are replicated")
+                self._leave_out(path, "is a device, pipe or socket; only files are replicated")
+
+    def _digest(self, name: str, path: str, status: os.stat_result) -> bytes | None:
+        row = self.rows.pop(name, None)
+        if row is None or row.stat != stat_key(status):
+            return None
+        if row.settled:
+            return row.digest
+        self._unsettled[path] = row
+        return None
+
+
+def _with_unknown(directories: Iterable[str], known: Callable[[str], bool]) -> set[str]:
+    """The directories, and those above them that have to be made first."""
+    found: set[str] = set()
+    for path in directories:
+        directory = path
+        while directory not in found:
+            found.add(directory)
+            if known(directory):
+                break
+            directory = parent_of(directory)
+    return found
+
+
+def _below(part: Part) -> list[str]:
+    """The directories in a directory."""
+    return [path for path, entry in part.entries.items() if entry.kind is Kind.DIRECTORY]
 
 
 def _entry_name(entry: os.DirEntry[str]) -> str:

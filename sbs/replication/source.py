@@ -1,47 +1,22 @@
-"""The primary's side of an update: scan, plan, read, seal (R20)."""
+"""The primary's side of an update: look, and prepare what to send (R20)."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
 
-import attrs
-from blake3 import blake3
-
-from sbs.core.epoch import Epoch
-from sbs.core.filters import Filter, directories_above, parent_of
-from sbs.core.guard import DEFAULT_LIMIT, Basis, Held, Limit, judge
-from sbs.core.history import Generation, History
-from sbs.core.manifest import Action, Entry, FolderSpec, Operation
-from sbs.core.messages import Chunk, Commit, Pack
-from sbs.core.plan import Candidate, Plan, touch
-from sbs.errors import ReplicationError
+from sbs.core.guard import DEFAULT_LIMIT, Limit, judge
+from sbs.core.history import Generation
+from sbs.core.manifest import FolderSpec
+from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.common import Common
-from sbs.replication.index import Index, Row, stat_key
-from sbs.replication.outlook import Outlook, Preview, look, preview
-from sbs.replication.packing import Packer
+from sbs.replication.index import Index
 from sbs.replication.peer_tree import PeerTree
-from sbs.replication.places import Places
-from sbs.replication.problems import Problem, Problems
-from sbs.replication.reading import (
-    READ_ATTEMPTS,
-    digest_of,
-    open_file,
-    read_blocks,
-    settled_status,
-    unchanged,
-)
-from sbs.replication.seal import Seal
+from sbs.replication.planner import Doubtful, Planner
+from sbs.replication.preview import Preview, preview
+from sbs.replication.problems import Problems
+from sbs.replication.update import Update
 
-__all__ = ["STREAM_ABOVE", "PeerTree", "Source", "Update"]
-
-STREAM_ABOVE: Final = 256 * 1024
-"""Bytes above which a file is streamed: smaller ones are cheaper packed together."""
-
-_ROWS_AT_ONCE: Final = 5000
-"""Digests kept in memory before they are written to the index in one transaction."""
+__all__ = ["PeerTree", "Source", "Update"]
 
 
 class Source:
@@ -64,18 +39,25 @@ class Source:
     ) -> None:
         self._folders = tuple(folders)
         self._limit = Limit.parse(max_deletes)
-        self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
         self._common = Common(index)
+        self._planner = Planner(self._folders, index, self._common)
         self._met: PeerTree | None = None
+        self._doubtful: Doubtful = {}
+        self._withheld = False
+        """The last update was held: what it would have deleted has to be found again."""
         self._equal: dict[tuple[str, str], bytes] = {}
         """What stood on both nodes when they met, and is not recorded yet."""
 
-    def prepare(self, peer: PeerTree, check: Callable[[], object], accepted: str = "") -> Update:
-        """Scan all folders, plan what to send, and ask the guard (B22).
+    def prepare(
+        self, peer: PeerTree, changes: Changes, check: Callable[[], object], accepted: str = ""
+    ) -> Update:
+        """Look where something may have changed, plan what to send, and ask the guard (B22).
 
         Args:
             peer: what the follower holds, complete.
+            changes: where to look; besides, where something could not be read the last time, and
+                everywhere if that was held, or is.
             check: called for each directory and each thousand entries; may raise to cancel.
             accepted: the id of a held update that is to be sent all the same.
 
@@ -83,14 +65,25 @@ class Source:
             ReplicationError: a folder's root is missing or cannot be read: nothing is sent.
             StateError: the index cannot be used.
         """
-        outlook = self._look(peer, check)
+        if peer is not self._met:
+            self._meet(peer)
+            changes = EVERYTHING
+        changes |= EVERYTHING if self._withheld else Changes.of(self._doubtful)
+        outlook = self._planner.look(peer, changes, self._doubtful, check)
         held = judge(outlook.prospects, self._limit)
+        if held is not None and not outlook.full:  # there may be more that it would delete
+            outlook = self._planner.look(peer, EVERYTHING, self._doubtful, check)
+            held = judge(outlook.prospects, self._limit)
         if held is not None and held.id == accepted:
             held = None
-        return Update(self._folders, outlook, held, self._index)
+        self._withheld = held is not None
+        problems = Problems()
+        for found in self._doubtful.values():
+            problems.extend(found)
+        return Update(self._folders, outlook, held, problems.collected, self._index, self._doubtful)
 
     def preview(self, peer: PeerTree, check: Callable[[], object]) -> Preview:
-        """What an update would send now; nothing is read or sent (B26).
+        """What an update would send now; no file is read, and nothing sent (B26).
 
         Args:
             peer: as for :meth:`prepare`.
@@ -100,13 +93,9 @@ class Source:
             ReplicationError: a folder's root is missing or cannot be read.
             StateError: the index cannot be used.
         """
-        outlook = self._look(peer, check)
-        return preview(self._folders, outlook, peer, judge(outlook.prospects, self._limit))
-
-    def _look(self, peer: PeerTree, check: Callable[[], object]) -> Outlook:
-        if peer is not self._met:
-            self._meet(peer)
-        return look(self._folders, self._rules, peer, self._index, self._common, check)
+        outlook = self._planner.look(peer, EVERYTHING, {}, check)
+        held = judge(outlook.prospects, self._limit)
+        return preview(self._folders, outlook.plans, peer, held)
 
     def confirm(
         self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]
@@ -138,256 +127,8 @@ class Source:
         self._common.reconcile(peer.history)
         self._equal = {
             (spec.name, path): digest
-            for spec, manifest in zip(self._folders, peer.manifests, strict=True)
+            for number, spec in enumerate(self._folders)
             for path, digest in self._common.missing(spec.name)
-            if (entry := manifest.get(path)) is not None and entry.digest == digest
+            if (entry := peer.entry(number, path)) is not None and entry.digest == digest
         }
         self._met = peer
-
-
-class Update:
-    """One generation in the making; see :meth:`Source.prepare`.
-
-    Attributes:
-        held: why it must not be sent: then it is an empty one (B22).
-        bases: of the folders, by name; none if it is held.
-        rebased: one of them is not what it was at the last update.
-        operations_planned: how many at most will be sent.
-        size_bytes: content that will be read, and at most sent.
-        operations: what was sent so far.
-    """
-
-    def __init__(
-        self,
-        folders: Sequence[FolderSpec],
-        outlook: Outlook,
-        held: Held | None,
-        index: Index,
-    ) -> None:
-        self.held: Held | None = held
-        self._plans = outlook.plans if held is None else tuple(Plan() for _ in folders)
-        sure = outlook.prospects if held is None else ()
-        self.bases: dict[str, Basis] = {each.name: each.basis for each in sure}
-        self.rebased: bool = any(each.basis != each.before for each in sure)
-        self.operations_planned: int = sum(len(plan.steps) for plan in self._plans)
-        self.size_bytes: int = sum(plan.size_bytes for plan in self._plans)
-        self.operations: list[Operation] = []
-        self._folders = folders
-        self._scan_problems = outlook.problems
-        self._read_problems = Problems()
-        self._index = index
-        self._rows: list[tuple[str, str, Row]] = []
-        self._equal: dict[tuple[str, str], bytes] = {}
-        self._streams = 0
-        self._packer = Packer()
-        self._seal = Seal()
-        self._yielded = False
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """What the scan could not read, and files that could not be read or kept changing."""
-        return self._scan_problems + self._read_problems.collected
-
-    @property
-    def empty(self) -> bool:
-        """After :meth:`messages` is exhausted: nothing was sent."""
-        return not self._yielded
-
-    def messages(self, check: Callable[[], object]) -> Generator[Pack | Chunk, None, None]:
-        """Read what was planned, and yield it as it is to be sent; once.
-
-        Args:
-            check: called for each file and each MiB; may raise to cancel.
-
-        Raises:
-            StateError: the index cannot be written.
-        """
-        for message in self._messages(check):
-            self._yielded = True
-            yield message
-
-    def contents(self, refused: Collection[tuple[str, str]]) -> dict[tuple[str, str], bytes | None]:
-        """What the update left on the follower, of what it looked at.
-
-        Args:
-            refused: by folder and path, what the follower could not put in place.
-
-        Returns:
-            by folder and path, the digest of a file's content; ``None``: no file.
-        """
-        sent = {
-            (self._folders[operation.folder].name, operation.path): operation.digest or None
-            for operation in self.operations
-            if operation.action is not Action.TOUCH
-        }
-        return {at: digest for at, digest in {**self._equal, **sent}.items() if at not in refused}
-
-    def seal(self, epoch: Epoch, history: History, active: tuple[str, ...]) -> Commit:
-        """What completes the generation, after :meth:`messages` is exhausted.
-
-        Args:
-            epoch: of this primacy.
-            history: of this node, before the generation.
-            active: the services that start on takeover (R32).
-        """
-        return Commit(
-            generation=self._seal.generation(epoch, history, active),
-            operations=self._seal.count,
-            active=active,
-        )
-
-    def _messages(self, check: Callable[[], object]) -> Iterator[Pack | Chunk]:
-        with Places([spec.path for spec in self._folders]) as places:
-            for folder, (spec, planned) in enumerate(zip(self._folders, self._plans, strict=True)):
-                before = len(self.operations)
-                try:
-                    for step in planned.steps:
-                        if isinstance(step, Operation):
-                            yield from self._send(step)
-                        else:
-                            check()
-                            yield from self._file(places, folder, step, check)
-                finally:
-                    self._store_rows(spec)
-                opened = directories_above(sent.path for sent in self.operations[before:])
-                for operation in planned.restore:
-                    if operation.path in opened:
-                        yield from self._send(operation)
-        yield from self._sealed(self._packer.flush())
-
-    def _send(self, operation: Operation, content: bytes = b"") -> Iterator[Pack]:
-        full = self._packer.add(operation, content)
-        self.operations.append(operation)
-        yield from self._sealed(full)
-
-    def _sealed(self, pack: Pack | None) -> Iterator[Pack]:
-        if pack is not None:
-            self._seal.add(pack.operations)
-            yield pack
-
-    def _file(
-        self, places: Places, folder: int, step: Candidate, check: Callable[[], object]
-    ) -> Iterator[Pack | Chunk]:
-        spec = self._folders[folder]
-        path = step.entry.path
-        try:
-            fd = open_file(places, folder, path)
-        except OSError as error:
-            self._leave_out(spec, path, f"cannot be read: {error.strerror}")
-            return
-        except ReplicationError as error:
-            self._leave_out(spec, path, str(error))
-            return
-        reading = _Reading(fd, folder, check)
-        try:
-            for _ in range(READ_ATTEMPTS):
-                yield from self._read(reading, step.standing)
-                if reading.complete:
-                    break
-        except OSError as error:
-            self._leave_out(spec, path, f"cannot be read: {error.strerror}")
-            return
-        except ReplicationError as error:
-            self._leave_out(spec, path, str(error))
-            return
-        finally:
-            reading.close()
-        if not reading.complete:
-            self._leave_out(spec, path, "kept changing while it was read; left for the next update")
-            return
-        name = path[path.rfind("/") + 1 :]
-        self._rows.append((parent_of(path), name, reading.row))
-        if len(self._rows) >= _ROWS_AT_ONCE:
-            self._store_rows(spec)
-        yield from self._outcome(reading, step, folder)
-
-    def _read(self, reading: _Reading, standing: Entry | None) -> Iterator[Chunk]:
-        size = reading.begin()
-        if size <= STREAM_ABOVE:
-            reading.whole()
-        elif standing is None or size != standing.size_bytes or not reading.hashes_to(standing):
-            stream, self._streams = self._streams, self._streams + 1
-            yield from reading.stream(stream)
-
-    def _outcome(self, reading: _Reading, step: Candidate, folder: int) -> Iterator[Pack]:
-        spec, status = self._folders[folder], reading.status
-        mode = stat.S_IMODE(status.st_mode)
-        if step.standing is not None and step.standing.digest == reading.digest:
-            self._equal[spec.name, step.entry.path] = reading.digest
-            entry = attrs.evolve(step.entry, mode=mode, mtime_ns=status.st_mtime_ns)
-            change = touch(entry, step.standing, spec, folder)
-            if change is not None:
-                yield from self._send(change)
-            return
-        for operation in step.clears:
-            yield from self._send(operation)
-        operation = Operation(
-            folder=folder,
-            action=Action.PUT,
-            path=step.entry.path,
-            mode=mode,
-            mtime_ns=status.st_mtime_ns if spec.preserve_mtime else None,
-            size_bytes=status.st_size,
-            digest=reading.digest,
-            stream=reading.number,
-        )
-        yield from self._send(operation, reading.content)
-        if operation.stream is not None:  # the follower forgets what the next stream finds unused
-            yield from self._sealed(self._packer.flush())
-
-    def _leave_out(self, spec: FolderSpec, path: str, text: str) -> None:
-        self._read_problems.add(path, text, spec.name)
-
-    def _store_rows(self, spec: FolderSpec) -> None:
-        rows, self._rows = self._rows, []
-        if rows:
-            self._index.store(spec.name, rows)
-
-
-class _Reading:
-    """One file being read, as often as it takes."""
-
-    def __init__(self, fd: int, folder: int, check: Callable[[], object]) -> None:
-        self._fd = fd
-        self._folder = folder
-        self._check = check
-        self.complete = False
-        self.content = b""
-        self.number: int | None = None
-
-    def begin(self) -> int:
-        self.content = b""
-        self.number = None
-        self.status = settled_status(self._fd)
-        self.row = Row(stat_key(self.status), b"")
-        return self.status.st_size
-
-    def whole(self) -> None:
-        """Read a small file."""
-        self.content = b"".join(read_blocks(self._fd, self.status.st_size, self._check))
-        self._finish(blake3(self.content).digest())
-
-    def hashes_to(self, standing: Entry) -> bool:
-        """Whether a large file is equal to the follower's."""
-        digest = digest_of(self._fd, self.status.st_size, self._check)
-        equal = digest == standing.digest
-        if equal:
-            self._finish(digest)
-        return equal
-
-    def stream(self, number: int) -> Iterator[Chunk]:
-        """Read and send a large file; what was sent counts only if it is complete."""
-        digest = blake3()
-        for block in read_blocks(self._fd, self.status.st_size, self._check):
-            digest.update(block)
-            yield Chunk(number, block, folder=self._folder)
-        self.number = number
-        self._finish(digest.digest())
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-    def _finish(self, digest: bytes) -> None:
-        self.complete = unchanged(self._fd, self.status)
-        self.digest = digest
-        self.row = attrs.evolve(self.row, digest=digest)

@@ -1,7 +1,8 @@
-"""A hint that a folder may have changed: inotify, recursive (B23).
+"""Hints where a folder may have changed: inotify, recursive (B23).
 
-Only a hint: the index decides what changed. Whatever could be missed (a directory that is
-filled before its watch is set, a queue that overflows) is reported as a change.
+Only hints: the index decides what changed. Whatever could be missed is reported as a change: a
+directory that is filled before its watch is set, and everything when the queue overflows.
+(What is stored through a shared memory map is never reported by the kernel: full scans find it.)
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
+from sbs.replication.changes import EVERYTHING, Changes
 
 _EVENT: Final = struct.Struct("iIII")
 _READ_BYTES: Final = 256 * 1024
@@ -44,6 +46,9 @@ _CHANGES: Final = _MODIFY | _ATTRIB | _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _
 _SELF: Final = _DELETE_SELF | _MOVE_SELF
 _OPTIONS: Final = _ONLYDIR | _EXCL_UNLINK
 
+_Place: TypeAlias = tuple[int, bytes]
+"""Position of a folder, and a path within it; empty for its root."""
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,28 +69,33 @@ class Watcher:
                 f"cannot watch folders: {os.strerror(ctypes.get_errno())};"
                 " raise the sysctl fs.inotify.max_user_instances or set sync.watch = false"
             )
-        self._directories: dict[int, bytes] = {}
-        self._roots = frozenset(os.fsencode(path) for path in paths)
+        self._roots = [os.fsencode(path) for path in paths]
+        self._watches: dict[int, _Place] = {}
+        self._changed: set[tuple[int, str]] = set()
+        self._lost = False
         try:
-            for path in self._roots:
-                if not self._add(path):
-                    raise ReplicationError(f"{os.fsdecode(path)!r} is no folder to watch")
-                self._add_below(path)
+            for folder, root in enumerate(self._roots):
+                if not self._add((folder, b"")):
+                    raise ReplicationError(f"{os.fsdecode(root)!r} is no folder to watch")
+                self._add_below((folder, b""))
         except ReplicationError:
             self.close()
             raise
+        self._changed.clear()
 
     def fileno(self) -> int:
         """Readable when :meth:`drain` has something to do."""
         return self._fd
 
-    def drain(self) -> bool:
-        """Take all events; whether something may have changed.
+    def drain(self) -> Changes:
+        """Take all events.
+
+        Returns:
+            where something may have changed since the last call.
 
         Raises:
             ReplicationError: a new directory cannot be watched, for the kernel's limit is reached.
         """
-        changed = False
         for _ in range(_READS):
             events = self._read()
             if not events:
@@ -96,8 +106,10 @@ class Watcher:
                 position += _EVENT.size
                 name = events[position : position + length].rstrip(b"\0")
                 position += length
-                changed = self._take(watch, mask, name) or changed
-        return changed
+                self._take(watch, mask, name)
+        changes = EVERYTHING if self._lost else Changes.of(self._changed)
+        self._changed, self._lost = set(), False
+        return changes
 
     def close(self) -> None:
         """Stop watching."""
@@ -105,39 +117,39 @@ class Watcher:
             os.close(self._fd)
             self._fd = -1
 
-    def _take(self, watch: int, mask: int, name: bytes) -> bool:
-        directory = self._directories.get(watch)
+    def _take(self, watch: int, mask: int, name: bytes) -> None:
+        place = self._watches.get(watch)
         if mask & _IGNORED:
-            self._directories.pop(watch, None)
-            return False
-        if directory is None:
-            return True  # the queue overflowed (watch -1), or a directory that moved away
-        if name == STAGING_NAME.encode() and directory in self._roots:
-            return False
-        if mask & _ISDIR and mask & (_CREATE | _MOVED_TO):
-            # Its old watch, if it was moved, is found again by the kernel and gets the new path.
-            path = directory + b"/" + name
-            if self._add(path):
-                self._add_below(path)
-        return True
+            self._watches.pop(watch, None)
+        elif place is None:  # the queue overflowed (watch -1), or a directory that moved away
+            self._lost = True
+        elif not _is_staging(child := _below(place, name)):
+            self._note(place)
+            if mask & _ISDIR and mask & (_CREATE | _MOVED_TO) and self._add(child):
+                # Its old watch, if it was moved, was found again by the kernel.
+                self._add_below(child)
 
-    def _add_below(self, path: bytes) -> None:
-        pending = [path]
+    def _note(self, place: _Place) -> None:
+        self._changed.add((place[0], os.fsdecode(place[1])))
+
+    def _add_below(self, place: _Place) -> None:
+        pending = [place]
         while pending:
             directory = pending.pop()
             with contextlib.suppress(OSError):  # gone again, or closed to us: the scan says so
-                with os.scandir(directory) as entries:
-                    below = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
-                pending += [p for p in below if self._add(p)]
+                with os.scandir(self._path(directory)) as entries:
+                    names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+                pending += [p for name in names if self._add(p := _below(directory, name))]
 
-    def _add(self, path: bytes) -> bool:
+    def _add(self, place: _Place) -> bool:
         """Watch one directory; False where it is none (any more) or is closed to us."""
-        if self._is_staging(path):
+        if _is_staging(place):
             return False
-        follow = 0 if path in self._roots else _DONT_FOLLOW
+        path, follow = self._path(place), _DONT_FOLLOW if place[1] else 0
         watch = _libc.inotify_add_watch(self._fd, path, _CHANGES | _SELF | _OPTIONS | follow)
         if watch >= 0:
-            self._directories[watch] = path
+            self._watches[watch] = place
+            self._note(place)
             return True
         error = ctypes.get_errno()
         if error in (errno.ENOSPC, errno.ENOMEM):
@@ -147,12 +159,21 @@ class Watcher:
             )
         return False
 
-    def _is_staging(self, path: bytes) -> bool:
-        directory, _, name = path.rpartition(b"/")
-        return name == STAGING_NAME.encode() and directory in self._roots
+    def _path(self, place: _Place) -> bytes:
+        folder, below = place
+        return self._roots[folder] + b"/" + below if below else self._roots[folder]
 
     def _read(self) -> bytes:
         try:
             return os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
             return b""
+
+
+def _below(place: _Place, name: bytes) -> _Place:
+    folder, directory = place
+    return folder, directory + b"/" + name if directory else name
+
+
+def _is_staging(place: _Place) -> bool:
+    return place[1] == STAGING_NAME.encode()

@@ -9,13 +9,11 @@ class Asked:
     """Whoever asks is served by the first update that begins afterwards.
 
     Attributes:
-        hurry: set when somebody asks.
         last: no update comes after the one that is served now.
         accepted: id of the held update that may be sent now; or empty.
     """
 
     def __init__(self) -> None:
-        self.hurry: trio.Event = trio.Event()
         self.last: bool = False
         self.accepted: str = ""
         self._waiting: list[trio.Event] = []
@@ -29,7 +27,6 @@ class Asked:
         self._waiting.append(done)
         self._last = self._last or last
         self._accepted = accepted or self._accepted
-        self.hurry.set()
         await done.wait()
 
     def serve(self) -> None:
@@ -38,7 +35,11 @@ class Asked:
         self._waiting = []
         self.last, self.accepted = self._last, self._accepted
         self._accepted = ""
-        self.hurry = trio.Event()
+
+    @property
+    def served(self) -> bool:
+        """Whether somebody waits for the update under way."""
+        return bool(self._served)
 
     def answer(self) -> None:
         """It has ended."""

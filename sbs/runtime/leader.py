@@ -27,12 +27,15 @@ from sbs.core.messages import (
     Pack,
 )
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
-from sbs.replication.outlook import Preview
+from sbs.replication.changes import EVERYTHING, Changes
+from sbs.replication.hints import Hints
+from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.runtime.asked import Asked
 from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
+from sbs.runtime.pace import Pace
 from sbs.runtime.placements import Placements
 from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead
 from sbs.runtime.status import LastUpdate
@@ -40,16 +43,10 @@ from sbs.runtime.status import LastUpdate
 MAX_ANSWERS: Final = 16
 """Messages of the follower not yet handled; it sends listings as fast as it is read."""
 
-SETTLE_S: Final = 0.02
-"""Wait after a change was noticed, for the rest of a burst, before a scan."""
-
 FINDINGS_S: Final = 5.0
 """How long an update waits for the follower to have put it in place: longer than most take. What
 comes later is taken later."""
 
-MAX_SCAN_SHARE: Final = 0.2
-"""Share of the time that scans started by changes may take: a large tree is not scanned
-without pause because of one busy file."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +64,8 @@ class LeaderContext(Protocol):
         """The services that a takeover starts."""
         ...
 
-    async def run_update_hooks(self) -> None:
-        """Run the administrator's update scripts."""
+    async def run_update_hooks(self) -> Changes:
+        """Run the administrator's update scripts; where they say that something changed."""
         ...
 
     async def proposed(self, generation: Generation) -> None:
@@ -105,7 +102,9 @@ class Leader:
         source: reads the folders.
         folders: their settings (R24).
         history: the generations that the follower has gone through.
-        period_s: time from one update to the next.
+        hints: where something may have changed.
+        period_s: time from one update that runs the update scripts to the next.
+        rescan_s: time from one full scan to the next.
         context: the node.
     """
 
@@ -116,27 +115,28 @@ class Leader:
         source: Source,
         folders: tuple[FolderSpec, ...],
         history: History,
+        hints: Hints,
         period_s: float,
+        rescan_s: float,
         context: LeaderContext,
     ) -> None:
         self._link = link
         self._epoch = epoch
         self._source = source
         self._folders = folders
-        self._period_s = period_s
+        self._hints = hints
+        self._pace = Pace(period_s, rescan_s)
         self._context = context
         self._tree = PeerTree(len(folders), history)
         self._placements = Placements(source, folders)
         self._deliver, self._answers = trio.open_memory_channel[Message](MAX_ANSWERS)
         self._sent_active: tuple[str, ...] | None = None
-        self._changed = trio.Event()
         self._asked = Asked()
         self._turn = trio.Lock()
-        """Of whoever scans: an update, or a preview of the next."""
+        """Of whoever looks at the folders: an update, or a preview of the next."""
         self._told_active = context.active
         """The list that the follower has; before anything was sent, the one at the beginning."""
         self._holds_last = _holds_last(history, context.history)
-        self._scan_s = 0.0
         self._error = ""
 
     async def take(self, message: Message) -> None:
@@ -150,7 +150,7 @@ class Leader:
 
     def nudge(self) -> None:
         """Something changed: do not wait for the period."""
-        self._changed.set()
+        self._pace.nudge()
 
     async def update_now(self, *, last: bool = False, accepted: str = "") -> str:
         """Run an update that begins after this call; return its error, or an empty text.
@@ -159,7 +159,7 @@ class Leader:
             last: none comes after it, whatever changes: the role is about to be released.
             accepted: id of a held update that may be sent (B22).
         """
-        self._changed.set()
+        self._pace.hurry()
         await self._asked.wait(last=last, accepted=accepted)
         return self._error
 
@@ -196,31 +196,22 @@ class Leader:
             await self._refuse_updates()
         while True:
             self._asked.serve()
-            self._changed = trio.Event()
-            began_at = trio.current_time()
+            self._pace.begin()
             async with self._turn:
                 await self._cycle()
-            self._scan_s = trio.current_time() - began_at
             await self._take_findings()
             self._asked.answer()
             if self._asked.last:
                 await trio.sleep_forever()
-            await self._pause(began_at)
+            await self._pace.wait()
 
     async def _refuse_updates(self) -> None:
         """Nothing can be replicated in this session; say so to all who ask."""
         while True:
             self._asked.serve()
             self._asked.answer()
-            await self._asked.hurry.wait()
-
-    async def _pause(self, began_at: float) -> None:
-        """Wait for the period, or for a change; then long enough that scans stay a small share."""
-        with trio.move_on_at(began_at + self._period_s):
-            await self._changed.wait()
-        rest_s = max(SETTLE_S, self._scan_s * (1 / MAX_SCAN_SHARE - 1))
-        with trio.move_on_after(rest_s if self._changed.is_set() else 0):
-            await self._asked.hurry.wait()
+            self._pace.begin()
+            await self._pace.wait_hurried()
 
     async def _take_listing(self) -> None:
         while True:
@@ -241,18 +232,28 @@ class Leader:
         """One update; its failure is reported, and the next period tries again."""
         self._error = ""
         try:
-            await self._update()
+            await self._update(await self._look_where())
         except (ReplicationError, StateError) as error:  # of the latter kind: a full state_dir
+            self._hints.doubt()
             self._error = str(error)
             self._context.update_failed(self._error)
 
-    async def _update(self) -> None:
+    async def _look_where(self) -> Changes:
+        """Run the update scripts if it is time; then what this cycle looks at."""
+        asked = self._asked.served
+        changes = self._placements.retry(self._tree, trio.current_time())
+        if self._pace.is_due(asked=asked):
+            changes |= await self._context.run_update_hooks()
+        if self._pace.is_full(asked=asked):
+            changes = EVERYTHING
+        return changes | self._hints.take()
+
+    async def _update(self, changes: Changes) -> None:
         started = time.monotonic()
-        self._placements.retry(self._tree, trio.current_time())
-        await self._context.run_update_hooks()
         update = await trio.to_thread.run_sync(
             self._source.prepare,
             self._tree,
+            changes,
             trio.from_thread.check_cancelled,
             self._asked.accepted,
         )

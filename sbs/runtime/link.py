@@ -72,7 +72,8 @@ class Link:
         self._wake = trio.Event()
         self._received: deque[Message] = deque()
         self._delivering = False
-        self._heard_at = clock.now()
+        self._received_at = clock.now()
+        self._vouched_at = self._received_at
         self._heartbeat = 0
         self._echo = 0
 
@@ -83,8 +84,17 @@ class Link:
 
     @property
     def heard_at(self) -> float:
-        """When the peer last gave a sign of life; now, while this side is too busy to read."""
-        return clock.now() if self._delivering else self._heard_at
+        """When the peer last gave a sign of life, here or elsewhere."""
+        return max(self.received_at, self._vouched_at)
+
+    @property
+    def received_at(self) -> float:
+        """When anything came in here last; now, while this side is too busy to read."""
+        return clock.now() if self._delivering else self._received_at
+
+    def vouch(self) -> None:
+        """The peer has just given a sign of life elsewhere."""
+        self._vouched_at = clock.now()
 
     async def greet(self) -> Hello:
         """Exchange hellos.
@@ -133,7 +143,7 @@ class Link:
         self._delivering = True
         try:
             await deliver(message)
-            self._heard_at = clock.now()
+            self._received_at = clock.now()
         finally:
             self._delivering = False
 
@@ -149,7 +159,7 @@ class Link:
             data = await self._stream.receive_some(RECEIVE_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise TransportError(f"the connection broke: {_cause(error)}") from error
-        self._heard_at = clock.now()
+        self._received_at = clock.now()
         try:
             if not data:
                 self._connection.receive_eof()

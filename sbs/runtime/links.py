@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -121,23 +120,23 @@ class Links:
             self._accepted -= 1
 
     async def dial(self, timeout_s: float) -> None:
-        """Connect to the peer; the outcome is an event. Runs until that connection ends."""
+        """Connect to the peer; the outcome is an event. Runs until that connection ends.
+
+        Args:
+            timeout_s: to connect, and as long again for hellos: on a slow link each takes a while.
+        """
         opened_at = clock.now()
-        with trio.CancelScope(deadline=trio.current_time() + timeout_s) as scope:
-            try:
+        try:
+            with trio.fail_after(timeout_s):
                 stream = await self._transport.dial(self._peer_address)
-                rest_s = max(0.0, scope.deadline - trio.current_time())
-                scope.deadline = math.inf
-                await self._run(stream, Side.DIALLER, rest_s, opened_at)
-            except DialRefusedError:
-                await self._post(ev.DialFailed(refused=True))
-            except PeerFencedError as last_word:
-                _log.warning("%s: %s", self._peer_address, last_word)
-                await self._post(ev.PeerFenced(last_word.secret))
-            except TransportError as error:
-                _log.debug("dial %s: %s", self._peer_address, error)
-                await self._post(ev.DialFailed(refused=False))
-        if scope.cancelled_caught:
+            await self._run(stream, Side.DIALLER, timeout_s, opened_at)
+        except DialRefusedError:
+            await self._post(ev.DialFailed(refused=True))
+        except PeerFencedError as last_word:
+            _log.warning("%s: %s", self._peer_address, last_word)
+            await self._post(ev.PeerFenced(last_word.secret))
+        except (TransportError, trio.TooSlowError) as error:
+            _log.debug("dial %s: %r", self._peer_address, error)
             await self._post(ev.DialFailed(refused=False))
 
     async def _run(

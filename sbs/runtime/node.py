@@ -26,7 +26,7 @@ from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
 from sbs.ports import ServiceFactory, Transport, Witness, WitnessFactory, WitnessOptions
-from sbs.replication.outlook import Preview
+from sbs.replication.preview import Preview
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
@@ -34,6 +34,7 @@ from sbs.runtime.ballots import Ballots
 from sbs.runtime.facts import facts_of
 from sbs.runtime.groups import plain
 from sbs.runtime.links import Links
+from sbs.runtime.lookout import Lookout
 from sbs.runtime.loop import RoleLoop
 from sbs.runtime.performer import Parts, Performer
 from sbs.runtime.recovery import recall, recover
@@ -166,6 +167,7 @@ class Node:
             announcer=self.announcer,
             ballots=self.ballots,
             links=self.links,
+            lookout=Lookout.of(self.config, self._transport),
             saves=self._saves,
             services=self.services,
             tickets=self._tickets,

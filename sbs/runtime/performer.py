@@ -39,6 +39,7 @@ from sbs.runtime.ballots import Ballots
 from sbs.runtime.hooks import HookError, run_hook
 from sbs.runtime.link import Link
 from sbs.runtime.links import Links
+from sbs.runtime.lookout import Lookout
 from sbs.runtime.saves import Saves
 from sbs.runtime.services import Services
 from sbs.runtime.tickets import Tickets
@@ -70,6 +71,7 @@ class Parts:
     announcer: Announcer
     ballots: Ballots
     links: Links
+    lookout: Lookout
     saves: Saves
     services: Services
     tickets: Tickets
@@ -173,6 +175,7 @@ class Performer:
     def _begin_heartbeats(self, link: Link) -> None:
         interval_s = self._parts.config.failover.heartbeat_interval_s
         self._parts.links.attach(link.number, lambda: link.beat(interval_s))
+        self._parts.links.attach(link.number, lambda: self._parts.lookout.watch(link))
 
     def _welcome(self, link: Link, epoch: Epoch, history: History) -> None:
         """Begin a session as leader; from now on the fencer can tell this follower of our end."""

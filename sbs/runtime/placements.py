@@ -9,9 +9,11 @@ from typing import Final
 
 import trio
 
+from sbs.core.filters import parent_of
 from sbs.core.history import Generation
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Findings
+from sbs.replication.changes import NOTHING, Changes
 from sbs.replication.source import PeerTree, Source, Update
 
 RETRY_REFUSED_S: Final = 60.0
@@ -59,16 +61,22 @@ class Placements:
         if len(told) == findings.total or any(each.kept for each in told):
             await trio.to_thread.run_sync(self._source.confirm, update, generation, self._refused)
 
-    def retry(self, tree: PeerTree, now: float) -> None:
+    def retry(self, tree: PeerTree, now: float) -> Changes:
         """Have what something was in the way of sent again, now and then.
 
         Args:
             tree: what the follower is taken to hold.
             now: seconds.
+
+        Returns:
+            where to look for it.
         """
         if not self._refused or now < self._retry_at:
-            return
+            return NOTHING
         self._retry_at = now + RETRY_REFUSED_S
-        for name, path in self._refused:
-            if name in self._numbers:
-                tree.forget(self._numbers[name], path)
+        known = [
+            (self._numbers[name], path) for name, path in self._refused if name in self._numbers
+        ]
+        for folder, path in known:
+            tree.forget(folder, path)
+        return Changes.of((folder, parent_of(path)) for folder, path in known)

@@ -19,8 +19,10 @@ from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Findings, Message
 from sbs.core.role import Model
 from sbs.errors import RefusedError, RemoteProtocolError, ReplicationError
+from sbs.replication.changes import Changes
+from sbs.replication.hints import Hints
 from sbs.replication.index import Index
-from sbs.replication.outlook import Preview
+from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import Source
 from sbs.replication.target import CommitRecord, Target
@@ -29,7 +31,7 @@ from sbs.runtime.alarms import Alarms
 from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.conflicts import Conflict, Conflicts
 from sbs.runtime.follower import Follower, FollowerSession
-from sbs.runtime.hooks import HookError, outside, run_hook
+from sbs.runtime.hooks import HookError, places_of, run_hook
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
@@ -37,8 +39,6 @@ from sbs.runtime.status import LastUpdate
 REVIEW_S: Final = 10.0
 """From one look at what is still in quarantine to the next: whoever has emptied it is not kept
 waiting."""
-
-HELD_ALARM: Final = "update-held"
 
 _NO_SECONDARY: Final = "there is no secondary"
 
@@ -122,13 +122,16 @@ class Updates:
         folders = self.folders()
         claim = None if link.peer is None else link.peer.claim
         self._peer_name = "the secondary" if claim is None else claim.name
+        hints = Hints(self._watch_failed)
         leader = Leader(
             link,
             epoch,
             Source(folders, self._index, self._config.sync.max_deletes),
             folders,
             History() if claim is None else claim.history,
+            hints,
             self._config.sync.period_s,
+            self._config.sync.rescan_s,
             self,
         )
         self._leader, self._leading = leader, link.number
@@ -138,7 +141,7 @@ class Updates:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._review)
                 if self._config.sync.watch:
-                    nursery.start_soon(self._watch, [spec.path for spec in folders], leader)
+                    nursery.start_soon(self._watch, [*places.values()], hints, leader)
                 await leader.run()
         finally:
             if self._leader is leader:
@@ -202,24 +205,28 @@ class Updates:
             if quarantine.standing:
                 await trio.to_thread.run_sync(quarantine.refresh)
 
-    async def _watch(self, paths: list[str], leader: Leader) -> None:
+    async def _watch(self, paths: list[str], hints: Hints, leader: Leader) -> None:
         """Begin an update when something changes; only a hint, the scan decides (B23)."""
         try:
             watcher = await trio.to_thread.run_sync(Watcher, paths)
         except ReplicationError as error:
-            self._alarms.raise_("watch-failed", f"{error}; changes wait for the period")
+            self._watch_failed(error)
             return
         self._alarms.clear("watch-failed")
+        hints.trust(watcher)
         try:
-            while True:
-                await trio.lowlevel.wait_readable(watcher.fileno())
-                if watcher.drain():
+            while hints.watching:
+                if hints.collect():
                     leader.nudge()
-        except ReplicationError as error:  # a new directory is one too many
-            self._alarms.raise_("watch-failed", f"{error}; changes wait for the period")
+                await trio.lowlevel.wait_readable(watcher.fileno())
         finally:
+            hints.trust(None)
             trio.lowlevel.notify_closing(watcher.fileno())
             watcher.close()
+
+    def _watch_failed(self, error: ReplicationError) -> None:
+        text = f"{error}; changes wait for the period, and each update scans fully"
+        self._alarms.raise_("watch-failed", text)
 
     def nudge(self) -> None:
         """The list of active services may have changed: send it at once (R32)."""
@@ -290,11 +297,10 @@ class Updates:
         """The services that a takeover starts."""
         return self._model().durable.active or ()
 
-    async def run_update_hooks(self) -> None:
-        """Run the update scripts; the scan that follows finds what they changed (R25)."""
+    async def run_update_hooks(self) -> Changes:
+        """Run the update scripts; the paths that they print count as changed (R25)."""
         printed = await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
-        for path in outside(printed, [spec.path for spec in self.folders()]):
-            _log.warning("update hook: %s is in no replicated folder; not replicated", ascii(path))
+        return Changes.of(places_of(printed, [spec.path for spec in self.folders()]))
 
     async def _run_apply_hooks(self, generation: Generation) -> None:
         """Run the apply scripts after a generation was applied (R25)."""
@@ -368,9 +374,9 @@ class Updates:
         """See :class:`~sbs.runtime.leader.LeaderContext`."""
         self.held_update = held
         if held is None:
-            self._alarms.clear(HELD_ALARM)
+            self._alarms.clear("update-held")
         else:
-            self._alarms.raise_(HELD_ALARM, held.text)
+            self._alarms.raise_("update-held", held.text)
 
     def found(self, findings: Findings) -> None:
         """See :class:`~sbs.runtime.leader.LeaderContext`."""

@@ -23,6 +23,7 @@ class Promises:
         self._excused: set[Epoch] = set()
         self._released: dict[int, int] = {}
         self._forced = [False, False]
+        self._silent = [False, False]
 
     def released(self, node: SimNode) -> None:
         """A node tells its follower that the role is free."""
@@ -33,6 +34,7 @@ class Promises:
         via = node.model.via
         if via is not Via.RENEWED:
             self._forced[node.side] = via is Via.FORCED
+            self._silent[node.side] = node.model.durable.on_silence
         if via is not None and via.unasked and before.durable.pause.on:
             self._pair.fail(f"B6: {node.settings.name} takes over although takeovers are paused")
 
@@ -64,8 +66,7 @@ class Promises:
             return
         if node.settings.policy is not Policy.AVAILABILITY:
             self._pair.fail(f"{node.settings.name} serves in {epoch} beside {peer.serving}")
-        silent = node.disk.durable.on_silence or peer.disk.durable.on_silence
-        if not silent and peer.serving not in self._excused:
+        if not any(self._silent) and peer.serving not in self._excused:
             self._pair.fail(
                 f"{node.settings.name} serves in {epoch} beside {peer.settings.name} "
                 f"in {peer.serving}, and neither was silent"

@@ -43,6 +43,19 @@ async def test_heartbeats_are_not_delayed_by_nagle() -> None:
     await listener.aclose()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux")
+async def test_a_packet_that_is_lost_twice_is_no_silence() -> None:
+    """R7: its third try comes as soon after the second as that did after the first."""
+    listener = await IMPATIENT.listen("127.0.0.1:0")
+    dialled = await IMPATIENT.dial(listener.address)
+    accepted = await listener.accept()
+    for stream in (dialled, accepted):
+        assert isinstance(stream, trio.SocketStream)
+        assert stream.getsockopt(socket.IPPROTO_TCP, 16) == 1
+        await stream.aclose()
+    await listener.aclose()
+
+
 async def test_held_descriptor_keeps_the_port_open() -> None:
     """B31: while something holds the descriptor, the port does not refuse."""
     listener = await IMPATIENT.listen("127.0.0.1:0")

@@ -232,6 +232,24 @@ async def test_a_release_that_arrives_late_and_twice_takes_no_later_vote(etcd: E
                     assert (await other.acquire("b.1", 30.0)).holder == "a.1"
 
 
+async def test_a_vote_that_is_given_back_meanwhile_is_had_at_once(etcd: Etcd) -> None:
+    """B3: a role is handed over while the other gives its vote back: the next question is late."""
+    pair = "handed-over"
+    async with open_witness(options(etcd.endpoint, pair=pair)) as one:
+        assert (await one.acquire("a.1", 30.0)).granted
+
+        async def give_back(path: str, answer: bytes) -> bytes:
+            if path == "lease/grant":  # the vote was looked at, and is not yet asked for
+                await one.release("a.1")
+            return answer
+
+        async with (
+            gateway(etcd, give_back) as between,
+            open_witness(options(between, pair=pair)) as other,
+        ):
+            assert (await other.acquire("b.1", 30.0, replaces="a.1")).granted
+
+
 async def test_a_renewal_by_a_leader_that_was_replaced_is_none(etcd: Etcd) -> None:
     """B3: it answers, and its followers' new leader knows nothing of it."""
     terms: list[int] = []

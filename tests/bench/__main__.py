@@ -1,4 +1,4 @@
-"""``python -m tests.bench [W8] [starts] [--count N] [--json]``."""
+"""``python -m tests.bench [W8] [detection] [starts] [--count N] [--json]``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import attrs
 import click
 
 import sbs
-from tests.bench import starts, w8
+from tests.bench import detection, starts, w8
 
-Result: TypeAlias = w8.Result | starts.Result
+Result: TypeAlias = w8.Result | detection.Result | starts.Result
 
 BENCHMARKS: dict[str, tuple[Callable[[int], Result], int]] = {
     "W8": (w8.run, 20),
+    "detection": (detection.run, 3),
     "starts": (starts.run, 50),
 }
 """Each with the number of runs when none is given."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sbs.core.filters import Filter, parent_of
 from sbs.core.manifest import Action, Entry, FolderSpec, Kind, Manifest, Operation
-from sbs.core.plan import Candidate, Plan, plan, touch
+from sbs.core.plan import Candidate, Plan, plan, restore, touch
 
 A, B = b"a" * 32, b"b" * 32
 
@@ -37,6 +39,19 @@ def tree(*entries: Entry) -> dict[str, Entry]:
     return {entry.path: entry for entry in entries}
 
 
+def planned(
+    source: Manifest,
+    target: Manifest,
+    spec: FolderSpec,
+    number: int,
+    *,
+    unreadable: Collection[str] = (),
+) -> Plan:
+    """The plan of a whole folder."""
+    steps = plan(source, target, spec, number, unreadable=unreadable)
+    return Plan(steps=tuple(steps), restore=restore(steps, source.get, number))
+
+
 def described(made: Plan) -> list[str]:
     return [
         f"{step.action.name} {step.path}"
@@ -53,7 +68,7 @@ def described_clears(step: Candidate) -> str:
 def test_everything_is_sent_to_an_empty_folder() -> None:
     """R22: every file on the primary is duplicated on the secondary."""
     source = tree(directory("d"), file("d/f", None), link("d/l"))
-    made = plan(source, {}, folder(), 3)
+    made = planned(source, {}, folder(), 3)
     assert described(made) == ["MKDIR d", "? d/f", "LINK d/l"]
     assert made.size_bytes == 1
     assert all(step.folder == 3 for step in made.steps if isinstance(step, Operation))
@@ -61,18 +76,18 @@ def test_everything_is_sent_to_an_empty_folder() -> None:
 
 def test_nothing_is_sent_where_nothing_differs() -> None:
     source = tree(directory("d"), file("d/f"), link("d/l"))
-    assert plan(source, source, folder(strict=True, preserve=True), 0) == Plan()
+    assert planned(source, source, folder(strict=True, preserve=True), 0) == Plan()
 
 
 def test_without_strict_delete_nothing_is_deleted() -> None:
     """R22: the default."""
-    assert plan({}, tree(directory("d"), file("d/f")), folder(), 0) == Plan()
+    assert planned({}, tree(directory("d"), file("d/f")), folder(), 0) == Plan()
 
 
 def test_strict_delete_removes_what_the_source_lacks_deepest_first() -> None:
     """R22: ``strict_delete``."""
     target = tree(directory("d"), file("d/f"), link("d.l"), directory("d/e"), file("d/e/g"))
-    made = plan({}, target, folder(strict=True), 0)
+    made = planned({}, target, folder(strict=True), 0)
     assert described(made) == [
         "DELETE d/f",
         "DELETE d/e/g",
@@ -85,42 +100,42 @@ def test_strict_delete_removes_what_the_source_lacks_deepest_first() -> None:
 def test_excluded_entries_count_on_neither_side() -> None:
     """R21: what a filter excludes is protected on the secondary."""
     source, target = tree(file("a.tmp")), tree(file("b.tmp"), directory("x"), file("x/y"))
-    assert plan(source, target, folder("- *.tmp", "- x/", strict=True), 0) == Plan()
+    assert planned(source, target, folder("- *.tmp", "- x/", strict=True), 0) == Plan()
 
 
 def test_what_could_not_be_read_is_not_deleted() -> None:
     target = tree(directory("d"), file("d/f"), file("e"), file("g"))
-    made = plan(tree(directory("d")), target, folder(strict=True), 0, unreadable={"d", "g"})
+    made = planned(tree(directory("d")), target, folder(strict=True), 0, unreadable={"d", "g"})
     assert described(made) == ["DELETE e"]
 
 
 def test_mode_and_time_are_touched_where_the_content_is_equal() -> None:
     """R23: the time counts only with ``preserve_mtime``."""
     ours, theirs = file("f", mtime_ns=5), file("f", mtime_ns=6)
-    assert plan(tree(ours), tree(theirs), folder(), 0) == Plan()
-    made = plan(tree(ours), tree(theirs), folder(preserve=True), 0)
+    assert planned(tree(ours), tree(theirs), folder(), 0) == Plan()
+    made = planned(tree(ours), tree(theirs), folder(preserve=True), 0)
     assert made.steps == (
         Operation(folder=0, action=Action.TOUCH, path="f", mode=0o644, mtime_ns=5),
     )
-    chmod = plan(tree(attrs.evolve(ours, mode=0o600)), tree(theirs), folder(), 0)
+    chmod = planned(tree(attrs.evolve(ours, mode=0o600)), tree(theirs), folder(), 0)
     assert chmod.steps == (Operation(folder=0, action=Action.TOUCH, path="f", mode=0o600),)
 
 
 def test_a_known_different_digest_is_sent_without_comparison() -> None:
-    made = plan(tree(file("f", A)), tree(file("f", B)), folder(), 0)
+    made = planned(tree(file("f", A)), tree(file("f", B)), folder(), 0)
     assert made.steps == (Candidate(entry=file("f", A)),)
 
 
 def test_an_unknown_digest_of_equal_size_is_compared_while_reading() -> None:
-    made = plan(tree(file("f", None)), tree(file("f", B)), folder(), 0)
+    made = planned(tree(file("f", None)), tree(file("f", B)), folder(), 0)
     assert made.steps == (Candidate(entry=file("f", None), standing=file("f", B)),)
     longer = attrs.evolve(file("f", B), size_bytes=2)
-    made = plan(tree(file("f", None)), tree(longer), folder(), 0)
+    made = planned(tree(file("f", None)), tree(longer), folder(), 0)
     assert made.steps == (Candidate(entry=file("f", None)),)
 
 
 def test_a_follower_that_does_not_know_its_digest_is_sent_the_content() -> None:
-    made = plan(tree(file("f", A)), tree(file("f", None)), folder(), 0)
+    made = planned(tree(file("f", A)), tree(file("f", None)), folder(), 0)
     assert made.steps == (Candidate(entry=file("f", A)),)
 
 
@@ -128,14 +143,14 @@ def test_a_directory_gives_way_to_a_file_only_when_the_file_can_be_read() -> Non
     """R22: the primary wins, also without ``strict_delete``; nothing is lost for a file that
     cannot be sent."""
     target = tree(directory("x"), directory("x/d"), file("x/d/f"), link("x/l"))
-    made = plan(tree(file("x")), target, folder(), 0)
+    made = planned(tree(file("x")), target, folder(), 0)
     assert described(made) == ["? x after x/l,x/d/f,x/d,x"]
 
 
 def test_kinds_are_swapped_both_ways() -> None:
     source = tree(directory("a"), directory("b"), link("c"), link("d"), file("e"))
     target = tree(file("a"), link("b"), directory("c"), file("c/x"), file("d"), link("e"))
-    assert described(plan(source, target, folder(), 0)) == [
+    assert described(planned(source, target, folder(), 0)) == [
         "DELETE a",
         "MKDIR a",
         "DELETE b",
@@ -150,24 +165,26 @@ def test_kinds_are_swapped_both_ways() -> None:
 
 def test_changed_links_and_modes_of_directories_are_set() -> None:
     source = tree(directory("d", 0o700), link("l", "new"))
-    made = plan(source, tree(directory("d"), link("l", "old")), folder(), 0)
+    made = planned(source, tree(directory("d"), link("l", "old")), folder(), 0)
     assert described(made) == ["MKDIR d", "LINK l"]
 
 
 def test_closed_directories_get_their_mode_again_after_a_change_in_them() -> None:
     source = tree(directory("d", 0o555), file("d/f"), directory("e", 0o555), directory("o"))
     target = tree(directory("d", 0o555), directory("e", 0o555), file("e/x"), directory("o"))
-    made = plan(source, target, folder(strict=True), 0)
+    made = planned(source, target, folder(strict=True), 0)
     assert [operation.path for operation in made.restore] == ["d", "e"]
     assert all(operation.mode == 0o555 for operation in made.restore)
-    assert plan(source, {}, folder(), 0).restore == ()
+    assert planned(source, {}, folder(), 0).restore == ()
 
 
 def test_a_closed_directory_that_is_made_needs_no_second_mode() -> None:
     source = tree(directory("d", 0o555), file("d/f"))
-    assert plan(source, {}, folder(), 0).restore == ()
-    assert plan({}, tree(directory("d", 0o555), file("d/f")), folder(strict=True), 0).restore == ()
-    assert plan(tree(file("f")), tree(link("f")), folder(), 0).restore == ()
+    assert planned(source, {}, folder(), 0).restore == ()
+    assert (
+        planned({}, tree(directory("d", 0o555), file("d/f")), folder(strict=True), 0).restore == ()
+    )
+    assert planned(tree(file("f")), tree(link("f")), folder(), 0).restore == ()
 
 
 def test_touch_has_nothing_to_do_where_mode_and_time_are_right() -> None:
@@ -285,7 +302,7 @@ def test_the_plan_makes_the_target_the_source(
     }
     rules = Filter.parse(spec.filters)
     wanted, had = rules.select(source), rules.select(target)
-    made = plan(source, target, spec, 0)
+    made = planned(source, target, spec, 0)
     after = carried_out(made, had, truth, spec)
     want = {path: attrs.evolve(entry, digest=truth.get(path)) for path, entry in wanted.items()}
     if not spec.strict_delete:
@@ -297,4 +314,4 @@ def test_the_plan_makes_the_target_the_source(
                 want[path] = entry
     assert comparable(after, spec) == comparable(want, spec)
     known = {path: after[path] if path in truth else entry for path, entry in wanted.items()}
-    assert plan(known, after, spec, 0) == Plan(), "taken again it has nothing to do"
+    assert planned(known, after, spec, 0) == Plan(), "taken again it has nothing to do"

@@ -35,7 +35,7 @@ def test_it_copies_a_folder_and_then_only_what_changed(tmp_path: Path) -> None:
     assert run(*places).stdout == "0 changes\n"
     (tmp_path / "a" / "g").write_text("two")
     (tmp_path / "a" / "d" / "f").unlink()
-    assert run(*places).stdout == "delete 'd/f'\nput    'g'\n2 changes\n"
+    assert run(*places).stdout == "put    'g'\ndelete 'd/f'\n2 changes\n"
     assert sorted(path.name for path in (tmp_path / "b").rglob("*")) == ["d", "g", "h"]
     for name in ("g", "d/h"):
         (tmp_path / "a" / name).unlink()

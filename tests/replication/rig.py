@@ -12,6 +12,7 @@ from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin, Chunk, Commit, Pack
 from sbs.replication.apply import Applied
+from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.index import Index
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.replication.target import CommitRecord, Target
@@ -100,9 +101,10 @@ class Pair:
         *,
         update: Update | None = None,
         each: Callable[[Pack | Chunk], object] = lambda _: None,
+        changes: Changes = EVERYTHING,
     ) -> Update:
         """Read and stage an update."""
-        update = update or self.source.prepare(self.peer, proceed)
+        update = update or self.source.prepare(self.peer, changes, proceed)
         self.target.begin(Begin(EPOCH, self.history.number + 1))
         for message in update.messages(proceed):
             each(message)
@@ -188,7 +190,7 @@ def lead(
     source, peer = Source([leader.spec], leader.index, "off"), PeerTree(1, history)
     for listing in follower.target.listing(proceed):
         peer.add(listing)
-    update = source.prepare(peer, proceed)
+    update = source.prepare(peer, EVERYTHING, proceed)
     follower.target.begin(Begin(epoch, history.number + 1))
     for message in update.messages(proceed):
         if isinstance(message, Pack):

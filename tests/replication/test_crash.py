@@ -16,8 +16,8 @@ import pytest
 
 from sbs.core.history import History
 from sbs.core.manifest import STAGING_NAME
-from sbs.replication.source import STREAM_ABOVE
 from sbs.replication.target import CommitRecord
+from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import NOTHING, Pair, kept, look, proceed, read, write
 
 CRASHED = 77

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,16 +16,18 @@ import pytest
 from sbs.core.guard import Cause, Held
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.errors import ReplicationError
+from sbs.replication.changes import EVERYTHING, NOTHING, Changes
 from sbs.replication.common import Common
 from sbs.replication.index import SETTLING_NS, Index
-from sbs.replication.outlook import MAX_LISTED, Change
+from sbs.replication.preview import MAX_LISTED, Change
 from sbs.replication.source import PeerTree, Source, Update
-from tests.replication.rig import NOTHING, Host, Pair, kept, lead, look, proceed, read, write
+from tests.replication.rig import NOTHING as NO_HISTORY
+from tests.replication.rig import Host, Pair, kept, lead, look, proceed, read, write
 
 
-def attempt(pair: Pair, accepted: str = "") -> Update:
+def attempt(pair: Pair, accepted: str = "", changes: Changes = EVERYTHING) -> Update:
     """One update of a session that began before, to its end; nothing is sent of a held one."""
-    update = pair.source.prepare(pair.peer, proceed, accepted)
+    update = pair.source.prepare(pair.peer, changes, proceed, accepted)
     before = look(pair.b)
     staged = pair.stage(update=update)
     if update.empty:
@@ -313,16 +316,69 @@ def test_a_folder_that_is_held_holds_the_others(tmp_path: Path) -> None:
         assert not os.path.exists(f"{pair.copies[1]}/new")
 
 
+# Cycles that look only where something changed (B23).
+
+D0 = Changes.of([(0, "d0")])
+
+
+def test_what_is_held_stays_held_where_nothing_more_changes(tmp_path: Path) -> None:
+    with in_step(tmp_path) as pair:
+        delete(pair, 6)
+        first = held(attempt(pair))
+        assert held(attempt(pair, changes=NOTHING)).id == first.id
+        write(f"{pair.a}/d0/f0", b"two more would be five of ten")
+        assert causes(attempt(pair, changes=NOTHING)) == []
+        assert look(pair.b) == look(pair.a), "all of it was found again"
+
+
+def test_what_is_held_is_all_that_would_be_deleted_wherever_it_was_found(tmp_path: Path) -> None:
+    with in_step(tmp_path, 3) as pair:
+        delete(pair, 10)
+        partial = attempt(pair, changes=D0)
+        assert held(partial).deletes == 10
+        assert causes(partial) == [Cause.TOO_MANY, Cause.EMPTIED]
+        assert held(attempt(pair)).id == held(partial).id
+
+
+@pytest.mark.parametrize("limit", ["50%", "100%"])
+def test_a_directory_that_is_emptied_is_no_emptied_folder(tmp_path: Path, limit: str) -> None:
+    with in_step(tmp_path, limit) as pair:
+        for number in range(0, 10, 2):
+            os.unlink(f"{pair.a}/d0/f{number}")
+        assert causes(attempt(pair, changes=D0)) == []
+        assert look(pair.b) == look(pair.a)
+        for number in range(1, 10, 2):
+            os.unlink(f"{pair.a}/d1/f{number}")
+        assert Cause.EMPTIED in causes(attempt(pair, changes=Changes.of([(0, "d1")])))
+
+
+def test_adversarial_12_another_root_is_noticed_where_no_change_was(tmp_path: Path) -> None:
+    """No watcher sees that another file system is mounted, or removed."""
+    with in_step(tmp_path, "off") as pair:
+        undo = fresh_directory(pair)
+        assert causes(attempt(pair, changes=NOTHING)) == [Cause.OTHER_ROOT]
+        fill(pair.a, 4)
+        assert causes(attempt(pair, changes=D0)) == [Cause.OTHER_ROOT]
+        shutil.rmtree(pair.a)
+        os.mkdir(f"{pair.a}-fresh")
+        os.rename(f"{pair.a}-fresh", pair.a)
+        undo()
+        assert causes(attempt(pair, changes=NOTHING)) == []
+        delete(pair, 1)
+        assert causes(attempt(pair, changes=D0)) == []
+        assert look(pair.b) == look(pair.a)
+
+
 # After a takeover.
 
 
 def prepared(leader: Host, follower: Host) -> Update:
     """What the leader would send; a limit of its own is off."""
-    source, peer = Source([leader.spec], leader.index, "off"), PeerTree(1, NOTHING)
+    source, peer = Source([leader.spec], leader.index, "off"), PeerTree(1, NO_HISTORY)
     follower.target.open([leader.spec], [follower.folder])
     for listing in follower.target.listing(proceed):
         peer.add(listing)
-    return source.prepare(peer, proceed)
+    return source.prepare(peer, EVERYTHING, proceed)
 
 
 @pytest.fixture
@@ -345,7 +401,7 @@ def test_adversarial_12_a_secondary_that_lost_its_disk_does_not_empty_the_old_pr
     """It remembers where it held its last generation, too."""
     alpha, beta = hosts
     fill(alpha.folder)
-    lead(alpha, beta, NOTHING)
+    lead(alpha, beta, NO_HISTORY)
     assert prepared(beta, alpha).held is None
     replace_folder(beta)
     beta.write("written", "by the application, on the empty disk")
@@ -358,7 +414,7 @@ def test_a_root_that_was_replaced_while_it_followed_is_not_taken_for_the_last(
     """It got the last changes only: the rest was listed elsewhere."""
     alpha, beta = hosts
     fill(alpha.folder)
-    history, _ = lead(alpha, beta, NOTHING)
+    history, _ = lead(alpha, beta, NO_HISTORY)
     known = Common(beta.index).bases()
     alpha.write("new", "1")
 
@@ -439,7 +495,7 @@ def test_adversarial_6_a_leader_cannot_delete_more_than_it_said(
         pair.replicate()
         before = look(pair.b)
         write(f"{pair.a}/g", b"new")
-        update = pair.source.prepare(pair.peer, proceed)
+        update = pair.source.prepare(pair.peer, EVERYTHING, proceed)
         delete = Operation(folder=0, action=Action.DELETE, path=path)
         step = attrs.evolve(update._plans[0], steps=(delete, *update._plans[0].steps))
         update._plans = (step,)

@@ -17,10 +17,12 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.errors import ReplicationError
 from sbs.replication import divergence
+from sbs.replication.changes import EVERYTHING
 from sbs.replication.kept import MAX_STANDING
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import MAX_CANDIDATES
-from sbs.replication.source import STREAM_ABOVE, PeerTree, Source
+from sbs.replication.source import PeerTree, Source
+from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import EPOCH, NOTHING, Host, lead, proceed, read, write
 
 LATER = Epoch(2, 1)
@@ -124,7 +126,7 @@ def test_what_nobody_had_acknowledged_is_kept(nodes: Nodes) -> None:
     nodes.beta.target.open([nodes.alpha.spec], [nodes.beta.folder])
     for listing in nodes.beta.target.listing(proceed):
         peer.add(listing)
-    assert list(source.prepare(peer, proceed).messages(proceed))
+    assert list(source.prepare(peer, EVERYTHING, proceed).messages(proceed))
     nodes.exchange()
     nodes.beta.write("one", "beta's")
     nodes.lead(nodes.beta, nodes.alpha, LATER)

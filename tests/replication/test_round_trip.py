@@ -17,10 +17,11 @@ from sbs.core.filters import Decision, Filter
 from sbs.core.manifest import STAGING_NAME, Action
 from sbs.core.messages import Chunk, Pack
 from sbs.errors import ReplicationError
+from sbs.replication.changes import EVERYTHING
 from sbs.replication.index import Index
 from sbs.replication.places import Places
-from sbs.replication.scan import scan
-from sbs.replication.source import STREAM_ABOVE
+from sbs.replication.scan import Scanner
+from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import Pair, look, proceed, read, write
 
 MTIME_NS = 1_234_567_890_123_456_789
@@ -236,7 +237,7 @@ def test_a_missing_root_on_the_primary_fails_the_update(tmp_path: Path) -> None:
         os.rmdir(pair.a)
         pair.connect()
         with pytest.raises(ReplicationError, match="cannot be read"):
-            pair.source.prepare(pair.peer, proceed)
+            pair.source.prepare(pair.peer, EVERYTHING, proceed)
         assert read(f"{pair.b}/f") == b"keep"
 
 
@@ -269,9 +270,9 @@ def test_a_file_that_becomes_a_directory_during_the_scan_is_left_alone(tmp_path:
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/d")
         with Places([pair.a]) as places, closing(Index(f"{tmp_path}/index")) as index:
-            found = scan(places, 0, "data", Swapping(), index, proceed)
+            (found,) = Scanner(places, 0, "data", Swapping(), index, proceed).all()
         assert "d" in found.unreadable
-        assert found.manifest == {}
+        assert found.entries == {}
         assert "replaced" in found.problems[0].text
 
 
@@ -285,7 +286,7 @@ def test_a_date_that_cannot_travel_leaves_one_file_out(tmp_path: Path) -> None:
         if os.stat(f"{pair.a}/early").st_mtime != far_s:
             far_s = 2**32  # a file system without such dates: nothing is left out
         pair.connect()
-        update = pair.source.prepare(pair.peer, proceed)
+        update = pair.source.prepare(pair.peer, EVERYTHING, proceed)
         os.utime(f"{pair.a}/late", (far_s, far_s))
         packs = list(update.messages(proceed))
         left_out = [problem.path for problem in update.problems]
@@ -301,7 +302,7 @@ def test_a_file_that_vanishes_or_becomes_a_link_is_left_out(tmp_path: Path) -> N
         for name in ("gone", "link", "directory", "stays"):
             write(f"{pair.a}/{name}", b"x")
         pair.connect()
-        update = pair.source.prepare(pair.peer, proceed)
+        update = pair.source.prepare(pair.peer, EVERYTHING, proceed)
         for name in ("gone", "link", "directory"):
             os.unlink(f"{pair.a}/{name}")
         os.symlink("/etc/passwd", f"{pair.a}/link")
@@ -409,8 +410,8 @@ def test_cancelling_leaves_both_sides_usable(tmp_path: Path) -> None:
         odd_tree(pair.a)
         pair.connect()
         with pytest.raises(CancelledError):
-            pair.source.prepare(pair.peer, after(3))
-        update = pair.source.prepare(pair.peer, proceed)
+            pair.source.prepare(pair.peer, EVERYTHING, after(3))
+        update = pair.source.prepare(pair.peer, EVERYTHING, proceed)
         with pytest.raises(CancelledError):
             list(update.messages(after(5)))
         update = pair.stage()

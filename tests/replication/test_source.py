@@ -19,7 +19,8 @@ from sbs.replication import peer_tree
 from sbs.replication.packing import MAX_NAMES_BYTES, Packer
 from sbs.replication.problems import MAX_PROBLEMS, Problems
 from sbs.replication.seal import Seal
-from sbs.replication.source import STREAM_ABOVE, PeerTree
+from sbs.replication.source import PeerTree
+from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import EPOCH, Pair, look, proceed, write
 
 ENTRY = Entry(path="f", kind=Kind.FILE)

@@ -23,8 +23,9 @@ from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Pack
 from sbs.errors import ReplicationError
 from sbs.replication import index
+from sbs.replication.changes import EVERYTHING
 from sbs.replication.seal import Seal
-from sbs.replication.source import STREAM_ABOVE
+from sbs.replication.update import STREAM_ABOVE
 from tests.replication.rig import EPOCH, Pair, kept, look, proceed, read, write
 
 
@@ -269,7 +270,7 @@ def test_staged_files_never_show_and_never_stay(tmp_path: Path) -> None:
 
 def test_an_unused_stream_is_dropped(pair: Pair) -> None:
     pair.target.chunk(Chunk(0, b"unused"))
-    update = pair.source.prepare(pair.peer, proceed)
+    update = pair.source.prepare(pair.peer, EVERYTHING, proceed)
     assert update.empty
     record = pair.commit(update)
     pair.target.apply(record, proceed)
@@ -360,7 +361,7 @@ def test_a_link_planted_in_a_parent_is_not_listed_through(tmp_path: Path) -> Non
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/d/f", b"inside")
         pair.connect()
-        update = pair.source.prepare(pair.peer, proceed)
+        update = pair.source.prepare(pair.peer, EVERYTHING, proceed)
         os.rename(f"{pair.a}/d", f"{tmp_path}/aside")
         os.symlink(f"{tmp_path}/outside", f"{pair.a}/d")
         sent = [o for m in update.messages(proceed) if isinstance(m, Pack) for o in m.operations]

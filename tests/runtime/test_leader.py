@@ -31,9 +31,12 @@ from sbs.core.messages import (
     Pack,
 )
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError, TransportError
-from sbs.replication.outlook import Preview
+from sbs.replication.changes import EVERYTHING, NOTHING, Changes
+from sbs.replication.hints import Hints
+from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
+from sbs.replication.watch import Watcher
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.placements import RETRY_REFUSED_S, Placements
@@ -42,7 +45,7 @@ from sbs.testing.nodes import wait_until
 
 EPOCH = Epoch(1, 0)
 FOLDERS = (FolderSpec(name="data", path="/nowhere"),)
-NOTHING = History()
+NO_HISTORY = History()
 NOTHING_FOUND = Findings(findings=(), total=0)
 
 
@@ -97,12 +100,16 @@ class FakeSource:
         self.confirmed: list[tuple[int, set[tuple[str, str]]]] = []
         self.failures: list[StateError] = []
         self.trees: list[set[str]] = []
+        self.looked: list[Changes] = []
 
     def add(self, *messages: Chunk | Exception) -> None:
         self.updates.append(FakeUpdate(list(messages)))
 
-    def prepare(self, peer: PeerTree, check: Callable[[], object], accepted: str = "") -> Update:
-        self.trees.append(set(peer.manifests[0]))
+    def prepare(
+        self, peer: PeerTree, changes: Changes, check: Callable[[], object], accepted: str = ""
+    ) -> Update:
+        self.trees.append(paths(peer))
+        self.looked.append(changes)
         self.accepted.append(accepted)
         if self.held is not None and self.held.id != accepted:
             return cast("Update", FakeUpdate([], self.held))
@@ -134,9 +141,13 @@ class Context:
         self.updates: list[LastUpdate | None] = []
         self.findings: list[Findings] = []
         self.held: list[Held | None] = []
+        self.hooks = 0
+        self.printed = NOTHING
 
-    async def run_update_hooks(self) -> None:
+    async def run_update_hooks(self) -> Changes:
         await trio.lowlevel.checkpoint()
+        self.hooks += 1
+        return self.printed
 
     async def proposed(self, generation: Generation) -> None:
         await trio.lowlevel.checkpoint()
@@ -158,17 +169,29 @@ class Context:
         self.findings.append(findings)
 
 
+def listed(*entries: Entry) -> PeerTree:
+    tree = PeerTree(1)
+    tree.add(Listing(folder=0, entries=entries, last=True))
+    return tree
+
+
+def paths(tree: PeerTree) -> set[str]:
+    return {entry.path for entry in tree.below(0, "")}
+
+
 class Play:
     """A leader whose follower is the test."""
 
     def __init__(
         self,
         period_s: float = 0.01,
+        rescan_s: float = 3600.0,
         *,
-        own: History = NOTHING,
-        theirs: History = NOTHING,
+        own: History = NO_HISTORY,
+        theirs: History = NO_HISTORY,
         held: Held | None = None,
     ) -> None:
+        self.hints = Hints(failed=lambda error: pytest.fail(str(error)))
         self.link = FakeLink()
         self.source = FakeSource()
         self.source.held = held
@@ -180,7 +203,9 @@ class Play:
             cast("Source", self.source),
             FOLDERS,
             theirs,
+            self.hints,
             period_s,
+            rescan_s,
             self.context,
         )
 
@@ -207,12 +232,13 @@ class Play:
 @asynccontextmanager
 async def playing(
     period_s: float = 0.01,
+    rescan_s: float = 3600.0,
     *,
-    own: History = NOTHING,
-    theirs: History = NOTHING,
+    own: History = NO_HISTORY,
+    theirs: History = NO_HISTORY,
     held: Held | None = None,
 ) -> AsyncGenerator[Play, None]:
-    play = Play(period_s, own=own, theirs=theirs, held=held)
+    play = Play(period_s, rescan_s, own=own, theirs=theirs, held=held)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play.leader.run)
         yield play
@@ -460,21 +486,20 @@ async def test_what_was_refused_is_sent_again() -> None:
 
 async def test_what_was_refused_is_sent_again_only_now_and_then() -> None:
     """R22: a large file may be among it."""
-    tree = PeerTree(1)
     entries = tuple(Entry(path=path, kind=Kind.DIRECTORY) for path in "fg")
     elsewhere = Finding(folder="elsewhere", path="g", text="unknown")
     placements = Placements(cast("Source", FakeSource()), FOLDERS)
     await placements.take(found(REFUSED, elsewhere, KEPT))
     standing: list[set[str]] = []
     for now in (5.0, 5.0 + RETRY_REFUSED_S / 2, 5.0 + RETRY_REFUSED_S):
-        tree.add(Listing(folder=0, entries=entries))
+        tree = listed(*entries)
         placements.retry(tree, now)
-        standing.append(set(tree.manifests[0]))
+        standing.append(paths(tree))
     assert standing == [{"g"}, {"f", "g"}, {"g"}]
     await placements.take(found())
-    tree.add(Listing(folder=0, entries=entries))
+    tree = listed(*entries)
     placements.retry(tree, math.inf)
-    assert set(tree.manifests[0]) == {"f", "g"}
+    assert paths(tree) == {"f", "g"}
 
 
 async def test_a_record_that_cannot_be_written_is_an_alarm() -> None:
@@ -597,8 +622,8 @@ async def test_while_all_is_held_a_list_of_services_goes_only_where_the_last_gen
     own: tuple[Generation, ...], theirs: tuple[Generation, ...], sent: bool
 ) -> None:
     """B20: no generation says that another is there which is not; and none is sent for nothing."""
-    histories = {"own": History(own), "theirs": History(theirs)}
-    async with playing(period_s=3600, held=HELD, **histories) as play:
+    before = History(own)
+    async with playing(period_s=3600, own=before, theirs=History(theirs), held=HELD) as play:
         await play.begin()
         assert await play.leader.update_now() == HELD.text
         assert play.nothing_sent()
@@ -651,3 +676,108 @@ async def test_a_preview_is_no_update() -> None:
             await play.acknowledge()
         assert previews == [PREVIEW]
         assert play.nothing_sent()
+
+
+class FakeWatcher:
+    """Has seen what the test says."""
+
+    def __init__(self) -> None:
+        self.seen: list[Changes | ReplicationError] = []
+
+    def drain(self) -> Changes:
+        if not self.seen:
+            return NOTHING
+        seen = self.seen.pop(0)
+        if isinstance(seen, ReplicationError):
+            raise seen
+        return seen
+
+
+IN_D = Changes.of([(0, "d")])
+IN_E = Changes.of([(0, "e")])
+
+
+async def test_a_cycle_looks_where_something_changed_and_nowhere_else() -> None:
+    """B23: everything at the start; what scripts print counts as changed (R25)."""
+    async with playing() as play:
+        watcher = FakeWatcher()
+        play.hints.trust(cast("Watcher", watcher))
+        await play.begin()
+        await play.acknowledge()
+        await wait_until(lambda: len(play.source.looked) > 2, "cycles of the period")
+        assert play.source.looked[0] == EVERYTHING
+        assert set(play.source.looked[1:]) == {NOTHING}
+        watcher.seen = [IN_D]
+        play.context.printed = IN_E
+        await wait_until(lambda: IN_D | IN_E in play.source.looked, "a cycle that looks there")
+        assert EVERYTHING not in play.source.looked[1:]
+
+
+async def test_without_a_watcher_every_cycle_looks_at_everything() -> None:
+    """B23."""
+    async with playing() as play:
+        await play.begin()
+        await play.acknowledge()
+        await wait_until(lambda: len(play.source.looked) > 2, "cycles of the period")
+        assert set(play.source.looked) == {EVERYTHING}
+
+
+async def test_scripts_run_at_the_period_not_at_each_change() -> None:
+    """R20: a script that writes into the folder must not call itself."""
+    async with playing(period_s=3600) as play:
+        watcher = FakeWatcher()
+        play.hints.trust(cast("Watcher", watcher))
+        await play.begin()
+        await play.acknowledge()
+        watcher.seen = [IN_D]
+        play.leader.nudge()
+        await wait_until(lambda: IN_D in play.source.looked, "a cycle that looks there")
+        assert play.context.hooks == 1
+        await play.leader.update_now()
+        assert play.context.hooks == 2
+
+
+async def test_whoever_asks_for_an_update_gets_a_full_scan() -> None:
+    """R8, B23: of stores through a memory map the kernel tells no watcher."""
+    async with playing(period_s=3600) as play:
+        play.hints.trust(cast("Watcher", FakeWatcher()))
+        await play.begin()
+        await play.acknowledge()
+        assert await play.leader.update_now() == ""
+        assert play.source.looked == [EVERYTHING, EVERYTHING]
+
+
+async def test_full_scans_come_every_rescan_s_whatever_the_watcher_says() -> None:
+    """B23."""
+    async with playing(rescan_s=0.02) as play:
+        play.hints.trust(cast("Watcher", FakeWatcher()))
+        await play.begin()
+        await play.acknowledge()
+        await wait_until(lambda: play.source.looked.count(EVERYTHING) > 2, "full scans")
+
+
+async def test_after_a_failed_update_everything_is_looked_at() -> None:
+    """B20: what was looked at has not reached the follower."""
+    async with playing() as play:
+        play.hints.trust(cast("Watcher", FakeWatcher()))
+        await play.begin()
+        await play.acknowledge()
+        await wait_until(lambda: NOTHING in play.source.looked, "a cycle that has nothing to do")
+        looked = len(play.source.looked)
+        play.source.add(ReplicationError("no such folder"))
+        await wait_until(lambda: play.context.failures, "the failure")
+        await wait_until(lambda: EVERYTHING in play.source.looked[looked:], "a full scan")
+
+
+async def test_a_watcher_that_fails_is_not_trusted_any_more() -> None:
+    """B23: without it, changes wait for the period, and no change is missed."""
+    failures: list[ReplicationError] = []
+    hints, watcher = Hints(failures.append), FakeWatcher()
+    hints.trust(cast("Watcher", watcher))
+    assert (hints.take(), hints.take()) == (EVERYTHING, NOTHING)
+    watcher.seen = [IN_D, ReplicationError("too many directories")]
+    assert (hints.collect(), hints.watching) == (True, True)
+    assert (hints.collect(), hints.watching) == (True, False)
+    assert not hints.collect()
+    assert [str(error) for error in failures] == ["too many directories"]
+    assert (hints.take(), hints.take()) == (EVERYTHING, EVERYTHING)

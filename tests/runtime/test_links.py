@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -15,6 +16,7 @@ from sbs.core.epoch import NO_EPOCH
 from sbs.core.frames import PREAMBLE
 from sbs.core.messages import Code, Follow, Heartbeat, Hello, Message, Refused
 from sbs.errors import RemoteProtocolError
+from sbs.ports import Listener, Transport
 from sbs.runtime.link import Link
 from sbs.runtime.links import MAX_ACCEPTED, Links
 from sbs.testing.memory import MemoryNetwork
@@ -32,6 +34,21 @@ class Router:
     async def route(self, link: Link, message: Message) -> None:
         await trio.lowlevel.checkpoint()
         raise RemoteProtocolError(f"{type(message).__name__} outside a session")
+
+
+@attrs.frozen
+class SlowTransport:
+    """Connects late."""
+
+    _transport: Transport
+    _delay_s: float
+
+    async def listen(self, address: str) -> Listener:
+        return await self._transport.listen(address)
+
+    async def dial(self, address: str) -> trio.abc.Stream:
+        await trio.sleep(self._delay_s)
+        return await self._transport.dial(address)
 
 
 class Served:
@@ -220,6 +237,21 @@ async def test_dialled_node_that_does_not_answer_is_a_failed_dial() -> None:
     await served.there.listen("b:1")
     await served.links.dial(0.1)
     assert served.events == [ev.DialFailed(refused=False)]
+
+
+async def test_a_slow_link_is_a_link(autojump_clock: trio.testing.MockClock) -> None:
+    """R7: connecting takes a round trip, and hellos another; each may take the time of a dial."""
+    served = Served()
+    listener = await served.there.listen("b:1")
+    served.links._transport = SlowTransport(served.network.transport("a"), 0.8)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(served.links.dial, 1.0)
+        link = Link(100, await listener.accept(), Side.ACCEPTOR, hello("b"))
+        await trio.sleep(0.8)
+        await link.greet()
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.kinds == ["PeerMet"]
+        nursery.cancel_scope.cancel()
 
 
 async def test_dialled_stranger_without_a_claim_is_a_failed_dial() -> None:

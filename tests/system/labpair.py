@@ -18,6 +18,9 @@ from tests.system.nodes import Node, Tables
 
 STAMPER = str(Path(__file__).with_name("stamper.py"))
 
+STAMPS = "stamps"
+"""The last word of a service's command is this file in its node's directory."""
+
 PORT = 4445
 
 
@@ -51,7 +54,7 @@ class LabPair:
 
     def _node(self, directory: Path, host: str, peer: str) -> Node:
         node = Node(directory, port=self.port, peer=self.port, service=0)
-        command = [sys.executable, "-I", "-S", STAMPER, str(_stamps(node))]
+        command = [sys.executable, "-I", "-S", STAMPER, str(stamps_of(node))]
         node.prefix = ("ip", "netns", "exec", self.lab.namespace(host))
         node.configure(
             {
@@ -121,7 +124,7 @@ class LabPair:
         Raises:
             AssertionError: there are several.
         """
-        mark = os.fsencode(_stamps(node)) + b"\0"
+        mark = f"\0{stamps_of(node)}\0".encode()
         pids: list[int] = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):  # it has ended meanwhile
@@ -148,7 +151,7 @@ class LabPair:
         """When each node served under which epoch: nanoseconds, epoch, name; in order of time."""
         found: list[tuple[int, int, str]] = []
         for node in self.nodes:
-            path = _stamps(node)
+            path = stamps_of(node)
             for line in path.read_text().splitlines() if path.exists() else ():
                 moment, epoch = line.split()
                 found.append((int(moment), int(epoch), node.name))
@@ -186,5 +189,6 @@ def overlaps_of(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
     ]
 
 
-def _stamps(node: Node) -> Path:
-    return node.directory / "stamps"
+def stamps_of(node: Node) -> Path:
+    """The file of a node's service."""
+    return node.directory / STAMPS

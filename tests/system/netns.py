@@ -18,7 +18,8 @@ _LABS: Final = itertools.count()
 HOSTS: Final = ("a", "b", "w")
 
 
-def _ip(*words: str) -> None:
+def ip(*words: str) -> None:
+    """Run ``ip``."""
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
@@ -40,24 +41,28 @@ class Lab:
 
     def run(self, host: str, *command: str) -> None:
         """Run a command on a host."""
-        _ip("netns", "exec", self.namespace(host), *command)
+        ip("netns", "exec", self.namespace(host), *command)
 
     def up(self) -> None:
         """Make hosts and cables."""
         for host in HOSTS:
-            _ip("netns", "add", self.namespace(host))
-            _ip("-n", self.namespace(host), "link", "set", "lo", "up")
+            ip("netns", "add", self.namespace(host))
+            ip("-n", self.namespace(host), "link", "set", "lo", "up")
         for one, other in itertools.combinations(HOSTS, 2):
             ends = (f"to-{other}", f"to-{one}")
             one_in, other_in = self.namespace(one), self.namespace(other)
-            _ip(
+            ip(
                 *("link", "add", ends[0], "netns", one_in, "type", "veth"),
                 *("peer", "name", ends[1], "netns", other_in),
             )
-            for host, peer, end in ((one, other, ends[0]), (other, one, ends[1])):
-                space = self.namespace(host)
-                _ip("-n", space, "addr", "add", f"{self.address(host, peer)}/24", "dev", end)
-                _ip("-n", space, "link", "set", end, "up")
+            self.connect(one, other)
+            self.connect(other, one)
+
+    def connect(self, host: str, peer: str) -> None:
+        """Give a host its address on a cable, and use it."""
+        space, end = self.namespace(host), f"to-{peer}"
+        ip("-n", space, "addr", "add", f"{self.address(host, peer)}/24", "dev", end)
+        ip("-n", space, "link", "set", end, "up")
 
     def down(self) -> None:
         """Remove everything; what runs in there must have ended."""
@@ -115,7 +120,7 @@ class Lab:
     def _plug(self, host: str, state: str) -> None:
         for peer in HOSTS:
             if peer != host:
-                _ip("-n", self.namespace(host), "link", "set", f"to-{peer}", state)
+                ip("-n", self.namespace(host), "link", "set", f"to-{peer}", state)
 
     def repair(self) -> None:
         """Undo every fault."""

@@ -102,10 +102,11 @@ def reset_or_refused(scene: Scene) -> None:
     scene.start()
     host, port = scene.pair.host(scene.primary), scene.pair.port
     if scene.variant == "reset":
+        secondary, former = scene.secondary, callers(scene.secondary, port)
+        assert len(former) == 1
         with scene.nothing_happening():
-            scene.lab.refuse(host, port, caller_of(scene.secondary, port))
-            scene.secondary.wait_logged("ended: ")
-        assert scene.secondary.log_text.count("role secondary") == 1
+            scene.lab.refuse(host, port, *former)
+            scene.pair.wait(lambda: callers(secondary, port) - former, "it has called again")
         return
     for each in ("a", "b"):
         scene.lab.refuse(each, port)
@@ -118,10 +119,12 @@ def reset_or_refused(scene: Scene) -> None:
         partition(scene)
 
 
-def caller_of(node: Node, port: int) -> int:
-    """The port from which a node has called the other."""
+def callers(node: Node, port: int) -> set[int]:
+    """The ports from which a node is connected to the other."""
     rows = Path(f"/proc/{node.pid}/net/tcp").read_text().splitlines()[1:]
-    for local, remote, state in (line.split()[1:4] for line in rows):
-        if state == "01" and int(remote.rpartition(":")[2], 16) == port:
-            return int(local.rpartition(":")[2], 16)
-    raise AssertionError(f"{node.name} has no connection to port {port}")
+    connected = "01"
+    return {
+        int(local.rpartition(":")[2], 16)
+        for local, remote, state in (line.split()[1:4] for line in rows)
+        if state == connected and int(remote.rpartition(":")[2], 16) == port
+    }

@@ -156,6 +156,8 @@ class EtcdWitness:
         if key.belongs_to(lease):  # written before; the answer got lost, and another was asked
             self._lease = lease
             return Vote(granted=True, holder=lease.holder)
+        if seen.revision and not key.revision:  # given back meanwhile: nobody has it now
+            return await self._put(lease, key)
         await self._revoke(lease)
         return Vote(granted=False, holder=key.holder)
 

@@ -74,12 +74,15 @@ def _candidate(model: Model, now: float, via: Via, *, proven: bool) -> Step:
     votes = model.votes.new_term(now)
     if proven:
         votes = votes.absolve("" if model.will is None else model.will.holder)
+    # Who gave the role up waits for so long to be relieved: to ask it would be a vote for it.
+    settings = model.settings
+    pause = settings.heartbeat_interval_s if relieves is None else settings.down_interval_s
     model = attrs.evolve(
         model,
         state=State.CANDIDATE,
         relieves=relieves,
         votes=votes,
-        dial_at=now + model.settings.heartbeat_interval_s,
+        dial_at=now + pause,
         fencing=False,
         fence_at=None,
         fenced=False,

@@ -110,6 +110,10 @@ DIALLING = frozenset(
 """States that look for the peer while there is no session."""
 
 
+RETRY_S = 0.02
+"""Pause before dialling again a peer that was there a moment ago: a takeover waits for it."""
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What the configuration tells the role machine; seconds are greater than 0.
@@ -133,6 +137,7 @@ class Settings:
         max_clock_drift: by how much the clocks of two nodes may differ in speed, 0 to below 1.
         fence: there is a fence hook, which has to succeed before a lost primary is replaced (B7).
         start_alone: become primary at a start without the peer, even if it may have led since.
+        retry_s: pause before dialling again a peer that was there a moment ago.
     """
 
     node_id: str
@@ -153,6 +158,7 @@ class Settings:
     max_clock_drift: float = 0.01
     fence: bool = False
     start_alone: bool = True
+    retry_s: float = RETRY_S
 
     @property
     def vote_s(self) -> float:

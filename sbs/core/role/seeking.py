@@ -112,7 +112,7 @@ def secondary_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
 
 
 def _pause(model: Model) -> float:
-    return min(steps.RETRY_S, model.settings.heartbeat_interval_s)
+    return min(model.settings.retry_s, model.settings.heartbeat_interval_s)
 
 
 def undecided_met(model: Model, event: PeerMet, now: float) -> Step:

@@ -33,9 +33,6 @@ from sbs.core.role.votes import Votes
 
 Step: TypeAlias = tuple[Model, tuple[Effect, ...]]
 
-RETRY_S = 0.02
-"""Pause before dialling again a peer that was there a moment ago: a takeover waits for it."""
-
 MAX_TAKEOVERS = 3
 """Takeovers within :data:`TAKEOVER_WINDOW_S` after which a role no longer goes back by itself: a
 main server that fails so often would only take the services down again."""

@@ -24,6 +24,7 @@ from sbs.testing.explorer.scene import (
     Follow,
     LastWord,
     Node,
+    OutOfBoundsError,
     Question,
     Refusal,
     Scene,
@@ -55,6 +56,9 @@ def post(scene: Scene, node: Node, event: ev.Event) -> None:
     begins = after.state is State.CLAIMING and before.state is not State.CLAIMING
     if begins and after.via is not ef.Via.RENEWED:
         node.forced = after.via is ef.Via.FORCED
+        node.silent = after.durable.on_silence
+        if after.durable.epoch.counter > scene.max_primacies:
+            raise OutOfBoundsError("primacies")
     if after.state not in (State.WAITING, State.CANDIDATE):
         node.alarms &= _LASTING
     for effect in outcome.effects:
@@ -130,7 +134,7 @@ def _end_life(scene: Scene, node: Node) -> None:
     node.serving = node.starting = node.stopping = node.kill = node.updating = None
     node.guard = math.inf
     node.saves = node.leaves = ()
-    node.fencing = node.forced = False
+    node.fencing = node.forced = node.silent = False
     node.slow_disk = node.slow_services = False
     node.alarms = frozenset()
 

@@ -132,10 +132,11 @@ def normalise(model: Model) -> Model:
         peer=None if model.peer is None else _gist(model.peer),
         welcomed_at=welcomed_at,
         heard_at=heard_at,
+        asked_until=_not_past(model.asked_until),
         dial_at=_not_past(model.dial_at),
-        probe_until=model.probe_until if state is State.PROBING else None,
-        failback_at=model.failback_at if leading else None,
-        taken_until=model.taken_until if state is State.RELEASED else None,
+        probe_until=_not_past(model.probe_until) if state is State.PROBING else None,
+        failback_at=_not_past(model.failback_at) if leading else None,
+        taken_until=_not_past(model.taken_until) if state is State.RELEASED else None,
         fence_at=_not_past(model.fence_at),
         silent=model.silent and state is State.CANDIDATE,
         takeovers=tuple(0.0 for _ in model.takeovers),
@@ -168,17 +169,18 @@ def _normal_votes(model: Model) -> Votes:
         votes,
         peer_until=_vote_until(votes.peer_until) if quorum else -math.inf,
         witness_until=_vote_until(votes.witness_until),
-        asked=tuple(_still_answered(sent, settings.lease_s) for sent in votes.asked if led),
+        asked=tuple(_unanswered(sent, settings.lease_s) for sent in votes.asked if led),
         ask_at=_not_past(votes.ask_at) if asking else None,
         granted=tuple(sent for sent in votes.granted if sent.at + settings.vote_s > 0),
         hold_until=votes.hold_until if votes.hold_until > 0 else -math.inf,
         pledged_until=votes.pledged_until if votes.pledged_until > 0 else -math.inf,
+        ballot=None if votes.ballot is None else _unanswered(votes.ballot, settings.lease_s),
         ballot_at=_not_past(votes.ballot_at) if state in BALLOTING else None,
     )
 
 
-def _still_answered(sent: Sent, lease_s: float) -> Sent:
-    """An old request brings no vote any more, but its answer is still the newest one heard."""
+def _unanswered(sent: Sent, lease_s: float) -> Sent:
+    """An old question brings no vote any more, but its answer is still the newest one heard."""
     return Sent(sent.serial, max(sent.at, -lease_s))
 
 

@@ -9,11 +9,21 @@ from sbs.testing.explorer.instants import next_instant
 from sbs.testing.explorer.models import Machine
 from sbs.testing.explorer.moves import Move, inner, repairs
 from sbs.testing.explorer.promises import PromiseError, unsettled
-from sbs.testing.explorer.scene import MAX_PEACEFUL_CONNECTIONS, Node, Scene, World
+from sbs.testing.explorer.scene import (
+    MAX_PEACEFUL_CONNECTIONS,
+    MAX_PRIMACIES,
+    Node,
+    OutOfBoundsError,
+    Scene,
+    World,
+)
 from sbs.testing.explorer.setup import Setup
 
 SETTLE_S: Final = 30.0
 """Virtual time in which a pair must settle: several times the longest wait there is."""
+
+MAX_PEACEFUL_PRIMACIES: Final = MAX_PRIMACIES + 8
+"""A pair that needs more of them does not settle."""
 
 MAX_MOVES: Final = 1500
 """More than happen in that time."""
@@ -44,6 +54,13 @@ class Peace:
         """
         scene = Scene(self._setup, self._machine, world, log=log)
         scene.max_connections = MAX_PEACEFUL_CONNECTIONS
+        scene.max_primacies = MAX_PEACEFUL_PRIMACIES
+        try:
+            return self._settle(scene)
+        except OutOfBoundsError as error:
+            raise PromiseError(f"I5: not settled before too many {error}") from error
+
+    def _settle(self, scene: Scene) -> World:
         mend(scene)
         passed: list[World] = []
         left_s = SETTLE_S

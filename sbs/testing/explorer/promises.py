@@ -119,8 +119,7 @@ def _check_two(scene: Scene, node: Node, peer: Node) -> None:
         return
     if scene.setup.policy is not Policy.AVAILABILITY:
         raise PromiseError(text)
-    silent = node.disk.value.on_silence or peer.disk.value.on_silence
-    if not silent and peer.serving not in scene.excused:
+    if not (node.silent or peer.silent) and peer.serving not in scene.excused:
         raise PromiseError(f"{text}, and neither was silent")
 
 

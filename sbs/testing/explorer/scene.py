@@ -36,6 +36,10 @@ MAX_CONNECTIONS: Final = 4
 MAX_PEACEFUL_CONNECTIONS: Final = 12
 """In peace one way only is followed, so more of them cost little."""
 
+MAX_PRIMACIES: Final = 8
+"""Epochs that follow each other: more than two faults make, unless a node goes on claiming a role
+and losing it, for as long as the other's disk hangs, say."""
+
 MAX_QUEUE: Final = 12
 """Messages on their way in one direction: a lease's worth of requests, and a handover."""
 
@@ -47,7 +51,7 @@ LINGER_S: Final = 1.0
 
 
 class OutOfBoundsError(Exception):
-    """More connections or messages than the explorer follows."""
+    """More connections, messages or primacies than the explorer follows."""
 
 
 @attrs.frozen
@@ -151,6 +155,8 @@ class Node:
     """From the witness."""
     forced: bool = False
     """Its primacy rests on an operator's word."""
+    silent: bool = False
+    """Its primacy began because nothing was heard of the peer, whatever its epoch is by now."""
     alarms: frozenset[Alarm] = frozenset()
 
     @property
@@ -223,6 +229,7 @@ class Scene:
         self.connections: dict[int, Connection]
         self._log = log
         self.max_connections = MAX_CONNECTIONS
+        self.max_primacies = MAX_PRIMACIES
         self.fuse: int | None = None
         """So many effects are performed, then the node crashes."""
         if world is None:

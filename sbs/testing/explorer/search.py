@@ -103,7 +103,7 @@ class Report:
         moves: made between them.
         depth: the longest of the shortest ways to a state.
         peaces: how many were run to their end in peace.
-        cut_off: moves that lead to more connections or messages than are followed.
+        cut_off: moves that lead to more connections, messages or primacies than are followed.
         left: states found, but not looked at any more: the bounds were reached.
         broken: the first broken promise.
     """

@@ -33,7 +33,10 @@ class Setup:
         return first is second and first is not Mode.SYMMETRIC
 
     def settings(self, side: int) -> Settings:
-        """Of one node: short times, with which a vote outlasts the down interval."""
+        """Of one node: short times, with which a vote outlasts the down interval.
+
+        All are multiples of a few, or two nodes could stand to each other in too many ways.
+        """
         return Settings(
             node_id=f"{side:032x}",
             name="ab"[side],
@@ -50,4 +53,5 @@ class Setup:
             max_clock_drift=0.0,
             fence=self.fence,
             start_alone=self.start_alone,
+            retry_s=0.5,
         )

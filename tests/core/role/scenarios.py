@@ -471,6 +471,18 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
         NEW,
         [*VOTING, (2.0, released(granted=1, leaving=True)), (2.1, vote(1)), (2.2, ev.Saved(3))],
     ),
+    "B3: one that waits to be relieved is not asked to lead again": (
+        QUORUM,
+        NEW,
+        [
+            *VOTING,
+            (2.0, released(granted=1, leaving=True)),
+            (2.1, vote(1, granted=False, holder="c.1")),
+            (2.9, ev.TimePassed()),
+            (3.1, ev.TimePassed()),
+            (3.2, vote(2)),
+        ],
+    ),
     "B3: an older epoch gets no vote, nor does another connection": (
         QUORUM,
         NEW,

@@ -1,0 +1,114 @@
+"""The explorations that are run: policies, modes, beginnings, and what may go wrong."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Final
+
+import attrs
+import pytest
+
+from sbs.core.claim import Mode, Policy
+from sbs.testing.explorer import Bounds, Report, Setup, explore
+
+MODES: Final = tuple((first, second) for first in Mode for second in Mode)
+"""All of them; of those that clash only one node may run (R6)."""
+
+USUAL: Final = (
+    (Mode.SYMMETRIC, Mode.SYMMETRIC),
+    (Mode.PRIMARY_ONLY, Mode.BACKUP_ONLY),
+)
+"""What administrators are told to choose (``docs/roles.md``)."""
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@attrs.frozen(kw_only=True)
+class Search:
+    """One exploration.
+
+    Args:
+        setup: the pair.
+        bounds: how far.
+        settled: whether it begins with a pair in session, or with two nodes that never ran.
+        mutant: what breaks the machine first.
+    """
+
+    setup: Setup
+    bounds: Bounds
+    settled: bool = True
+    mutant: Patch | None = None
+
+    def run(self) -> Report:
+        """Explore."""
+        with pytest.MonkeyPatch.context() as patch:
+            if self.mutant is not None:
+                self.mutant(patch)
+            return explore(self.setup, self.bounds, settled=self.settled)
+
+    @property
+    def words(self) -> str:
+        """What is explored, for people."""
+        setup, bounds = self.setup, self.bounds
+        modes = "/".join(mode.value for mode in setup.modes)
+        extras = [
+            word
+            for word, said in (("fence", setup.fence), ("not alone", not setup.start_alone))
+            if said
+        ]
+        counts = f"{bounds.faults} faults, {bounds.commands} commands, {bounds.swaps} swaps"
+        begin = "settled" if self.settled else "cold"
+        return " ".join([setup.policy.value, modes, begin, *extras, f"({counts})"])
+
+
+def told(search: Search, report: Report) -> str:
+    """A line about an exploration; and the way to what it found."""
+    bound = search.bounds.states
+    rest = f"{report.left} left at the bound of {bound}" if report.left else "none left"
+    cut = f", {report.cut_off} moves cut off" if report.cut_off else ""
+    line = (
+        f"{search.words}: {report.states} states, depth {report.depth}, {report.moves} moves, "
+        f"{report.peaces} run in peace, {'complete' if report.complete else rest}{cut}"
+    )
+    if report.broken is None:
+        return line
+    return f"{line}\n{report.broken.trace}\npath: {report.broken.path}"
+
+
+def plain(states: int, *, faults: int = 1) -> Iterator[Search]:
+    """Every policy, every mode, both beginnings."""
+    for policy in Policy:
+        for modes in MODES:
+            setup = Setup(policy=policy, modes=modes)
+            for settled, swaps in ((True, 1), (True, 0), (False, 0)):
+                usual = modes in USUAL
+                if settled and usual is (swaps == 0):  # with swaps, the others are much the same
+                    continue
+                bounds = Bounds(states=states * 3 if usual else states, faults=faults, swaps=swaps)
+                yield Search(setup=setup, bounds=bounds, settled=settled)
+
+
+def special(states: int) -> Iterator[Search]:
+    """More faults, an operator, a fence hook, a node that must not start alone."""
+    for policy in Policy:
+        for modes in USUAL:
+            setup = Setup(policy=policy, modes=modes)
+            for faults, commands in ((2, 0), (1, 1), (0, 2)):
+                bounds = Bounds(states=states, faults=faults, commands=commands, swaps=0)
+                yield Search(setup=setup, bounds=bounds)
+        bounds = Bounds(states=states, swaps=0)
+        for settled in (True, False):
+            yield Search(setup=Setup(policy=policy, fence=True), bounds=bounds, settled=settled)
+            alone = Setup(policy=policy, start_alone=False)
+            yield Search(setup=alone, bounds=bounds, settled=settled)
+
+
+def run_all(searches: Iterable[Search], jobs: int | None = None) -> Iterator[tuple[Search, Report]]:
+    """Explore in several processes; in the order of asking."""
+    searches = [*searches]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=context) as pool:
+        yield from zip(searches, pool.map(Search.run, searches), strict=True)

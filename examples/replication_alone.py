@@ -50,6 +50,8 @@ def replicate(origin: str, copy: str, state_dir: str) -> None:
 
     epoch, history = Epoch(1, 0), remember(f"{state_dir}/last")
     update = Source(folders, sent_index).prepare(peer, EVERYTHING, check)
+    if update.held is not None:  # then it is empty; prepare() takes the id of what is accepted
+        print(f"held as {update.held.id}: {update.held.deletes} files would be deleted")
     target.begin(Begin(epoch, history.number + 1))
     for message in update.messages(check):
         target.take(message, check)

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "unit": "sbs.cli.acting:unit",
     "status": "sbs.cli.status:status",
     "probe": "sbs.cli.probe:probe",
+    "diff": "sbs.cli.folders:diff",
     "explain": "sbs.cli.folders:explain",
     "config": "sbs.cli.config:config",
     "adapters": "sbs.cli.adapters:adapters",

@@ -42,14 +42,20 @@ def stop(config_path: str) -> None:
     click.echo("stopped")
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs sync -c alpha.toml")
+@click.command(
+    cls=VerbatimCommand,
+    epilog="Examples:\n  sbs sync -c alpha.toml\n  sbs sync --accept 3f6a90b1c2d4 -c alpha.toml",
+)
+@click.option("--accept", metavar="ID", help="Send the held update of this id.")
 @config_option
-def sync(config_path: str) -> None:
+def sync(config_path: str, accept: str | None) -> None:
     """Run one update now, without waiting for the period; run it on the primary.
 
-    Returns when the secondary holds the update durably.
+    Returns when the secondary holds the update durably. An update that would delete too much is
+    held: sbs status says so, and sbs diff shows what it is. --accept sends exactly that one, this
+    time only. Refused (exit code 4) where the update is held, or another one is than was accepted.
     """
-    update = ask(config_path, "sync")
+    update = ask(config_path, "sync", accept=accept)
     if update is None:
         click.echo("the secondary has everything")
     else:

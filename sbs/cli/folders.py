@@ -1,11 +1,15 @@
-"""Commands about the replicated folders."""
+"""Commands about the replicated folders (B26)."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import click
 
+from sbs.cli.acting import ask
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain
@@ -50,6 +54,53 @@ def explain(path: str, config_path: str) -> None:
         return
     folders = ", ".join(folder.path for folder in config.folders) or "none"
     raise SbsError(f"{path}: in none of the folders of {config_path}, which are: {folders}")
+
+
+MAX_PATHS_SHOWN: Final = 20
+"""In the form for people; --json has more."""
+
+_SIGNS: Final = {"delete": "-", "change": "~", "add": "+", "unsure": "?"}
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs diff -c alpha.toml")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@config_option
+def diff(config_path: str, as_json: bool) -> None:
+    """Show what an update would send now, and send nothing; run it on the primary.
+
+    Compares the primary's folders with what the secondary holds: what would be deleted (-),
+    changed (~) and added (+), and files that were touched (?), which an update reads to find out.
+    Says whether the update is held, and why; sbs sync --accept ID then sends it. Refused (exit
+    code 4) on the secondary, and without one.
+    """
+    found = ask(config_path, "diff")
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for line in _preview(found):
+        click.echo(line)
+
+
+def _preview(found: Mapping[str, Any]) -> Iterator[str]:
+    total = sum(found[key] for key in ("added", "changed", "deleted", "unsure"))
+    shown = found["paths"][:MAX_PATHS_SHOWN]
+    for each in shown:
+        yield f"{_SIGNS[each['change']]} {plain(each['folder'])}/{plain(each['path'])}"
+    if total > len(shown):
+        yield f"and {total - len(shown)} more"
+    if total:
+        yield (
+            f"{found['deleted']} to delete, {found['changed']} to change, {found['added']} to add,"
+            f" {found['unsure']} to look at; at most {found['bytes']} bytes to send"
+        )
+    else:
+        yield "nothing to send: the secondary has everything"
+    held = found["held"]
+    if held is not None:
+        yield f"held as {held['id']}; nothing of it is sent:"
+        for reason in held["reasons"]:
+            yield f"  folder {plain(reason['folder'])}: {plain(reason['text'])}"
+        yield f"if it is meant: sbs sync --accept {held['id']}"
 
 
 def _real(path: str) -> str:

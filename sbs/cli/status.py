@@ -71,7 +71,16 @@ def _stopped(config_path: str) -> Status:
     """The form of :class:`sbs.runtime.status.Status`, as far as it is known without a node."""
     from sbs.runtime.status import SCHEMA  # noqa: PLC0415 - slow, and rarely needed
 
-    nothing = ("state", "epoch", "epoch_token", "generation", "peer", "in_step", "last_update")
+    nothing = (
+        "state",
+        "epoch",
+        "epoch_token",
+        "generation",
+        "peer",
+        "in_step",
+        "last_update",
+        "held",
+    )
     config = load_config(config_path)
     node = config.node
     return {
@@ -138,6 +147,9 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
             f"{_moment(update['at'])}, {update['files']} files, {update['bytes']} bytes, "
             f"{update['duration_s']:.3f} s",
         )
+    held = found["held"]
+    if held is not None:
+        yield "held", f"update {held['id']}, {held['deletes']} deletes: sbs diff shows it"
     if found["votes"] is not None:
         yield "votes", ", ".join(name for name, has in found["votes"].items() if has) or "none"
     if found["paused"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -12,17 +11,13 @@ import attrs
 from sbs.config.kinds import Kind, Path, none_of, wrong_type
 from sbs.config.toml import is_array, type_name
 from sbs.core.filters import Filter
+from sbs.core.guard import Limit
 
 MAX_ITEMS = 1000
 """Longest array of a setting: as many as a folder may have filters."""
 
 MAX_ARGUMENT_CHARS = 32_768
 """Longest argument of a command: below Linux's ``MAX_ARG_STRLEN``, and Windows's command line."""
-
-MAX_DELETES = 2**31 - 1
-"""Largest count of the delete guard: more files than a folder can have in practice."""
-
-_SHARE = re.compile(r"(?P<percent>[0-9]{1,3})%")
 
 T = TypeVar("T")
 
@@ -132,13 +127,10 @@ class DeleteLimit:
         """See :meth:`Kind.read`."""
         if isinstance(raw, bool) or not isinstance(raw, str | int):
             raise wrong_type(raw, self.expected)
-        if isinstance(raw, int):
-            allowed = 0 <= raw <= MAX_DELETES
-        else:
-            share = _SHARE.fullmatch(raw)
-            allowed = raw == "off" or (share is not None and int(share["percent"]) <= 100)
-        if not allowed:
-            raise ValueError(f"allowed is {self.expected}")
+        try:
+            Limit.parse(raw)
+        except ValueError:
+            raise ValueError(f"allowed is {self.expected}") from None
         return raw
 
 

@@ -30,11 +30,6 @@ def check(config: Config) -> Iterator[Problem]:
 def warnings(config: Config) -> tuple[str, ...]:
     """The settings that ask for something this version does not do."""
     found: list[str] = []
-    if config.sync.max_deletes != "off":
-        found.append(
-            f"sync.max_deletes = {shown(config.sync.max_deletes)} has no effect in this version: "
-            "no update is held for its deletes"
-        )
     if config.sync.keep_versions_s:
         found.append(
             f"sync.keep_versions_s = {shown(config.sync.keep_versions_s)} has no effect in this "

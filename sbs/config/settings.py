@@ -28,6 +28,7 @@ from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed, Pa
 from sbs.config.places import pair_name
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import MAX_PRIORITY, Mode, Policy
+from sbs.core.guard import DEFAULT_LIMIT
 from sbs.core.manifest import FolderSpec
 from sbs.ports import Unit
 
@@ -121,11 +122,11 @@ class SyncSettings:
         ),
     )
     max_deletes: str | int = attrs.field(
-        default="off",
+        default=DEFAULT_LIMIT,
         metadata=key(
             DeleteLimit(),
-            'Hold an update that deletes more. No effect in this version; other than `"off"` '
-            "gives a warning.",
+            "Hold an update that would delete more files of a folder: the share is of those on "
+            'the secondary. A folder that was emptied is held, too, but for `"off"`.',
         ),
     )
     rescan_s: float = attrs.field(

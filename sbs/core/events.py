@@ -201,9 +201,10 @@ class ActiveChanged:
 
 @attrs.frozen
 class FinalUpdateEnded:
-    """The last update of a handover is on the follower (``done``), or cannot be."""
+    """The last update of a handover is on the follower (``done``), or is not; ``why`` it is not."""
 
     done: bool
+    why: str = ""
 
 
 @attrs.frozen

@@ -38,6 +38,12 @@ class Candidate:
     base: Entry | None = None
     clears: tuple[Operation, ...] = ()
 
+    @property
+    def may_be_equal(self) -> bool:
+        """Whether the contents may turn out to be equal when the leader's is read."""
+        base, entry = self.base, self.entry
+        return base is not None and entry.digest is None and entry.size_bytes == base.size_bytes
+
 
 Step: TypeAlias = Operation | Candidate
 

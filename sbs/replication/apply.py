@@ -12,12 +12,13 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from sbs.core.filters import directories_above, parent_of
+from sbs.core.guard import Basis
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.common import Common
@@ -63,6 +64,7 @@ class RollForward:
         journal: holds the record's contents.
         index: learns the digests of what was put.
         common: learns what both nodes hold now.
+        bases: on what basis, as far as known, by folder.
         check: called for each operation and each MiB; may raise to cancel.
     """
 
@@ -73,6 +75,7 @@ class RollForward:
         journal: Journal,
         index: Index,
         common: Common,
+        bases: Mapping[str, Basis],
         check: Callable[[], object],
     ) -> None:
         self._places = places
@@ -80,6 +83,7 @@ class RollForward:
         self._journal = journal
         self._index = index
         self._common = common
+        self._bases = bases
         self._check = check
         self._position = record.contents_at
         self._modes: dict[tuple[int, str], int] = {}
@@ -140,7 +144,7 @@ class RollForward:
                 spec.name,
                 ((place, name, attrs.evolve(row, read_at_ns=now)) for place, name, row in rows),
             )
-        self._common.store(self._record.history.entries[-1], self._held)
+        self._common.store(self._record.history.entries[-1], self._held, self._bases)
 
     def _guarded(self, operation: Operation) -> None:
         try:

@@ -2,21 +2,29 @@
 
 A node whose file differs from this record holds a version that may exist nowhere else. The
 record may lag behind, then more is kept than need be; it never runs ahead.
+
+Beside it stands on what basis they hold it: in which directory, by which filters (B22).
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import sqlite3
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from sbs.core.epoch import Epoch
 from sbs.core.filters import parent_of
+from sbs.core.guard import Basis
 from sbs.core.history import Generation, History
 from sbs.replication.index import Index
 
 _log = logging.getLogger(__name__)
+
+_NO_BASES: Final[Mapping[str, Basis]] = MappingProxyType({})
 
 _KEY: Final = "folder = ? AND directory = ? AND name = ?"
 
@@ -69,7 +77,10 @@ class Common:
         _log.info("the other node does not know generation %s: nothing is taken as common", mark)
 
     def store(
-        self, generation: Generation, contents: Mapping[tuple[str, str], bytes | None]
+        self,
+        generation: Generation,
+        contents: Mapping[tuple[str, str], bytes | None],
+        bases: Mapping[str, Basis] = _NO_BASES,
     ) -> None:
         """Both nodes hold a generation.
 
@@ -77,6 +88,7 @@ class Common:
             generation: the new mark.
             contents: what it changed: by folder and path the digest of a file's content, or
                 ``None`` where no file is any more.
+            bases: of its folders on this node, as far as known, by name.
 
         Raises:
             StateError: the database cannot be written.
@@ -94,6 +106,29 @@ class Common:
             )
             database.execute("DELETE FROM mark")
             database.execute("INSERT INTO mark VALUES (?, ?, ?, ?)", mark)
+            _store_bases(database, bases)
+
+    def bases(self) -> dict[str, Basis]:
+        """On what basis this node's folders were last found to be what the other node holds.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        with self._index.transaction() as database:
+            found = database.execute("SELECT folder, root, filters FROM basis").fetchall()
+        return {name: Basis(root, tuple(json.loads(text))) for name, root, text in found}
+
+    def store_bases(self, bases: Mapping[str, Basis]) -> None:
+        """Both nodes hold the same, and nothing had to be sent.
+
+        Args:
+            bases: of the folders on this node, by name.
+
+        Raises:
+            StateError: the database cannot be written.
+        """
+        with self._index.transaction() as database:
+            _store_bases(database, bases)
 
     def missing(self, folder: str) -> list[tuple[str, bytes]]:
         """Files by path, with the digest that the index knows where the record has another.
@@ -112,6 +147,13 @@ class Common:
             (os.fsdecode(directory + b"/" + name if directory else name), digest)
             for directory, name, digest in found
         ]
+
+
+def _store_bases(database: sqlite3.Connection, bases: Mapping[str, Basis]) -> None:
+    database.executemany(
+        "INSERT OR REPLACE INTO basis VALUES (?, ?, ?)",
+        ((name, basis.root, json.dumps(basis.filters)) for name, basis in bases.items()),
+    )
 
 
 def _key(folder: str, path: str) -> tuple[str, bytes, bytes]:

@@ -31,6 +31,7 @@ DROP TABLE IF EXISTS digests;
 DROP TABLE IF EXISTS common;
 DROP TABLE IF EXISTS mark;
 DROP TABLE IF EXISTS blocks;
+DROP TABLE IF EXISTS basis;
 CREATE TABLE digests (
     folder TEXT NOT NULL,
     directory BLOB NOT NULL,
@@ -61,6 +62,11 @@ CREATE TABLE mark (
     number INTEGER NOT NULL,
     digest BLOB NOT NULL
 );
+CREATE TABLE basis (
+    folder TEXT NOT NULL PRIMARY KEY,
+    root TEXT NOT NULL,
+    filters TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 _SELECT: Final = (

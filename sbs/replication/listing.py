@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 import attrs
 
 from sbs.core.filters import Filter, parent_of
+from sbs.core.guard import Basis
 from sbs.core.manifest import Entry, FolderSpec
 from sbs.core.messages import MAX_ITEMS, Listing
 from sbs.errors import ReplicationError
@@ -37,6 +38,8 @@ class Lister:
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
         self.problems: tuple[Problem, ...] = ()
+        self.bases: dict[str, Basis] = {}
+        """Of the folders that were listed, by name."""
 
     def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
         """See :meth:`sbs.replication.target.Target.listing`."""
@@ -53,8 +56,9 @@ class Lister:
     def _entries(
         self, folder: int, problems: Problems, check: Callable[[], object]
     ) -> Iterator[Entry]:
-        name, rules = self._folders[folder].name, self._rules[folder]
-        scanner = Scanner(self._places, folder, name, rules, self._index, check)
+        spec, name = self._folders[folder], self._folders[folder].name
+        scanner = Scanner(self._places, folder, name, self._rules[folder], self._index, check)
+        self.bases[name] = Basis(scanner.root(), spec.filters)
         for part in scanner.all():
             problems.extend(part.problems)
             self._settle(folder, part, check)

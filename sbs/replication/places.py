@@ -95,6 +95,18 @@ class Places:
         self._last, self._last_fd = key, fd
         return fd
 
+    def root(self, folder: int) -> str:
+        """What tells a folder's root from any other directory, mounted or not (B22).
+
+        A directory made where one was removed may get its number again; a mounted file system, and
+        one that stands beside the first for a moment, do not.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        fd = self.directory(folder)
+        return f"{os.fstatvfs(fd).f_fsid:x}:{os.fstat(fd).st_ino:x}"
+
     def parent(self, folder: int, path: str, *, make: bool = False) -> tuple[int, str]:
         """A descriptor of the directory that ``path`` lies in, and the name it has there."""
         slash = path.rfind("/")

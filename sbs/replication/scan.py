@@ -68,6 +68,17 @@ class Scanner:
         self._index = index
         self._check = check
 
+    def root(self) -> str:
+        """Which directory the folder is, see :meth:`~sbs.replication.places.Places.root`.
+
+        Raises:
+            ReplicationError: it is missing or cannot be read.
+        """
+        try:
+            return self._places.root(self._folder)
+        except OSError as error:
+            raise self._lost(error) from error
+
     def all(self) -> Iterator[Part]:
         """Every directory, after the one that it lies in.
 

@@ -1,20 +1,19 @@
-"""The primary's side of an update: look, and plan what to send (R20)."""
+"""The primary's side of an update: look, and prepare what to send (R20)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from sbs.core.filters import Filter
+from sbs.core.guard import DEFAULT_LIMIT, Limit, judge
 from sbs.core.history import Generation
-from sbs.core.manifest import Entry, FolderSpec, Kind
-from sbs.core.plan import Plan, Step, is_closed, plan, restore
+from sbs.core.manifest import FolderSpec
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.common import Common
 from sbs.replication.index import Index
 from sbs.replication.peer_tree import PeerTree
-from sbs.replication.places import Places
-from sbs.replication.problems import Problem, Problems
-from sbs.replication.scan import Part, Scanner
+from sbs.replication.planner import Doubtful, Planner
+from sbs.replication.preview import Preview, preview
+from sbs.replication.problems import Problems
 from sbs.replication.update import Update
 
 __all__ = ["PeerTree", "Source", "Update"]
@@ -26,30 +25,42 @@ class Source:
     Args:
         folders: their settings; ``path`` is the local path.
         index: digests that are known from earlier readings.
+        max_deletes: of an update that is not held, in each folder (B22).
 
     Raises:
-        ValueError: a filter rule is malformed.
+        ValueError: a filter rule or the limit is malformed.
     """
 
-    def __init__(self, folders: Sequence[FolderSpec], index: Index) -> None:
+    def __init__(
+        self,
+        folders: Sequence[FolderSpec],
+        index: Index,
+        max_deletes: str | int = DEFAULT_LIMIT,
+    ) -> None:
         self._folders = tuple(folders)
-        self._rules = [Filter.parse(spec.filters) for spec in folders]
+        self._limit = Limit.parse(max_deletes)
         self._index = index
         self._common = Common(index)
+        self._planner = Planner(self._folders, index, self._common)
         self._met: PeerTree | None = None
-        self._doubtful: dict[tuple[int, str], tuple[Problem, ...]] = {}
-        """Directories in which something could not be read, and what."""
+        self._doubtful: Doubtful = {}
+        self._withheld = False
+        """The last update was held: what it would have deleted has to be found again."""
         self._patching = True
         self._equal: dict[tuple[str, str], bytes] = {}
         """What stood on both nodes when they met, and is not recorded yet."""
 
-    def prepare(self, peer: PeerTree, changes: Changes, check: Callable[[], object]) -> Update:
-        """Look where something may have changed, and plan what to send.
+    def prepare(
+        self, peer: PeerTree, changes: Changes, check: Callable[[], object], accepted: str = ""
+    ) -> Update:
+        """Look where something may have changed, plan what to send, and ask the guard (B22).
 
         Args:
             peer: what the follower holds, complete.
-            changes: where to look; besides, where something could not be read the last time.
+            changes: where to look; besides, where something could not be read the last time, and
+                everywhere if that was held, or is.
             check: called for each directory and each thousand entries; may raise to cancel.
+            accepted: the id of a held update that is to be sent all the same.
 
         Raises:
             ReplicationError: a folder's root is missing or cannot be read: nothing is sent.
@@ -58,15 +69,15 @@ class Source:
         if peer is not self._met:
             self._meet(peer)
             changes = EVERYTHING
-        else:
-            changes |= Changes.of(self._doubtful)
-        if changes.everything:
-            self._doubtful = {}
-        with Places([spec.path for spec in self._folders]) as places:
-            plans = [
-                self._plan(places, number, peer, changes.of_folder(number), check)
-                for number in range(len(self._folders))
-            ]
+        changes |= EVERYTHING if self._withheld else Changes.of(self._doubtful)
+        outlook = self._planner.look(peer, changes, self._doubtful, check)
+        held = judge(outlook.prospects, self._limit)
+        if held is not None and not outlook.full:  # there may be more that it would delete
+            outlook = self._planner.look(peer, EVERYTHING, self._doubtful, check)
+            held = judge(outlook.prospects, self._limit)
+        if held is not None and held.id == accepted:
+            held = None
+        self._withheld = held is not None
         problems = Problems()
         for found in self._doubtful.values():
             problems.extend(found)
@@ -75,48 +86,28 @@ class Source:
         patching, self._patching = self._patching, True
         return Update(
             self._folders,
-            plans,
+            outlook,
+            held,
             problems.collected,
             self._index,
             self._doubtful,
             patching=patching,
         )
 
-    def _plan(
-        self,
-        places: Places,
-        folder: int,
-        peer: PeerTree,
-        directories: list[str] | None,
-        check: Callable[[], object],
-    ) -> Plan:
-        spec, rules = self._folders[folder], self._rules[folder]
-        scanner = Scanner(places, folder, spec.name, rules, self._index, check)
+    def preview(self, peer: PeerTree, check: Callable[[], object]) -> Preview:
+        """What an update would send now; no file is read, and nothing sent (B26).
 
-        def is_known(directory: str) -> bool:
-            return peer.has_directory(folder, directory)
+        Args:
+            peer: as for :meth:`prepare`.
+            check: as for :meth:`prepare`.
 
-        parts = scanner.all() if directories is None else scanner.some(directories, is_known)
-        steps: list[Step] = []
-        closed: dict[str, Entry] = {}
-        for part in parts:
-            self._note(folder, part)
-            target = _standing(peer, folder, part, strict_delete=spec.strict_delete)
-            unreadable = part.unreadable
-            steps += plan(part.entries, target, spec, folder, rules=rules, unreadable=unreadable)
-            closed |= {path: entry for path, entry in part.entries.items() if is_closed(entry)}
-
-        def entry_of(path: str) -> Entry | None:
-            return closed.get(path) or peer.entry(folder, path)
-
-        return Plan(steps=tuple(steps), restore=restore(steps, entry_of, folder))
-
-    def _note(self, folder: int, part: Part) -> None:
-        """Remember what could not be read, or forget it."""
-        if part.problems:
-            self._doubtful[folder, part.directory] = part.problems
-        else:
-            self._doubtful.pop((folder, part.directory), None)
+        Raises:
+            ReplicationError: a folder's root is missing or cannot be read.
+            StateError: the index cannot be used.
+        """
+        outlook = self._planner.look(peer, EVERYTHING, {}, check)
+        held = judge(outlook.prospects, self._limit)
+        return preview(self._folders, outlook.plans, peer, held)
 
     def send_whole(self) -> None:
         """The next update patches no file: the follower refused, and perhaps that is why."""
@@ -135,8 +126,17 @@ class Source:
         Raises:
             StateError: the index cannot be written.
         """
-        self._common.store(generation, {**self._equal, **update.contents(refused)})
+        contents = {**self._equal, **update.contents(refused)}
+        self._common.store(generation, contents, update.bases)
         self._equal = {}
+
+    def settle(self, update: Update) -> None:
+        """Nothing of an update had to be sent: the follower holds what stands here (B22).
+
+        Raises:
+            StateError: the index cannot be written.
+        """
+        self._common.store_bases(update.bases)
 
     def _meet(self, peer: PeerTree) -> None:
         """Begin with what both nodes have already."""
@@ -148,16 +148,3 @@ class Source:
             if (entry := peer.entry(number, path)) is not None and entry.digest == digest
         }
         self._met = peer
-
-
-def _standing(peer: PeerTree, folder: int, part: Part, *, strict_delete: bool) -> dict[str, Entry]:
-    """What the follower has in a directory, and below what is no directory of the leader."""
-    if part.directory in part.unreadable:
-        return {}
-    target = peer.directory(folder, part.directory)
-    for entry in [*target.values()]:
-        own = part.entries.get(entry.path)
-        goes = strict_delete if own is None else own.kind is not Kind.DIRECTORY
-        if entry.kind is Kind.DIRECTORY and goes:
-            target |= {below.path: below for below in peer.below(folder, entry.path)}
-    return target

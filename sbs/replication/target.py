@@ -8,9 +8,11 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Final, assert_never
 
 from sbs.core.epoch import NO_EPOCH
+from sbs.core.guard import Basis
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Content, Listing, Pack, Patch
+from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
 from sbs.replication.common import Common
@@ -261,8 +263,9 @@ class Target:
             check: called once, before anything is durable.
 
         Raises:
-            ReplicationError: something else was staged than the leader says, there is no space,
-                or a version that only this node has cannot be kept; the last generation stays.
+            ReplicationError: something else was staged than the leader says, more is deleted than
+                the folders' settings allow, there is no space, or a version that only this node
+                has cannot be kept; the last generation stays.
             StateError: the index cannot be used.
         """
         staging = self._begun()
@@ -275,6 +278,7 @@ class Target:
         if commit.generation != sealed:
             raise ReplicationError(f"generation {commit.generation} does not fit its digest")
         try:
+            check_deletes(self._operations, self._folders)
             following = history.append(commit.generation)
         except ValueError as error:
             raise ReplicationError(f"generation {commit.generation}: {error}") from error
@@ -353,9 +357,23 @@ class Target:
             self._keep(record, check)
         self._surveyed = False
         with Places(record.places, unlock=True) as places:
+            bases = self._bases(record, places)
             return RollForward(
-                places, record, self._journal, self._index, self._common, check
+                places, record, self._journal, self._index, self._common, bases, check
             ).run()
+
+    def _bases(self, record: CommitRecord, places: Places) -> dict[str, Basis]:
+        """Of the folders that still are what was listed: what is told apart after a takeover (B22).
+
+        One that was replaced in the middle of a session, or unmounted, holds the last changes only.
+        """
+        found: dict[str, Basis] = {}
+        for number, spec in enumerate(record.folders):
+            listed = self._lister.bases.get(spec.name)
+            with contextlib.suppress(OSError):  # a missing root is found by whoever needs it
+                if listed is not None and listed.root == places.root(number):
+                    found[spec.name] = listed
+        return found
 
     def _forget(self) -> None:
         self._operations = []

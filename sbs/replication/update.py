@@ -11,6 +11,7 @@ import attrs
 
 from sbs.core.epoch import Epoch
 from sbs.core.filters import directories_above, parent_of
+from sbs.core.guard import Basis, Held
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, FolderSpec, Operation
 from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
@@ -26,6 +27,7 @@ from sbs.replication.content import (
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.packing import Packer
 from sbs.replication.places import Places
+from sbs.replication.planner import Outlook
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import (
     READ_ATTEMPTS,
@@ -45,6 +47,9 @@ class Update:
     """One generation in the making; see :meth:`Source.prepare`.
 
     Attributes:
+        held: why it must not be sent: then it is an empty one (B22).
+        bases: of the folders, by name; none if it is held.
+        rebased: all was looked at, and one of them is not what it is known to be.
         operations_planned: how many at most will be sent.
         size_bytes: content that will be read, and at most sent.
         operations: what was sent so far.
@@ -53,18 +58,23 @@ class Update:
     def __init__(
         self,
         folders: Sequence[FolderSpec],
-        plans: Sequence[Plan],
+        outlook: Outlook,
+        held: Held | None,
         problems: Sequence[Problem],
         index: Index,
         doubtful: dict[tuple[int, str], tuple[Problem, ...]],
         *,
         patching: bool = True,
     ) -> None:
-        self.operations_planned: int = sum(len(plan.steps) for plan in plans)
-        self.size_bytes: int = sum(plan.size_bytes for plan in plans)
+        self.held: Held | None = held
+        sure = outlook.prospects if held is None else ()
+        self.bases: dict[str, Basis] = {each.name: each.basis for each in sure}
+        self.rebased: bool = outlook.full and any(each.rebased for each in sure)
+        self._plans = outlook.plans if held is None else tuple(Plan() for _ in folders)
+        self.operations_planned: int = sum(len(plan.steps) for plan in self._plans)
+        self.size_bytes: int = sum(plan.size_bytes for plan in self._plans)
         self.operations: list[Operation] = []
         self._folders = folders
-        self._plans = plans
         self._scan_problems = tuple(problems)
         self._read_problems = Problems()
         self._index = index

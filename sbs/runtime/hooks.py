@@ -6,11 +6,12 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import trio
 
+from sbs.core.filters import parent_of
 from sbs.errors import SbsError
 
 HOOK_BOUND_S: Final = 300.0
@@ -108,3 +109,25 @@ class _Output:
             if len(into) > MAX_OUTPUT_BYTES:
                 self.too_long = True
                 scope.cancel()
+
+
+def places_of(paths: list[str], folders: list[str]) -> Iterator[tuple[int, str]]:
+    """The folders and the directories in them that paths lie in; a line for each in none."""
+    roots = [os.path.realpath(folder) for folder in folders]
+    for path in paths:
+        place = _place_of(path, roots)
+        if place is None:
+            text = "update hook: %s is in no replicated folder; not replicated"
+            _log.warning(text, ascii(path))
+        else:
+            yield place
+
+
+def _place_of(path: str, roots: list[str]) -> tuple[int, str] | None:
+    if "\0" in path:  # no file has such a name
+        return None
+    real = os.path.realpath(path)
+    for folder, root in enumerate(roots):
+        if os.path.commonpath([real, root]) == root:
+            return folder, "" if real == root else parent_of(os.path.relpath(real, root))
+    return None

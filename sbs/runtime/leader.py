@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from typing import Final, Protocol
@@ -10,6 +9,7 @@ from typing import Final, Protocol
 import trio
 
 from sbs.core.epoch import Epoch
+from sbs.core.guard import Held
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import (
@@ -29,16 +29,16 @@ from sbs.core.messages import (
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.hints import Hints
+from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
+from sbs.runtime.asked import Asked
 from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
 from sbs.runtime.pace import Pace
 from sbs.runtime.placements import Placements
+from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead
 from sbs.runtime.status import LastUpdate
-
-READ_AHEAD: Final = 2
-"""Messages read from disk before the network takes them: two megabytes keep both busy."""
 
 MAX_ANSWERS: Final = 16
 """Messages of the follower not yet handled; it sends listings as fast as it is read."""
@@ -78,6 +78,10 @@ class LeaderContext(Protocol):
 
     def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
         """An update was sent, or nothing had changed (None)."""
+        ...
+
+    def guarded(self, held: Held | None) -> None:
+        """The guard holds the next update, or lets it pass (B22)."""
         ...
 
     def update_failed(self, text: str) -> None:
@@ -127,11 +131,12 @@ class Leader:
         self._placements = Placements(source, folders)
         self._deliver, self._answers = trio.open_memory_channel[Message](MAX_ANSWERS)
         self._sent_active: tuple[str, ...] | None = None
-        self._asked: list[trio.Event] = []
-        """Those who wait for an update that has not begun yet."""
-        self._served: list[trio.Event] = []
-        """Those who wait for the one under way."""
-        self._last_asked = False
+        self._asked = Asked()
+        self._turn = trio.Lock()
+        """Of whoever looks at the folders: an update, or a preview of the next."""
+        self._told_active = context.active
+        """The list that the follower has; before anything was sent, the one at the beginning."""
+        self._holds_last = _holds_last(history, context.history)
         self._error = ""
 
     async def take(self, message: Message) -> None:
@@ -147,18 +152,30 @@ class Leader:
         """Something changed: do not wait for the period."""
         self._pace.nudge()
 
-    async def update_now(self, *, last: bool = False) -> str:
+    async def update_now(self, *, last: bool = False, accepted: str = "") -> str:
         """Run an update that begins after this call; return its error, or an empty text.
 
         Args:
             last: none comes after it, whatever changes: the role is about to be released.
+            accepted: id of a held update that may be sent (B22).
         """
-        done = trio.Event()
-        self._last_asked = self._last_asked or last
-        self._asked.append(done)
         self._pace.hurry()
-        await done.wait()
+        await self._asked.wait(last=last, accepted=accepted)
         return self._error
+
+    async def preview(self) -> Preview:
+        """What the next update would send; waits for one that is under way (B26).
+
+        Raises:
+            ReplicationError: a folder cannot be read, or what the follower holds is not known yet.
+            StateError: the index cannot be used.
+        """
+        async with self._turn:
+            if not self._tree.complete:
+                text = "the secondary has not said yet what it holds; try again"
+                raise ReplicationError(self._error or text)
+            check = trio.from_thread.check_cancelled
+            return await trio.to_thread.run_sync(self._source.preview, self._tree, check)
 
     async def run(self) -> None:
         """Send folder settings, take the follower's listing, then update it for ever."""
@@ -166,8 +183,8 @@ class Leader:
             await self._lead()
         finally:
             self._error = "the connection to the secondary was lost"
-            self._serve_asked()
-            self._answer_served()
+            self._asked.serve()
+            self._asked.answer()
 
     async def _lead(self) -> None:
         await self._link.send(Folders(self._epoch, self._folders))
@@ -178,30 +195,21 @@ class Leader:
             self._context.update_failed(self._error)
             await self._refuse_updates()
         while True:
-            self._serve_asked()
-            last = self._last_asked
+            self._asked.serve()
             self._pace.begin()
-            await self._cycle()
+            async with self._turn:
+                await self._cycle()
             await self._take_findings()
-            self._answer_served()
-            if last:
+            self._asked.answer()
+            if self._asked.last:
                 await trio.sleep_forever()
             await self._pace.wait()
-
-    def _serve_asked(self) -> None:
-        self._served += self._asked
-        self._asked = []
-
-    def _answer_served(self) -> None:
-        for done in self._served:
-            done.set()
-        self._served = []
 
     async def _refuse_updates(self) -> None:
         """Nothing can be replicated in this session; say so to all who ask."""
         while True:
-            self._serve_asked()
-            self._answer_served()
+            self._asked.serve()
+            self._asked.answer()
             self._pace.begin()
             await self._pace.wait_hurried()
 
@@ -233,7 +241,7 @@ class Leader:
 
     async def _look_where(self) -> Changes:
         """Run the update scripts if it is time; then what this cycle looks at."""
-        asked = bool(self._served)
+        asked = self._asked.served
         changes = self._placements.retry(self._tree, trio.current_time())
         if self._pace.is_due(asked=asked):
             changes |= await self._context.run_update_hooks()
@@ -244,12 +252,21 @@ class Leader:
     async def _update(self, changes: Changes) -> None:
         started = time.monotonic()
         update = await trio.to_thread.run_sync(
-            self._source.prepare, self._tree, changes, trio.from_thread.check_cancelled
+            self._source.prepare,
+            self._tree,
+            changes,
+            trio.from_thread.check_cancelled,
+            self._asked.accepted,
         )
+        self._context.guarded(update.held)
+        if update.held is not None:
+            self._error = update.held.text
         sent_bytes = await self._send_contents(update)
         active = self._context.active
         if sent_bytes is None:
-            if active == self._sent_active:
+            if not self._is_due(active, update.held):
+                if update.rebased:
+                    await trio.to_thread.run_sync(self._source.settle, update)
                 self._context.updated(None, update.problems)
                 return
             await self._begin(update)
@@ -259,7 +276,8 @@ class Leader:
         await self._take_verdict(commit)
         self._tree.commit(update.operations)
         self._placements.expect(commit.generation, update)
-        self._sent_active = active
+        self._sent_active = self._told_active = active
+        self._holds_last = True
         await self._context.acknowledged(commit.generation)
         duration_s = time.monotonic() - started
         last = LastUpdate(
@@ -276,6 +294,13 @@ class Leader:
             duration_s,
         )
         self._context.updated(last, update.problems)
+
+    def _is_due(self, active: tuple[str, ...], held: Held | None) -> bool:
+        """Whether a generation is sent for its list of services alone (R32)."""
+        if held is None:
+            return active != self._sent_active
+        # It says that all before it is there: nothing but the last generation may lie under it.
+        return self._holds_last and active != self._told_active
 
     async def _begin(self, update: Update) -> None:
         number = self._context.history.number + 1
@@ -294,7 +319,7 @@ class Leader:
         send, receive = trio.open_memory_channel[Content](READ_AHEAD)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_read_ahead, update, send)
+                nursery.start_soon(read_ahead, update, send)
                 async with receive:
                     async for message in receive:
                         if sent_bytes is None:
@@ -363,6 +388,12 @@ class Leader:
         await self._placements.take(findings)
 
 
+def _holds_last(follower: History, leader: History) -> bool:
+    """Whether the follower holds the leader's last generation, and nothing beyond."""
+    tip = follower.tip
+    return tip is not None and tip.number == leader.number and leader.contains(tip)
+
+
 class _FollowerError(ReplicationError):
     """The follower could not take an update."""
 
@@ -371,15 +402,3 @@ def _failure(answer: Message) -> Exception:
     if isinstance(answer, Failed):
         return _FollowerError(f"the secondary could not take the update: {answer.text}")
     return RemoteProtocolError(f"{type(answer).__name__} is no verdict")
-
-
-async def _read_ahead(update: Update, send: trio.MemorySendChannel[Content]) -> None:
-    """Read messages in worker threads, one hop for each, a few ahead of the network."""
-    # Closed here and now: what it holds open is not left to the garbage collector.
-    with contextlib.closing(update.messages(trio.from_thread.check_cancelled)) as messages:
-        async with send:
-            while True:
-                message = await trio.to_thread.run_sync(next, messages, None)
-                if message is None:
-                    return
-                await send.send(message)

@@ -23,9 +23,10 @@ from sbs.config import Config
 from sbs.core import events as ev
 from sbs.core.claim import Role
 from sbs.core.messages import PROTOCOL_VERSION, Hello
-from sbs.core.role import Model, Settings, State
-from sbs.errors import RefusedError, ReplicationError
+from sbs.core.role import Model, State
+from sbs.errors import RefusedError
 from sbs.ports import ServiceFactory, Transport, Witness, WitnessFactory, WitnessOptions
+from sbs.replication.preview import Preview
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
@@ -39,6 +40,7 @@ from sbs.runtime.performer import Parts, Performer
 from sbs.runtime.recovery import recall, recover
 from sbs.runtime.rehearsal import rehearse
 from sbs.runtime.requests import Requests
+from sbs.runtime.role_settings import role_settings
 from sbs.runtime.saves import Saves
 from sbs.runtime.services import Services
 from sbs.runtime.state import StateStore
@@ -143,7 +145,8 @@ class Node:
         witness = await self._open_witness(stack)
         life = secrets.token_hex(4)
         self.ballots: Ballots = Ballots(witness, f"{self._node_id}.{life}", self.post)
-        model = Model(settings=self._settings(), durable=stored.durable, data_from=stored.data_from)
+        settings = role_settings(self.config, self._node_id, self.services)
+        model = Model(settings=settings, durable=stored.durable, data_from=stored.data_from)
         self._performer = Performer(self._parts(), lambda: self.model, self.post, self._finish)
         self._loop = RoleLoop(model, self._performer.perform, self._heard_at)
 
@@ -174,29 +177,6 @@ class Node:
     def _finish(self, refusal: str) -> None:
         self._refusal = refusal
         self._loop.end()
-
-    def _settings(self) -> Settings:
-        node, failover = self.config.node, self.config.failover
-        return Settings(
-            node_id=self._node_id,
-            name=node.name,
-            mode=node.mode,
-            priority=node.priority,
-            services_die=self.services.die_with_node,
-            enabled=self.services.enabled,
-            heartbeat_interval_s=failover.heartbeat_interval_s,
-            down_interval_s=failover.down_interval_s,
-            probe_timeout_s=failover.probe_timeout_s,
-            failback=failover.failback == "auto",
-            failback_delay_s=failover.failback_delay_s,
-            policy=self.config.policy,
-            witness=self.config.witness_name,
-            lease_s=self.config.witness.lease_s,
-            stop_bound_s=failover.stop_bound_s,
-            max_clock_drift=failover.max_clock_drift,
-            fence=bool(failover.fence),
-            start_alone=failover.start_alone == "always",
-        )
 
     async def _run_parts(
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -300,7 +280,7 @@ class Node:
         Raises:
             RefusedError: this node cannot hand over now; the text says why.
         """
-        found = rehearse(self.model)
+        found = rehearse(self.model, self.updates.held_update)
         if dry_run:
             return found
         await self._ask(ev.SwitchoverAsked)
@@ -347,18 +327,28 @@ class Node:
     def _refuse_open_requests(self) -> None:
         self._tickets.answer_all(f"{self.config.node.name} has ended")
 
-    async def sync(self) -> LastUpdate | None:
+    async def sync(self, *, accepted: str = "") -> LastUpdate | None:
         """Run one update now, and return the last one that changed anything.
 
+        Args:
+            accepted: id of the held update that is sent all the same (B22).
+
         Raises:
-            RefusedError: this node is not the primary.
+            RefusedError: this node is not the primary, or the guard holds the update.
             ReplicationError: the update failed.
         """
         self._require_primary()
-        error = await self.updates.update_now()
-        if error:
-            raise ReplicationError(f"the update failed: {error}")
-        return self.updates.last_update
+        return await self.updates.sync(accepted)
+
+    async def diff(self) -> Preview:
+        """What an update would send now (B26).
+
+        Raises:
+            RefusedError: this node is not the primary, or has no secondary.
+            ReplicationError: a folder cannot be read.
+        """
+        self._require_primary()
+        return await self.updates.preview()
 
     async def start_unit(self, name: str) -> None:
         """Start one service, as its operator (R32).
@@ -395,6 +385,7 @@ class Node:
             states=await self.services.states(),
             alarms=self.alarms.standing,
             last_update=self.updates.last_update,
+            held=self.updates.held_update,
             problems=self.updates.problems,
             conflicts=self.updates.conflicts,
         )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from sbs.core.guard import Held
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
 from sbs.runtime import clock
 from sbs.runtime.status import Switchover
 
 
-def rehearse(model: Model) -> Switchover:
+def rehearse(model: Model, held: Held | None) -> Switchover:
     """Look whether the roles could be exchanged now.
+
+    Args:
+        model: of this node.
+        held: by the guard: the last update would be held as well (B22).
 
     Returns:
         to whom, and what was found, one line each.
@@ -27,6 +32,8 @@ def rehearse(model: Model) -> Switchover:
     peer = model.peer
     if model.session is None or peer is None:
         raise RefusedError(f"{name} has no secondary: start the other node, see sbs probe")
+    if held is not None:
+        raise RefusedError(held.text)
     if not model.in_step:
         raise RefusedError(f"{peer.name} does not hold a complete generation yet: see sbs status")
     services = ", ".join(model.durable.active or ()) or "no services"

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from sbs.errors import SbsError
+from sbs.replication.preview import Preview
 from sbs.runtime import control
 from sbs.runtime.status import LastUpdate, Status, Switchover
 
@@ -50,8 +51,12 @@ class Operated(Protocol):
         """Allow them again."""
         ...
 
-    async def sync(self) -> LastUpdate | None:
+    async def sync(self, *, accepted: str = "") -> LastUpdate | None:
         """Run one update now."""
+        ...
+
+    async def diff(self) -> Preview:
+        """What an update would send."""
         ...
 
     async def start_unit(self, name: str) -> None:
@@ -83,6 +88,7 @@ class Requests:
             "pause": self._pause,
             "resume": self._resume,
             "sync": self._sync,
+            "diff": self._diff,
             "unit-start": self._unit_start,
             "unit-stop": self._unit_stop,
         }
@@ -152,9 +158,15 @@ class Requests:
         _log.info("resume asked for by command")
         await self._node.resume()
 
-    async def _sync(self, _request: Mapping[str, Any]) -> Any:
-        update = await self._node.sync()
+    async def _sync(self, request: Mapping[str, Any]) -> Any:
+        accepted = str(request.get("accept") or "")
+        if accepted:
+            _log.warning("the held update %s is accepted by command", ascii(accepted))
+        update = await self._node.sync(accepted=accepted)
         return None if update is None else attrs.asdict(update)
+
+    async def _diff(self, _request: Mapping[str, Any]) -> Any:
+        return attrs.asdict(await self._node.diff())
 
     async def _unit_start(self, request: Mapping[str, Any]) -> Any:
         await self._node.start_unit(str(request.get("name")))

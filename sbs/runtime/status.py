@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from sbs.core.claim import Role
+from sbs.core.guard import Held
 from sbs.core.role import Model
 from sbs.core.role.model import BALLOTING
 from sbs.ports import ServiceState
@@ -83,6 +84,7 @@ class Status:
         policy: what silence of the other node means.
         votes: whose vote this primary has now (policy ``quorum``), ``None`` where none are asked.
         in_step: the secondary holds a complete generation of the primary's data.
+        held: what the guard holds of this primary, ``None`` if nothing (B22).
         problems: what could not be replicated, one line each.
         conflicts: versions kept in quarantine on either node, the first
             :data:`MAX_CONFLICTS_SHOWN`.
@@ -103,6 +105,7 @@ class Status:
     in_step: bool
     services: ServiceStatus
     last_update: LastUpdate | None
+    held: Held | None
     paused: bool
     alarms: tuple[StandingAlarm, ...]
     problems: tuple[str, ...]
@@ -127,6 +130,7 @@ def make_status(
     states: Mapping[str, ServiceState],
     alarms: tuple[StandingAlarm, ...],
     last_update: LastUpdate | None,
+    held: Held | None,
     problems: Sequence[Problem],
     conflicts: Sequence[Conflict],
 ) -> Status:
@@ -140,6 +144,7 @@ def make_status(
         states: of the services.
         alarms: that stand.
         last_update: sent or applied.
+        held: by the guard.
         problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown.
         conflicts: on either node.
     """
@@ -161,6 +166,7 @@ def make_status(
             wanted=durable.active or (),
         ),
         last_update=last_update,
+        held=held,
         paused=durable.pause.on,
         alarms=alarms,
         problems=tuple(f"{each.path}: {each.text}" for each in problems[:MAX_PROBLEMS_SHOWN]),

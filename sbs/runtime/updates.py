@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import attrs
@@ -13,15 +13,16 @@ import trio
 from sbs.config import Config
 from sbs.core import events as ev
 from sbs.core.epoch import Epoch
-from sbs.core.filters import parent_of
+from sbs.core.guard import Held
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Findings, Message
 from sbs.core.role import Model
-from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.errors import RefusedError, RemoteProtocolError, ReplicationError
 from sbs.replication.changes import Changes
 from sbs.replication.hints import Hints
 from sbs.replication.index import Index
+from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import Source
 from sbs.replication.target import CommitRecord, Target
@@ -30,7 +31,7 @@ from sbs.runtime.alarms import Alarms
 from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.conflicts import Conflict, Conflicts
 from sbs.runtime.follower import Follower, FollowerSession
-from sbs.runtime.hooks import HookError, run_hook
+from sbs.runtime.hooks import HookError, places_of, run_hook
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
@@ -38,6 +39,8 @@ from sbs.runtime.status import LastUpdate
 REVIEW_S: Final = 10.0
 """From one look at what is still in quarantine to the next: whoever has emptied it is not kept
 waiting."""
+
+_NO_SECONDARY: Final = "there is no secondary"
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +75,8 @@ class Updates:
         self.apply_scripts: ApplyScripts = ApplyScripts(self._run_apply_hooks)
         self.learned: tuple[FolderSpec, ...] = ()
         self.last_update: LastUpdate | None = None
+        self.held_update: Held | None = None
+        """What the guard holds, of this node as primary (B22)."""
         self._conflicts = Conflicts(config.node.name, self._target.quarantine, alarms)
         self._problems: tuple[Problem, ...] = ()
         self._leader: Leader | None = None
@@ -121,7 +126,7 @@ class Updates:
         leader = Leader(
             link,
             epoch,
-            Source(folders, self._index),
+            Source(folders, self._index, self._config.sync.max_deletes),
             folders,
             History() if claim is None else claim.history,
             hints,
@@ -141,6 +146,7 @@ class Updates:
         finally:
             if self._leader is leader:
                 self._leader = self._leading = None
+                self.guarded(None)
                 self._conflicts.forget_problems()
 
     async def follow(self, link: Link, epoch: Epoch, history: History) -> None:
@@ -227,15 +233,47 @@ class Updates:
         if self._leader is not None and self._leader.is_outdated:
             self._leader.nudge()
 
-    async def update_now(self) -> str:
+    async def update_now(self, accepted: str = "") -> str:
         """Run one update to its end.
 
+        Args:
+            accepted: id of a held update that may be sent (B22).
+
         Returns:
-            why it failed, or an empty text.
+            why it failed, or is held; or an empty text.
         """
         if self._leader is None:
-            return "there is no secondary"
-        return await self._leader.update_now()
+            return _NO_SECONDARY
+        return await self._leader.update_now(accepted=accepted)
+
+    async def sync(self, accepted: str) -> LastUpdate | None:
+        """Run one update to its end, and return the last one that changed anything.
+
+        Args:
+            accepted: as for :meth:`update_now`.
+
+        Raises:
+            RefusedError: the guard holds it.
+            ReplicationError: it failed.
+        """
+        error = await self.update_now(accepted)
+        if self.held_update is not None and error == self.held_update.text:
+            other = accepted and accepted != self.held_update.id
+            raise RefusedError(f"{accepted!a} is not what is held: {error}" if other else error)
+        if error:
+            raise ReplicationError(f"the update failed: {error}")
+        return self.last_update
+
+    async def preview(self) -> Preview:
+        """What an update would send now (B26).
+
+        Raises:
+            RefusedError: there is no secondary.
+            ReplicationError: a folder cannot be read, or what the secondary holds is not known.
+        """
+        if self._leader is None:
+            raise RefusedError(f"{_NO_SECONDARY}: nothing can be compared; see sbs probe")
+        return await self._leader.preview()
 
     async def finish(self) -> None:
         """Run the last update of a handover, and tell the role machine how it ended."""
@@ -245,7 +283,7 @@ class Updates:
                 error = await self._leader.update_now(last=True)
         finally:
             with trio.CancelScope(shield=True):
-                await self._post(ev.FinalUpdateEnded(done=not error))
+                await self._post(ev.FinalUpdateEnded(done=not error, why=error))
 
     # What leader and follower ask.
 
@@ -262,7 +300,7 @@ class Updates:
     async def run_update_hooks(self) -> Changes:
         """Run the update scripts; the paths that they print count as changed (R25)."""
         printed = await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
-        return Changes.of(_places_of(printed, [spec.path for spec in self.folders()]))
+        return Changes.of(places_of(printed, [spec.path for spec in self.folders()]))
 
     async def _run_apply_hooks(self, generation: Generation) -> None:
         """Run the apply scripts after a generation was applied (R25)."""
@@ -332,6 +370,14 @@ class Updates:
         self._problems = problems
         self._conflicts.review()
 
+    def guarded(self, held: Held | None) -> None:
+        """See :class:`~sbs.runtime.leader.LeaderContext`."""
+        self.held_update = held
+        if held is None:
+            self._alarms.clear("update-held")
+        else:
+            self._alarms.raise_("update-held", held.text)
+
     def found(self, findings: Findings) -> None:
         """See :class:`~sbs.runtime.leader.LeaderContext`."""
         before = self._conflicts.problems
@@ -357,25 +403,3 @@ class Updates:
     def update_failed(self, text: str) -> None:
         """An update failed; nothing of it counts, and it is tried again."""
         self._alarms.raise_("update-failed", text)
-
-
-def _places_of(paths: list[str], folders: list[str]) -> Iterator[tuple[int, str]]:
-    """The folders and the directories in them that paths lie in; a line for each in none."""
-    roots = [os.path.realpath(folder) for folder in folders]
-    for path in paths:
-        place = _place_of(path, roots)
-        if place is None:
-            text = "update hook: %s is in no replicated folder; not replicated"
-            _log.warning(text, ascii(path))
-        else:
-            yield place
-
-
-def _place_of(path: str, roots: list[str]) -> tuple[int, str] | None:
-    if "\0" in path:  # no file has such a name
-        return None
-    real = os.path.realpath(path)
-    for folder, root in enumerate(roots):
-        if os.path.commonpath([real, root]) == root:
-            return folder, "" if real == root else parent_of(os.path.relpath(real, root))
-    return None

@@ -95,6 +95,7 @@ COMMANDS_WITH_CONFIG = [
     ("sync",),
     ("unit", "start", "web"),
     ("unit", "stop", "web"),
+    ("diff",),
     ("explain", "/etc/passwd"),
     ("config", "check"),
 ]
@@ -117,7 +118,15 @@ def test_a_wrong_configuration_ends_with_78_and_says_where(
 
 @pytest.mark.parametrize(
     "words",
-    [("stop",), ("switchover",), ("drill",), ("takeover",), ("pause",), ("unit", "stop", "web")],
+    [
+        ("stop",),
+        ("switchover",),
+        ("drill",),
+        ("takeover",),
+        ("pause",),
+        ("diff",),
+        ("unit", "stop", "web"),
+    ],
     ids=" ".join,
 )
 def test_without_a_node_a_command_ends_with_3_and_says_what_to_do(

@@ -34,6 +34,7 @@ RUNNING: dict[str, Any] = {
     "in_step": True,
     "services": {"active": ["web"], "wanted": ["web", "mail"]},
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
+    "held": None,
     "policy": "availability",
     "votes": None,
     "paused": False,
@@ -75,6 +76,7 @@ def test_a_stopped_node_is_an_object_of_the_same_form_and_exit_code_3(config: Pa
     assert (found["role"], found["mode"]) == ("stopped", "backup-only")
     assert found["services"] == {"active": [], "wanted": []}
     assert found["peer"] is found["last_update"] is found["epoch"] is found["paused"] is None
+    assert found["held"] is None
 
 
 def test_a_stopped_node_is_said_to_be_stopped(config: Path) -> None:
@@ -133,6 +135,14 @@ def test_votes_and_a_pause_are_shown_where_there_are_any(
     assert "  paused      no automatic takeover (sbs resume)" in lines
     found["votes"] = {"peer": False, "witness": False}
     assert "  votes       none" in status(config)[1].splitlines()
+
+
+def test_a_held_update_is_shown(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B22."""
+    held = {"id": "3f6a90b1c2d4", "deletes": 7, "reasons": []}
+    monkeypatch.setattr(client, "ask", lambda *_: RUNNING | {"held": held})
+    lines = status(config)[1].splitlines()
+    assert "  held        update 3f6a90b1c2d4, 7 deletes: sbs diff shows it" in lines
 
 
 @pytest.mark.usefixtures("running")

@@ -26,16 +26,23 @@ def test_it_copies_a_folder_and_then_only_what_changed(tmp_path: Path) -> None:
     """R20, R22, R23."""
     (tmp_path / "a" / "d").mkdir(parents=True)
     (tmp_path / "a" / "d" / "f").write_text("one")
+    (tmp_path / "a" / "d" / "h").write_text("three")
     places = [str(tmp_path / name) for name in ("a", "b", "state")]
     first = run(*places)
     assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == "mkdir  'd'\nput    'd/f'\n2 changes\n"
+    assert first.stdout == "mkdir  'd'\nput    'd/f'\nput    'd/h'\n3 changes\n"
     assert (tmp_path / "b" / "d" / "f").read_text() == "one"
     assert run(*places).stdout == "0 changes\n"
     (tmp_path / "a" / "g").write_text("two")
     (tmp_path / "a" / "d" / "f").unlink()
     assert run(*places).stdout == "put    'g'\ndelete 'd/f'\n2 changes\n"
-    assert sorted(path.name for path in (tmp_path / "b").rglob("*")) == ["d", "g"]
+    assert sorted(path.name for path in (tmp_path / "b").rglob("*")) == ["d", "g", "h"]
+    for name in ("g", "d/h"):
+        (tmp_path / "a" / name).unlink()
+    held = run(*places)  # B22
+    assert held.stdout.startswith("held as ")
+    assert held.stdout.endswith(": 2 files would be deleted\n0 changes\n")
+    assert (tmp_path / "b" / "g").read_text() == "two"
 
 
 def test_it_says_how_it_is_used() -> None:

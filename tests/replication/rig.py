@@ -28,7 +28,8 @@ def proceed() -> None:
 class Pair:
     """A primary's folders and their copies below ``base``.
 
-    Settings go into each :class:`FolderSpec`; ``history`` is what both have gone through.
+    Settings go into each :class:`FolderSpec`; ``history`` is what both have gone through. The trees
+    of most tests are so small that every delete would be one too many.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Pair:
         strict_delete: bool = False,
         preserve_mtime: bool = False,
         history: History = NOTHING,
+        max_deletes: str | int = "off",
     ) -> None:
         self.base = base
         self.state_dir = f"{base}/state-b"
@@ -57,9 +59,10 @@ class Pair:
         self.copies = [f"{base}/b/{spec.name}" for spec in self.specs]
         for path in (*self.sources, *self.copies, f"{base}/state-a", self.state_dir):
             os.makedirs(path, exist_ok=True)
-        self._index_a = Index(f"{base}/state-a/index")
+        self.index_a = Index(f"{base}/state-a/index")
         self._index_b = Index(f"{base}/state-b/index")
-        self.source = Source(self.specs, self._index_a)
+        self.max_deletes = max_deletes
+        self.source = Source(self.specs, self.index_a, max_deletes)
         self.target = Target(self.state_dir, self._index_b)
         self.history = history
         self.peer = PeerTree(len(self.specs))
@@ -74,7 +77,7 @@ class Pair:
         _traceback: TracebackType | None,
     ) -> None:
         self.target.close()
-        self._index_a.close()
+        self.index_a.close()
         self._index_b.close()
 
     @property
@@ -96,11 +99,12 @@ class Pair:
     def stage(
         self,
         *,
+        update: Update | None = None,
         each: Callable[[Content], object] = lambda _: None,
         changes: Changes = EVERYTHING,
     ) -> Update:
         """Read and stage an update."""
-        update = self.source.prepare(self.peer, changes, proceed)
+        update = update or self.source.prepare(self.peer, changes, proceed)
         self.target.begin(Begin(EPOCH, self.history.number + 1))
         for message in update.messages(proceed):
             each(message)
@@ -180,7 +184,7 @@ def lead(
         between: called after the commit, before it is applied.
     """
     follower.target.open([leader.spec], [follower.folder])
-    source, peer = Source([leader.spec], leader.index), PeerTree(1, history)
+    source, peer = Source([leader.spec], leader.index, "off"), PeerTree(1, history)
     for listing in follower.target.listing(proceed):
         peer.add(listing)
     update = source.prepare(peer, EVERYTHING, proceed)

@@ -118,14 +118,14 @@ def test_blocks_are_known_across_sessions_and_roles(tmp_path: Path, content: byt
         pair.connect()
         sent(pair)
         digest = digest_of_content(content)
-        for index in (pair._index_a, pair._index_b):
+        for index in (pair.index_a, pair._index_b):
             assert digest_of_blocks(index.blocks(digest)) == digest
         pair.connect()
         write(f"{pair.a}/f", b"x" + content[1:])
         assert body_bytes(sent(pair)) == BLOCK_BYTES
         pair.connect()
         sent(pair)
-        assert pair._index_a.blocks(digest) == b"", "no file has that content any more"
+        assert pair.index_a.blocks(digest) == b"", "no file has that content any more"
 
 
 def test_a_base_that_differs_is_refused_and_the_file_goes_whole(

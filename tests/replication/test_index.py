@@ -97,11 +97,14 @@ def test_a_database_of_another_version_is_set_aside(tmp_path: Path) -> None:
     assert os.path.exists(f"{tmp_path}/index.damaged-1")
 
 
-def test_a_database_of_the_first_version_begins_anew(tmp_path: Path) -> None:
-    """B4: it did not know which contents both nodes hold; one transfer makes that good."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_database_of_an_earlier_version_begins_anew(tmp_path: Path, version: int) -> None:
+    """B4: one transfer makes good what it did not know."""
     index = Index(f"{tmp_path}/index")
     index.store("f", [("", "x", ROW)])
-    index._database.executescript("DROP TABLE common; DROP TABLE mark; PRAGMA user_version = 1")
+    index._database.executescript(
+        f"DROP TABLE common; DROP TABLE mark; DROP TABLE basis; PRAGMA user_version = {version}"
+    )
     index.close()
     index = Index(f"{tmp_path}/index")
     assert index.rows("f", "") == {}

@@ -31,7 +31,7 @@ from tests.replication.rig import EPOCH, Pair, kept, look, proceed, read, write
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    with Pair(str(tmp_path)) as made:
+    with Pair(str(tmp_path), strict_delete=True) as made:
         made.connect()
         made.target.begin(Begin(EPOCH, 1))
         yield made

@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import asynccontextmanager
 from typing import cast
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
 from sbs.core.epoch import Epoch
+from sbs.core.guard import Cause, Held, Reason
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.messages import (
@@ -31,6 +33,7 @@ from sbs.core.messages import (
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError, TransportError
 from sbs.replication.changes import EVERYTHING, NOTHING, Changes
 from sbs.replication.hints import Hints
+from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.replication.watch import Watcher
@@ -42,6 +45,7 @@ from sbs.testing.nodes import wait_until
 
 EPOCH = Epoch(1, 0)
 FOLDERS = (FolderSpec(name="data", path="/nowhere"),)
+NO_HISTORY = History()
 NOTHING_FOUND = Findings(findings=(), total=0)
 
 
@@ -56,9 +60,20 @@ class FakeLink:
         self._sent.send_nowait(message)
 
 
+HELD = Held(id="1234abcd", deletes=1, reasons=(Reason("data", Cause.EMPTIED, "no file is left"),))
+OTHER = attrs.evolve(HELD, id="0000ffff")
+
+
+PREVIEW = Preview(added=1, changed=0, unsure=0, deleted=0, bytes=0, held=None, paths=())
+
+
 class FakeUpdate:
-    def __init__(self, messages: list[Chunk | Exception]) -> None:
-        self._messages = messages
+    def __init__(
+        self, messages: list[Chunk | Exception], held: Held | None = None, *, rebased: bool = False
+    ) -> None:
+        self._messages = messages if held is None else []
+        self.held = held
+        self.rebased = rebased
         self.operations_planned = len(messages)
         self.size_bytes = self.sent_bytes = 0
         self.operations: list[object] = []
@@ -78,6 +93,10 @@ class FakeUpdate:
 class FakeSource:
     def __init__(self) -> None:
         self.updates: list[FakeUpdate] = []
+        self.held: Held | None = None
+        self.accepted: list[str] = []
+        self.rebased = False
+        self.settled = 0
         self.confirmed: list[tuple[int, set[tuple[str, str]]]] = []
         self.failures: list[StateError] = []
         self.trees: list[set[str]] = []
@@ -87,14 +106,28 @@ class FakeSource:
     def add(self, *messages: Chunk | Exception) -> None:
         self.updates.append(FakeUpdate(list(messages)))
 
-    def prepare(self, peer: PeerTree, changes: Changes, check: Callable[[], object]) -> Update:
+    def prepare(
+        self, peer: PeerTree, changes: Changes, check: Callable[[], object], accepted: str = ""
+    ) -> Update:
         self.trees.append(paths(peer))
         self.looked.append(changes)
-        update = self.updates.pop(0) if self.updates else FakeUpdate([])
+        self.accepted.append(accepted)
+        if self.held is not None and self.held.id != accepted:
+            return cast("Update", FakeUpdate([], self.held))
+        self.held = None
+        update = self.updates.pop(0) if self.updates else FakeUpdate([], rebased=self.rebased)
         return cast("Update", update)
 
     def send_whole(self) -> None:
         self.whole += 1
+
+    def preview(self, peer: PeerTree, check: Callable[[], object]) -> Preview:
+        assert peer.complete
+        return PREVIEW
+
+    def settle(self, update: Update) -> None:
+        self.rebased = False
+        self.settled += 1
 
     def confirm(
         self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]
@@ -111,6 +144,7 @@ class Context:
         self.failures: list[str] = []
         self.updates: list[LastUpdate | None] = []
         self.findings: list[Findings] = []
+        self.held: list[Held | None] = []
         self.hooks = 0
         self.printed = NOTHING
 
@@ -128,6 +162,9 @@ class Context:
 
     def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
         self.updates.append(update)
+
+    def guarded(self, held: Held | None) -> None:
+        self.held.append(held)
 
     def update_failed(self, text: str) -> None:
         self.failures.append(text)
@@ -149,17 +186,27 @@ def paths(tree: PeerTree) -> set[str]:
 class Play:
     """A leader whose follower is the test."""
 
-    def __init__(self, period_s: float = 0.01, rescan_s: float = 3600.0) -> None:
+    def __init__(
+        self,
+        period_s: float = 0.01,
+        rescan_s: float = 3600.0,
+        *,
+        own: History = NO_HISTORY,
+        theirs: History = NO_HISTORY,
+        held: Held | None = None,
+    ) -> None:
         self.hints = Hints(failed=lambda error: pytest.fail(str(error)))
         self.link = FakeLink()
         self.source = FakeSource()
+        self.source.held = held
         self.context = Context()
+        self.context.history = own
         self.leader = Leader(
             cast("Link", self.link),
             EPOCH,
             cast("Source", self.source),
             FOLDERS,
-            History(),
+            theirs,
             self.hints,
             period_s,
             rescan_s,
@@ -187,8 +234,15 @@ class Play:
 
 
 @asynccontextmanager
-async def playing(period_s: float = 0.01, rescan_s: float = 3600.0) -> AsyncGenerator[Play, None]:
-    play = Play(period_s, rescan_s)
+async def playing(
+    period_s: float = 0.01,
+    rescan_s: float = 3600.0,
+    *,
+    own: History = NO_HISTORY,
+    theirs: History = NO_HISTORY,
+    held: Held | None = None,
+) -> AsyncGenerator[Play, None]:
+    play = Play(period_s, rescan_s, own=own, theirs=theirs, held=held)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play.leader.run)
         yield play
@@ -500,6 +554,133 @@ async def test_after_the_last_update_no_other_begins() -> None:
         play.leader.nudge()
         with trio.move_on_after(0.1):
             raise AssertionError(f"sent: {await play.link.sent.receive()}")
+
+
+async def test_nothing_of_a_held_update_is_sent_and_it_is_tried_again() -> None:
+    """B22: until the reason has gone by itself."""
+    async with playing() as play:
+        await play.begin()
+        await play.acknowledge()
+        play.source.held = HELD
+        await wait_until(lambda: play.context.held.count(HELD) > 2, "it is tried again")
+        assert play.nothing_sent()
+        assert play.context.failures == []
+        assert await play.leader.update_now() == HELD.text
+        play.source.held = None
+        play.source.add(Chunk(0, b"x"))
+        await play.acknowledge()
+        assert play.context.held[-1] is None
+
+
+async def test_only_the_accepted_update_is_sent_and_only_the_next() -> None:
+    """B22."""
+    async with playing(period_s=3600) as play:
+        await play.begin()
+        await play.acknowledge()
+        play.source.held = HELD
+        assert OTHER.id not in await play.leader.update_now(accepted=OTHER.id)
+        assert play.nothing_sent()
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                assert await play.leader.update_now(accepted=HELD.id) == ""
+
+            play.source.add(Chunk(0, b"x"))
+            nursery.start_soon(ask)
+            await play.acknowledge()
+        play.source.held = HELD
+        assert await play.leader.update_now() == HELD.text
+        assert play.source.accepted == ["", OTHER.id, HELD.id, ""]
+
+
+async def test_a_held_update_does_not_hold_up_the_list_of_services() -> None:
+    """R32."""
+    async with playing(period_s=3600) as play:
+        await play.begin()
+        await play.acknowledge()
+        play.source.held = HELD
+        play.context.active = ()
+        play.leader.nudge()
+        assert isinstance(await play.next(), Begin)
+        commit = await play.next()
+        assert isinstance(commit, Commit)
+        assert (commit.active, commit.operations) == ((), 0)
+
+
+FIRST = Generation(Epoch(0, 0), 1, bytes(32))
+SECOND = Generation(Epoch(0, 0), 2, bytes(32))
+BEGUN = Generation(EPOCH, 2)
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "sent"),
+    [
+        ((FIRST, SECOND), (FIRST, SECOND), True),
+        ((FIRST, SECOND, BEGUN), (FIRST, SECOND), True),
+        ((FIRST, SECOND), (FIRST,), False),
+        ((FIRST, SECOND), (), False),
+        ((FIRST, SECOND), (FIRST, Generation(Epoch(0, 1), 2, bytes(32))), False),
+        ((), (), False),
+    ],
+)
+async def test_while_all_is_held_a_list_of_services_goes_only_where_the_last_generation_is(
+    own: tuple[Generation, ...], theirs: tuple[Generation, ...], sent: bool
+) -> None:
+    """B20: no generation says that another is there which is not; and none is sent for nothing."""
+    before = History(own)
+    async with playing(period_s=3600, own=before, theirs=History(theirs), held=HELD) as play:
+        await play.begin()
+        assert await play.leader.update_now() == HELD.text
+        assert play.nothing_sent()
+        play.context.active = ()
+        if not sent:
+            assert await play.leader.update_now() == HELD.text
+            assert play.nothing_sent()
+            return
+        play.leader.nudge()
+        await play.acknowledge()
+        assert await play.leader.update_now() == HELD.text
+        assert play.nothing_sent()
+
+
+async def test_the_last_update_of_a_handover_may_be_held() -> None:
+    async with playing(period_s=3600) as play:
+        await play.begin()
+        await play.acknowledge()
+        play.source.held = HELD
+        assert await play.leader.update_now(last=True) == HELD.text
+        assert play.nothing_sent()
+
+
+async def test_on_what_the_follower_holds_all_is_noted_once_where_nothing_is_sent() -> None:
+    """B22."""
+    async with playing() as play:
+        await play.begin()
+        await play.acknowledge()
+        play.source.rebased = True
+        await wait_until(lambda: len(play.source.trees) > 5, "some updates")
+        assert play.source.settled == 1
+
+
+async def test_a_preview_is_no_update() -> None:
+    """B26."""
+    async with playing(period_s=3600) as play:
+        with pytest.raises(ReplicationError, match="has not said yet"):
+            await play.leader.preview()
+        await play.begin()
+        await play.next()
+        previews: list[Preview] = []
+
+        async def look() -> None:
+            previews.append(await play.leader.preview())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            await trio.testing.wait_all_tasks_blocked()
+            assert previews == [], "it waits for the update under way"
+            await play.acknowledge()
+        assert previews == [PREVIEW]
+        assert play.nothing_sent()
 
 
 class FakeWatcher:

@@ -17,9 +17,11 @@ from sbs.core import events as ev
 from sbs.core.address import Address
 from sbs.core.effects import Durable, Effect, Exit
 from sbs.core.epoch import NO_EPOCH, Epoch
+from sbs.core.guard import Cause, Held, Reason
 from sbs.core.role import Model, Settings, State
 from sbs.errors import NotRunningError, RefusedError, SbsError, ServiceError, StateError
 from sbs.ports import Unit
+from sbs.replication.preview import Change, Preview, PreviewedChange
 from sbs.runtime import client, control
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.loop import MAX_INBOX, RoleLoop
@@ -195,9 +197,24 @@ class FakeNode:
     async def resume(self) -> None:
         self.units.append("resume")
 
-    async def sync(self) -> LastUpdate | None:
+    async def sync(self, *, accepted: str = "") -> LastUpdate | None:
         await trio.lowlevel.checkpoint()
+        if accepted:
+            raise RefusedError(f"{accepted} is not what is held")
         return LastUpdate(at=1.0, files=2, bytes=3, duration_s=4.0)
+
+    async def diff(self) -> Preview:
+        await trio.lowlevel.checkpoint()
+        reason = Reason("data", Cause.EMPTIED, "no file is left")
+        return Preview(
+            added=1,
+            changed=0,
+            unsure=0,
+            deleted=0,
+            bytes=3,
+            held=Held(id="1234abcd", deletes=1, reasons=(reason,)),
+            paths=(PreviewedChange(change=Change.ADD, folder="data", path="\udcff", bytes=3),),
+        )
 
     async def start_unit(self, name: str) -> None:
         self.units.append(f"+{name}")
@@ -225,6 +242,21 @@ async def test_commands_reach_the_node(tmp_path: Path) -> None:
             "files": 2,
             "bytes": 3,
             "duration_s": 4.0,
+        }
+        with pytest.raises(RefusedError, match="1234 is not what is held"):
+            await control.ask(state_dir, "sync", accept="1234")
+        assert await control.ask(state_dir, "diff") == {
+            "added": 1,
+            "changed": 0,
+            "unsure": 0,
+            "deleted": 0,
+            "bytes": 3,
+            "held": {
+                "id": "1234abcd",
+                "deletes": 1,
+                "reasons": [{"folder": "data", "cause": "emptied", "text": "no file is left"}],
+            },
+            "paths": [{"change": "add", "folder": "data", "path": "\udcff", "bytes": 3}],
         }
         with pytest.raises(RefusedError, match="no secondary"):
             await control.ask(state_dir, "switchover")

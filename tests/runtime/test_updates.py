@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -16,8 +17,11 @@ from sbs.config import parse
 from sbs.core.claim import Role
 from sbs.core.connection import Side
 from sbs.core.epoch import Epoch
+from sbs.core.guard import Cause
 from sbs.core.history import History
 from sbs.core.messages import PROTOCOL_VERSION, Folders, Hello
+from sbs.core.role import State
+from sbs.errors import RefusedError
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.link import Link
 from sbs.runtime.updates import Updates
@@ -151,6 +155,125 @@ async def test_a_damaged_journal_does_not_keep_the_node_from_starting(tmp_path: 
         assert "damaged-1" in beta.alarms["update-failed"]
         await alpha.start()
         await wait_until(lambda: "update-failed" not in beta.alarms, "they are in step again")
+
+
+def guarded(pair: MemoryPair) -> None:
+    """Have what is deleted on one node deleted on the other, too."""
+    for node in (pair.alpha, pair.beta):
+        sync = attrs.evolve(node.config.sync, strict_delete=True)
+        node.config = attrs.evolve(node.config, sync=sync)
+
+
+async def emptied(pair: MemoryPair) -> str:
+    """Have both nodes hold three files, then remove them from alpha's folder; the held id."""
+    for name in ("one", "two", "three"):
+        pair.alpha.write(name, name)
+    await pair.start()
+    await pair.beta.wait_file("three", "three")
+    await pair.wait_in_step(pair.alpha)
+    for name in ("one", "two", "three"):
+        os.unlink(f"{pair.alpha.folder}/{name}")
+    text = await pair.alpha.wait_alarm("update-held")
+    held = pair.alpha.node.updates.held_update
+    assert held is not None
+    assert held.text == text
+    assert [reason.cause for reason in held.reasons] == [Cause.TOO_MANY, Cause.EMPTIED]
+    return held.id
+
+
+async def test_a_held_update_waits_for_the_operator(tmp_path: Path) -> None:
+    """B22, adversarial 12: it is refused to all but who names it, and sent to who does."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        guarded(pair)
+        name = await emptied(pair)
+        node = pair.alpha.node
+        with pytest.raises(RefusedError, match=f"update {name} is held"):
+            await node.sync()
+        with pytest.raises(RefusedError, match=f"'another' is not what is held: update {name} is"):
+            await node.sync(accepted="another")
+        found = await node.diff()
+        assert (found.deleted, found.held) == (3, node.updates.held_update)
+        assert (await node.status()).to_json()["held"]["id"] == name
+        assert pair.beta.read("two") == "two"
+        assert (await node.sync(accepted=name)) is not None
+        assert sorted(look(pair.beta.folder)) == []
+        assert "update-held" not in pair.alpha.alarms
+        assert (await node.status()).held is None
+
+
+async def test_a_held_update_goes_on_by_itself_when_its_cause_has_gone(tmp_path: Path) -> None:
+    """B22."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        guarded(pair)
+        await emptied(pair)
+        for name in ("one", "two", "four"):
+            pair.alpha.write(name, name)
+        await pair.beta.wait_file("four", "four")
+        await pair.alpha.wait_no_alarm("update-held")
+        assert pair.beta.read("three") is None
+
+
+async def test_a_service_that_is_stopped_while_an_update_is_held_stays_stopped(
+    tmp_path: Path,
+) -> None:
+    """R32: the list travels all the same."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        guarded(pair)
+        await emptied(pair)
+        await pair.alpha.node.stop_unit("printer-1")
+        await wait_until(
+            lambda: pair.beta.node.model.durable.active == ("printer-2",), "beta has the list"
+        )
+        assert pair.beta.read("two") == "two"
+        assert "update-held" in pair.alpha.alarms
+
+
+async def test_a_switchover_is_refused_while_an_update_is_held(tmp_path: Path) -> None:
+    """B6, B22: before anything is stopped; a stop ends all the same (R8)."""
+    async with recorded_pair(tmp_path) as (pair, recorder):
+        guarded(pair)
+        name = await emptied(pair)
+        before = list(recorder.starts)
+        for dry_run in (True, False):
+            with pytest.raises(RefusedError, match=f"update {name} is held"):
+                await pair.alpha.node.switchover(dry_run=dry_run)
+        assert recorder.starts == before
+        assert pair.alpha.role is Role.PRIMARY
+        await pair.alpha.stop()
+        await pair.beta.wait_role(Role.PRIMARY)
+        assert pair.beta.read("two") == "two"
+
+
+async def test_a_handover_fails_if_its_last_update_is_held(tmp_path: Path) -> None:
+    """B22: what the services removed while they stopped; the nodes decide anew."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        guarded(pair)
+        for node in (pair.alpha, pair.beta):
+            sync = attrs.evolve(node.config.sync, period_s=3600.0, watch=False)
+            node.config = attrs.evolve(node.config, sync=sync)
+        pair.alpha.write("one", "one")
+        await pair.start()
+        await pair.beta.wait_file("one", "one")
+        await pair.wait_in_step(pair.alpha)
+        os.unlink(f"{pair.alpha.folder}/one")
+        with pytest.raises(RefusedError, match=r"last update did not .* \(update \w+ is held, and"):
+            await pair.alpha.node.switchover()
+        await pair.alpha.wait_role(Role.PRIMARY, Role.SECONDARY)
+        assert pair.beta.read("one") == "one"
+
+
+async def test_a_dry_run_needs_a_primary_with_a_secondary(tmp_path: Path) -> None:
+    """B26."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        await pair.alpha.start()
+        await pair.alpha.wait_role(Role.PRIMARY)
+        await wait_until(lambda: pair.alpha.node.model.state is State.PRIMARY, "it serves")
+        with pytest.raises(RefusedError, match="there is no secondary"):
+            await pair.alpha.node.diff()
+        await pair.beta.start()
+        await pair.wait_in_step(pair.alpha)
+        with pytest.raises(RefusedError, match="run this on the primary"):
+            await pair.beta.node.diff()
 
 
 def take_away(path: str) -> bytes:

@@ -31,7 +31,7 @@ def test_deleted_files_stay_by_default(pair: Pair) -> None:
 
 def test_strict_delete(pair: Pair) -> None:
     """R21, R22: what the primary does not have goes, except what a filter excludes."""
-    pair.configure({"sync": {"strict_delete": True}})
+    pair.configure({"sync": {"strict_delete": True, "max_deletes": "off"}})
     for node in pair.nodes:
         node.tables["folders"][0]["filters"] = ["- *.local"]
         node.configure({})

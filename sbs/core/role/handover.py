@@ -51,7 +51,9 @@ def final_update_ended(model: Model, event: FinalUpdateEnded, now: float) -> Ste
     if model.stopping and model.durable.pause.on:
         return steps.leave(model)
     if model.session is None or not event.done:
-        return _not_relieved(model, now, "the last update did not reach the secondary")
+        because = f" ({event.why})" if event.why else ""
+        text = f"the last update did not reach the secondary{because}"
+        return _not_relieved(model, now, text)
     model, saving = steps.save(model, held=False, released=True)
     return attrs.evolve(model, state=State.RELEASING), saving
 

@@ -89,8 +89,9 @@ def _end(
             post(scene, node, ev.DialFailed(isinstance(last, Refusal)))
         case ev.TurnedAway():
             post(scene, node, last)
-        case _ if hello_read:
-            post(scene, node, ev.ConnectionLost(number))
+        case Refusal() | End():
+            if hello_read:
+                post(scene, node, ev.ConnectionLost(number))
     updates_ended(node, number)
 
 

@@ -1,0 +1,179 @@
+"""Looks at the leader's folders, and plans what to do about what is found (R20, B22)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import attrs
+
+from sbs.core.filters import Filter
+from sbs.core.guard import Basis, Prospect, deleted_contents, has_content
+from sbs.core.manifest import Entry, FolderSpec, Kind
+from sbs.core.plan import Plan, Step, is_closed, plan, restore
+from sbs.replication.changes import EVERYTHING, Changes
+from sbs.replication.common import Common
+from sbs.replication.index import Index
+from sbs.replication.peer_tree import PeerTree
+from sbs.replication.places import Places
+from sbs.replication.problems import Problem
+from sbs.replication.scan import Part, Scanner
+
+Doubtful: TypeAlias = dict[tuple[int, str], tuple[Problem, ...]]
+"""Directories in which something could not be read, and what."""
+
+
+@attrs.frozen(kw_only=True)
+class Outlook:
+    """What was found, and follows from it.
+
+    Args:
+        plans: one for each folder.
+        prospects: the same, as the guard sees them.
+        full: nothing was left out.
+    """
+
+    plans: tuple[Plan, ...]
+    prospects: tuple[Prospect, ...]
+    full: bool
+
+
+@attrs.frozen
+class _Found:
+    """In one folder; see :class:`~sbs.core.guard.Prospect`."""
+
+    plan: Plan
+    deletes: tuple[str, ...]
+    standing: int
+    emptied: bool
+
+
+class Planner:
+    """Looks at the folders of one leader.
+
+    Args:
+        folders: their settings.
+        index: known digests.
+        common: on what basis the follower held it all last.
+
+    Raises:
+        ValueError: a filter rule is malformed.
+    """
+
+    def __init__(self, folders: Sequence[FolderSpec], index: Index, common: Common) -> None:
+        self._folders = folders
+        self._rules = [Filter.parse(spec.filters) for spec in folders]
+        self._index = index
+        self._common = common
+
+    def look(
+        self,
+        peer: PeerTree,
+        changes: Changes,
+        doubtful: Doubtful,
+        check: Callable[[], object],
+    ) -> Outlook:
+        """Look where something may have changed, and plan.
+
+        Where a folder does not rest on what it did, everything may have changed (B22).
+
+        Args:
+            peer: what the follower holds, complete.
+            changes: where to look.
+            doubtful: kept up to date.
+            check: called for each directory and each thousand entries; may raise to cancel.
+
+        Raises:
+            ReplicationError: a folder's root is missing or cannot be read.
+            StateError: the index cannot be used.
+        """
+        before = self._common.bases()
+        with Places([spec.path for spec in self._folders]) as places:
+            scanners = [
+                Scanner(places, number, spec.name, self._rules[number], self._index, check)
+                for number, spec in enumerate(self._folders)
+            ]
+            bases = [
+                Basis(scanner.root(), spec.filters)
+                for scanner, spec in zip(scanners, self._folders, strict=True)
+            ]
+            prospects = [
+                Prospect(name=spec.name, basis=basis, before=before.get(spec.name))
+                for spec, basis in zip(self._folders, bases, strict=True)
+            ]
+            if any(each.before not in (None, each.basis) for each in prospects):
+                changes = EVERYTHING
+            if changes.everything:
+                doubtful.clear()
+            found = [
+                self._plan(number, scanner, peer, changes.of_folder(number), doubtful)
+                for number, scanner in enumerate(scanners)
+            ]
+        return Outlook(
+            plans=tuple(each.plan for each in found),
+            prospects=tuple(
+                attrs.evolve(
+                    prospect, deletes=each.deletes, standing=each.standing, emptied=each.emptied
+                )
+                for prospect, each in zip(prospects, found, strict=True)
+            ),
+            full=changes.everything,
+        )
+
+    def _plan(
+        self,
+        folder: int,
+        scanner: Scanner,
+        peer: PeerTree,
+        directories: list[str] | None,
+        doubtful: Doubtful,
+    ) -> _Found:
+        spec, rules = self._folders[folder], self._rules[folder]
+
+        def is_known(directory: str) -> bool:
+            return peer.has_directory(folder, directory)
+
+        parts = scanner.all() if directories is None else scanner.some(directories, is_known)
+        steps: list[Step] = []
+        deletes: list[str] = []
+        closed: dict[str, Entry] = {}
+        left = False
+        for part in parts:
+            _note(doubtful, folder, part)
+            target = _standing(peer, folder, part, strict_delete=spec.strict_delete)
+            unreadable = part.unreadable
+            made = plan(part.entries, target, spec, folder, rules=rules, unreadable=unreadable)
+            steps += made
+            deletes += deleted_contents(made, target)
+            closed |= {path: entry for path, entry in part.entries.items() if is_closed(entry)}
+            left = left or any(map(has_content, part.entries.values()))
+
+        def entry_of(path: str) -> Entry | None:
+            return closed.get(path) or peer.entry(folder, path)
+
+        planned = Plan(steps=tuple(steps), restore=restore(steps, entry_of, folder))
+        standing = peer.count(folder) if deletes else 0
+        # What was not looked at is as on the follower.
+        emptied = not left and (directories is None or len(deletes) >= standing)
+        return _Found(planned, tuple(deletes), standing, emptied)
+
+
+def _note(doubtful: Doubtful, folder: int, part: Part) -> None:
+    """Remember what could not be read, or forget it."""
+    if part.problems:
+        doubtful[folder, part.directory] = part.problems
+    else:
+        doubtful.pop((folder, part.directory), None)
+
+
+def _standing(peer: PeerTree, folder: int, part: Part, *, strict_delete: bool) -> dict[str, Entry]:
+    """What the follower has in a directory, and below what is no directory of the leader."""
+    if part.directory in part.unreadable:
+        return {}
+    target = peer.directory(folder, part.directory)
+    for entry in [*target.values()]:
+        own = part.entries.get(entry.path)
+        goes = strict_delete if own is None else own.kind is not Kind.DIRECTORY
+        if entry.kind is Kind.DIRECTORY and goes:
+            target |= {below.path: below for below in peer.below(folder, entry.path)}
+    return target

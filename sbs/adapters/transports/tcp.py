@@ -76,7 +76,7 @@ def _words(error: OSError) -> str:
 
 def _tuned(stream: trio.SocketStream) -> trio.SocketStream:
     """A connection, set to carry heartbeats over a bad link."""
-    if _THIN_LINEAR_TIMEOUTS is not None:
+    if sys.platform == "linux":
         try:
             stream.setsockopt(socket.IPPROTO_TCP, _THIN_LINEAR_TIMEOUTS, 1)
         except OSError as error:  # not every kernel that calls itself Linux has it

@@ -35,6 +35,10 @@ HEADER = struct.Struct(">II")
 MAX_HEAD_BYTES = 2 * 1024 * 1024
 """Encoded fields of one message: 8192 operations of 256 bytes each, twice what is usual."""
 
+GOOD_PART = 64
+"""One in so many bytes of a part must be there before room is made for all of it: an announced
+length alone costs nothing."""
+
 MAX_QUOTED_BYTES = 32
 """Foreign bytes quoted in an error: enough for ``GET / HTTP/1.1`` or a TLS record's start."""
 
@@ -212,17 +216,22 @@ class FrameDecoder:
     def _take(self, count: int) -> bytes | None:
         """The next ``count`` bytes of the stream, or ``None`` until all of them are there.
 
-        Bytes cut off at the end of the data wait in ``_part``. A BytesIO grows geometrically
-        and gives its buffer away without a copy: 45 us for a mebibyte in pieces of 64 KiB,
-        where a bytearray and its copy into bytes take 700.
+        Bytes cut off at the end of the data wait in ``_part``. A BytesIO gives its buffer away
+        without a copy, where a bytearray would be copied into bytes. It is made large enough as
+        soon as a good part is there: growing to a mebibyte costs 250 to 500 us, this 110 to 200.
         """
-        piece = self._data[self._at : self._at + count - self._part.tell()]
+        part = self._part
+        begun = part.tell()
+        piece = self._data[self._at : self._at + count - begun]
         self._at += len(piece)
         if len(piece) == count:
             return bytes(piece)
-        self._part.write(piece)
-        if self._part.tell() < count:
+        if not begun and GREETING_LIMITS.head_bytes < count <= GOOD_PART * len(piece):
+            part.seek(count - 1)
+            part.write(b"\0")
+            part.seek(0)
+        part.write(piece)
+        if part.tell() < count:
             return None
-        whole = self._part.getvalue()
         self._part = io.BytesIO()
-        return whole
+        return part.getvalue()

@@ -1,54 +1,94 @@
-"""``python -m tests.bench [W8] [detection] [starts] [--count N] [--json]``."""
+"""``python -m tests.bench [W1 ...] [--scale S] [--count N] [--json]``."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import signal
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 import click
 
 import sbs
-from tests.bench import detection, starts, w8
+from tests.bench import again, detection, first, peers, starts, table, w7, w8, w9
+from tests.bench.order import Order
 
-Result: TypeAlias = w8.Result | detection.Result | starts.Result
+Result: TypeAlias = (
+    table.Result | w7.Result | w8.Result | w9.Result | detection.Result | starts.Result
+)
 
-BENCHMARKS: dict[str, tuple[Callable[[int], Result], int]] = {
-    "W8": (w8.run, 20),
-    "detection": (detection.run, 3),
-    "starts": (starts.run, 50),
+BENCHMARKS: dict[str, tuple[Callable[[Order], Result], int]] = {
+    "W1": (first.w1, 3),
+    "W2": (first.w2, 3),
+    "W3": (again.w3, 5),
+    "W4": (again.w4, 3),
+    "W5": (again.w5, 5),
+    "W6": (first.w6, 5),
+    "W7": (w7.run, 100),
+    "W8": (lambda order: w8.run(order.count), 20),
+    "W9": (w9.run, 10),
+    "detection": (lambda order: detection.run(order.count), 3),
+    "starts": (lambda order: starts.run(order.count), 50),
 }
 """Each with the number of runs when none is given."""
+
+TABLE = tuple(name for name in BENCHMARKS if name.startswith("W"))
+"""What runs when nothing is named."""
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(tuple(BENCHMARKS)))
-@click.option("--count", type=click.IntRange(1), help="Runs of each benchmark.")
+@click.option("--count", type=click.IntRange(1), help="Runs of each side.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(0.0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Size of W1 to W7 and W9, 1 for that of the table.",
+)
+@click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    default=tempfile.gettempdir,
+    help="Where file systems are made, 25 GiB at scale 1.  [default: that of temporary files]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def main(names: tuple[str, ...], count: int | None, as_json: bool) -> None:
-    """Run benchmarks, W8 if none is named; the exit code is 1 if a goal was missed."""
+def main(
+    names: tuple[str, ...], count: int | None, scale: float, directory: Path, as_json: bool
+) -> None:
+    """Run benchmarks, W1 to W9 if none is named; the exit code is 1 if a goal was missed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # file systems are unmounted
+    about = _about(scale)
+    if not as_json:
+        click.echo("\n".join(f"{name}: {value}" for name, value in about.items()))
     results: dict[str, Result] = {}
-    for name in names or ("W8",):
+    for name in names or TABLE:
         run, usual = BENCHMARKS[name]
-        results[name] = run(count or usual)
+        results[name] = run(Order(count=count or usual, scale=scale, directory=directory))
         if not as_json:
             click.echo("\n".join(results[name].lines()))
     if as_json:
         shown = {name: {**attrs.asdict(each), "met": each.met} for name, each in results.items()}
-        click.echo(json.dumps({**_versions(), **shown}))
+        click.echo(json.dumps({**about, **shown}))
     sys.exit(0 if all(result.met for result in results.values()) else 1)
 
 
-def _versions() -> dict[str, object]:
+def _about(scale: float) -> dict[str, object]:
     return {
         "sbs": sbs.__version__,
         "python": platform.python_version(),
         "kernel": platform.release(),
         "cpus": os.cpu_count(),
+        "scale": scale,
+        **peers.versions(),
+        "missing": peers.missing(),
+        "not run": list(peers.NOT_RUN),
     }
 
 

@@ -176,9 +176,27 @@ def test_announced_length_costs_no_memory_until_it_arrives() -> None:
     tracemalloc.start()
     try:
         list(decoder.feed(header))
+        list(decoder.feed(bytes(1000)))
         assert tracemalloc.get_traced_memory()[1] < 10_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_good_part_makes_room_for_the_frame_and_no_more() -> None:
+    body = bytes(range(256)) * 4096
+    decoder = decoder_after_preamble()
+    list(decoder.feed(HEADER.pack(len(body), 9 << 24)))
+    tracemalloc.start()
+    try:
+        pieces = [body[:20_000], body[20_000:20_001], body[20_001:-1]]
+        for piece in pieces:
+            assert not list(decoder.feed(piece))
+            assert decoder.inside == "a frame"
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(body) + 100_000
+        [frame] = decoder.feed(body[-1:])
+    finally:
+        tracemalloc.stop()
+    assert frame.body == body
 
 
 def test_memory_is_bounded_by_one_frame_when_bytes_come_one_at_a_time() -> None:

@@ -32,7 +32,7 @@ full queue drops the peer's dial, which TCP repeats only after a second: too lat
 ACCEPT_PAUSE_S = 0.1
 """Pause of a server that is out of descriptors or memory, as in :func:`trio.serve_listeners`."""
 
-_THIN_LINEAR_TIMEOUTS = 16 if sys.platform == "linux" else None
+_THIN_LINEAR_TIMEOUTS = 16
 """``TCP_THIN_LINEAR_TIMEOUTS`` of ``linux/tcp.h``: while little is under way, a lost packet is sent
 again at equal intervals. Else each loss of the same packet doubles the wait, and two in a row are
 silence enough for a takeover, since what was sent after it is not delivered before it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Generator, Sequence
 from typing import Final
@@ -25,11 +26,15 @@ from sbs.replication.problems import Problem
 from sbs.replication.quarantine import Quarantine
 from sbs.replication.seal import Seal
 from sbs.replication.staging import Staging, remove_staging
+from sbs.replication.versions import Versions
 
 __all__ = ["MAX_OPERATIONS", "Applied", "CommitRecord", "Target"]
 
 MAX_OPERATIONS: Final = 16_000_000
 """Operations of one generation: as many as a folder may have entries."""
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Target:
@@ -38,12 +43,13 @@ class Target:
     Args:
         state_dir: an existing directory of the node, for the journal.
         index: digests of the node's own files.
+        versions: where what is replaced and deleted is kept; left out: nowhere.
 
     Raises:
         StateError: the journal's directory cannot be made.
     """
 
-    def __init__(self, state_dir: str, index: Index) -> None:
+    def __init__(self, state_dir: str, index: Index, versions: Versions | None = None) -> None:
         self._state_dir = state_dir
         self._index = index
         self._common = Common(index)
@@ -58,6 +64,8 @@ class Target:
         self._surveyed = False
         self.quarantine: Quarantine = Quarantine()
         """Versions that updates would have destroyed (B4)."""
+        self.versions: Versions = Versions() if versions is None else versions
+        """What updates replaced and deleted (B21)."""
         self.damage: str = ""
         """What :meth:`recover` found to be damaged, and where it is now."""
 
@@ -209,8 +217,12 @@ class Target:
             ReplicationError: its folder or place in the stream is wrong, or there is no space.
         """
         staging = self._begun()
-        with _mapped(f"stream {chunk.stream}"):
-            staging.write(chunk)
+        try:
+            with _mapped(f"stream {chunk.stream}"):
+                staging.write(chunk)
+        except ReplicationError as error:
+            self._make_room(error, self._places, self._folders)
+            raise
 
     def commit(self, commit: Commit, history: History, check: Callable[[], object]) -> CommitRecord:
         """Make what was staged a generation that survives a power cut.
@@ -309,18 +321,35 @@ class Target:
             self.quarantine.keep(places, names, record.history.entries[-1], versions, check)
 
     def _roll_forward(self, record: CommitRecord, check: Callable[[], object]) -> Applied:
-        if not self._surveyed:  # a crash or an error came between: look again
+        again = not self._surveyed
+        if again:  # a crash or an error came between: look again
             self._keep(record, check)
         self._surveyed = False
         with Places(record.places, unlock=True) as places:
-            return RollForward(
-                places, record, self._journal, self._index, self._common, check
-            ).run()
+            keeper = self.versions.keeper(places, record, check, again=again)
+            try:
+                applied = RollForward(
+                    places, record, self._journal, self._index, self._common, keeper, check
+                ).run()
+            except ReplicationError as error:
+                self._make_room(error, places, record.folders)
+                raise
+        self.versions.applied()
+        return applied
 
     def _forget(self) -> None:
         self._operations = []
         with _mapped("the journal"):
             self._journal.remove()
+
+    def _make_room(
+        self, error: ReplicationError, places: Places, folders: Sequence[FolderSpec]
+    ) -> None:
+        """Versions are never why an update cannot be taken: a full disk gets the oldest back."""
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            for number, spec in enumerate(folders):
+                self.versions.pruner.make_room(places, number, spec.name)
 
     def _check_space(self) -> None:
         """Whether the contents that lie in the journal fit into the folders."""
@@ -329,12 +358,18 @@ class Target:
             if operation.action is Action.PUT and operation.stream is None:
                 needed[operation.folder] = needed.get(operation.folder, 0) + operation.size_bytes
         for folder, size_bytes in needed.items():
-            status = os.fstatvfs(self._places.directory(folder))
-            if size_bytes > status.f_bavail * status.f_frsize:
+            if size_bytes > self._free_bytes(folder):
+                name = self._folders[folder].name
+                self.versions.pruner.make_room(self._places, folder, name, size_bytes)
+            if size_bytes > (free_bytes := self._free_bytes(folder)):
                 raise ReplicationError(
                     f"{self._places.roots[folder]!r}: the update needs {size_bytes} bytes,"
-                    f" {status.f_bavail * status.f_frsize} are free"
+                    f" {free_bytes} are free"
                 )
+
+    def _free_bytes(self, folder: int) -> int:
+        status = os.fstatvfs(self._places.directory(folder))
+        return status.f_bavail * status.f_frsize
 
 
 @contextlib.contextmanager

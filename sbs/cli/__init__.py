@@ -29,6 +29,8 @@ COMMANDS: Final = {
     "status": "sbs.cli.status:status",
     "probe": "sbs.cli.probe:probe",
     "explain": "sbs.cli.folders:explain",
+    "history": "sbs.cli.versions:history",
+    "restore": "sbs.cli.versions:restore",
     "config": "sbs.cli.config:config",
     "adapters": "sbs.cli.adapters:adapters",
 }

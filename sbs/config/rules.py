@@ -35,11 +35,6 @@ def warnings(config: Config) -> tuple[str, ...]:
             f"sync.max_deletes = {shown(config.sync.max_deletes)} has no effect in this version: "
             "no update is held for its deletes"
         )
-    if config.sync.keep_versions_s:
-        found.append(
-            f"sync.keep_versions_s = {shown(config.sync.keep_versions_s)} has no effect in this "
-            "version: overwritten and deleted files are not kept"
-        )
     return (*found, *_vote_warnings(config))
 
 

@@ -36,6 +36,9 @@ MAX_LINE_BYTES: Final = 64 * 1024
 MAX_SUMMARY_BYTES: Final = 1024
 """Of the last line; it holds numbers and five words."""
 
+MAX_AT: Final = 253402300800.0
+"""The year 10000: times beyond are damage, and cannot be shown."""
+
 _NAME: Final = re.compile(r"(\d{1,19})\.([01])-(\d{1,19})-(?:([0-9a-f]{8})|restore-(\d{1,9}))")
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -163,6 +166,8 @@ def _summary(directory: int, mark: Mark) -> Summary:
         changes = {str(kind): int(count) for kind, count in fields["changes"].items()}
     except (TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError("no summary") from error
+    if not (0 <= at < MAX_AT and kept >= 0 and kept_bytes >= 0):
+        raise ValueError("a number that cannot be")
     size_bytes = kept_bytes + status.st_size
     return Summary(mark=mark, at=at, changes=changes, kept=kept, size_bytes=size_bytes)
 
@@ -192,6 +197,28 @@ def changes_of(places: Places, folder: int, path: str) -> list[Change]:
             if error.errno is not None and not isinstance(error, FileNotFoundError):
                 _log.warning("%s/%s/%s: %s", places.roots[folder], VERSIONS, mark.name, error)
     return found
+
+
+def versions_of(places: Places, folder: int, path: str) -> list[Change]:
+    """The changes of one path whose former file or link is still kept, oldest first.
+
+    Raises:
+        ReplicationError: as :func:`marks`.
+    """
+    return [
+        change
+        for change in changes_of(places, folder, path)
+        if change.kept and _is_there(places, folder, change.kept)
+    ]
+
+
+def _is_there(places: Places, folder: int, kept: str) -> bool:
+    try:
+        parent, name = places.parent(folder, kept)
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        return False  # removed meanwhile
+    return True
 
 
 def _changes(places: Places, folder: int, mark: Mark, path: str) -> Iterator[Change]:

@@ -68,7 +68,7 @@ class Pruner:
             needed_bytes: that an update needs.
         """
         try:
-            while _lacks(places, folder, needed_bytes):
+            while self._keep_s > 0 and _lacks(places, folder, needed_bytes):
                 if self._clear(places, folder):
                     continue
                 summaries = self._summaries(places, folder)

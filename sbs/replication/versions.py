@@ -314,13 +314,12 @@ def _line(operation: Operation, former: Former | None) -> bytes:
     return f"{line}}}\n".encode()
 
 
-def line_of(path: str, action: str, size_bytes: int, digest: bytes, former: Former | None) -> bytes:
-    """The line of a change that is no operation of a generation."""
-    fields: dict[str, Any] = {"path": path, "action": action, "size_bytes": size_bytes}
-    fields["digest"] = digest.hex()
+def restore_line(path: str, former: Former | None) -> bytes:
+    """The line of what was put back by hand; see :mod:`sbs.replication.restoring`."""
+    line = f'{{"path": {encode_basestring_ascii(path)}, "action": "restore"'
     if former is not None:
-        fields["former"] = former.fields
-    return json.dumps(fields).encode() + b"\n"
+        line += f', "former": {json.dumps(former.fields)}'
+    return f"{line}}}\n".encode()
 
 
 def _holds(parent: int, name: str, operation: Operation, check: Callable[[], object]) -> bool:

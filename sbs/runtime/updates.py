@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -22,12 +23,14 @@ from sbs.replication.index import Index
 from sbs.replication.problems import Problem
 from sbs.replication.source import Source
 from sbs.replication.target import CommitRecord, Target
+from sbs.replication.versions import Versions
 from sbs.replication.watch import Watcher
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.conflicts import Conflict, Conflicts
 from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.hooks import HookError, run_hook
+from sbs.runtime.keeping import Keeping
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
@@ -61,7 +64,9 @@ class Updates:
         self._model = model
         self._post = post
         self._index = Index(os.path.join(config.node.state_dir, "index.db"))
-        self._target = Target(config.node.state_dir, self._index)
+        versions = Versions(config.sync.keep_versions_s, config.sync.keep_versions_bytes)
+        self._target = Target(config.node.state_dir, self._index, versions)
+        self.keeping: Keeping = Keeping(config.node.name, versions, self.places, model, self._hurry)
         own = {folder.name: folder.path for folder in config.folders}
         self.follower: Follower = Follower(
             self._target, own, config.sync.accept_under, config.node.state_dir, self
@@ -184,6 +189,25 @@ class Updates:
         merged = {**own, **learned} if takeover else {**learned, **own}
         return tuple(merged.values())
 
+    def places(self) -> dict[str, str]:
+        """Where the folders lie that this node may hold, in any role, by name."""
+        found = {folder.name: folder.path for folder in self._config.folders}
+        for spec in self.learned:
+            with contextlib.suppress(ReplicationError):
+                found[spec.name] = self.follower.place(spec)
+        return found
+
+    def _hurry(self) -> None:
+        """Something was restored: send it at once."""
+        if self._leader is not None:
+            self._leader.nudge()
+
+    async def run_forever(self) -> None:
+        """What goes on beside all sessions: apply scripts, and the end of old versions."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.apply_scripts.run_forever)
+            nursery.start_soon(self.keeping.run_forever)
+
     async def _review(self) -> None:
         """Look again and again what is still in quarantine; the administrator empties it."""
         quarantine = self._target.quarantine
@@ -262,6 +286,7 @@ class Updates:
 
     def applied(self, generation: Generation) -> None:
         """See :class:`~sbs.runtime.follower.FollowerContext`."""
+        self.keeping.applied()
         if self._config.hooks.apply:
             self.apply_scripts.applied(generation)
 

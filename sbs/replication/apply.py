@@ -85,6 +85,8 @@ class RollForward:
         self._check = check
         self._position = record.contents_at
         self._modes: dict[tuple[int, str], int] = {}
+        self._made: set[tuple[int, str]] = set()
+        """Directories that were not there: nothing was in them."""
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
         self._held: dict[tuple[str, str], bytes | None] = {}
         self._mounts: dict[int, int] = {}
@@ -276,6 +278,7 @@ class RollForward:
         parent, name = self._parent(operation)
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
+            self._made.add((operation.folder, operation.path))
         self._modes[operation.folder, operation.path] = operation.mode
 
     def _set_mode(self, folder: int, path: str, mode: int) -> None:
@@ -315,7 +318,8 @@ class RollForward:
             self._rows[operation.folder].append((place, name, touched))
 
     def _keep(self, operation: Operation, parent: int, name: str) -> None:
-        self._keeper.keep(self._number, operation, parent, name)
+        if (operation.folder, parent_of(operation.path)) not in self._made:
+            self._keeper.keep(self._number, operation, parent, name)
 
     def _delete(self, operation: Operation) -> None:
         """Remove what stands there, but never what this generation put there before a crash."""

@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "probe": "sbs.cli.probe:probe",
     "diff": "sbs.cli.folders:diff",
     "explain": "sbs.cli.folders:explain",
+    "history": "sbs.cli.versions:history",
+    "restore": "sbs.cli.versions:restore",
     "config": "sbs.cli.config:config",
     "adapters": "sbs.cli.adapters:adapters",
 }

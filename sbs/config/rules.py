@@ -28,18 +28,11 @@ def check(config: Config) -> Iterator[Problem]:
 
 
 def warnings(config: Config) -> tuple[str, ...]:
-    """The settings that ask for something this version does not do."""
-    found: list[str] = []
-    if config.sync.keep_versions_s:
-        found.append(
-            f"sync.keep_versions_s = {shown(config.sync.keep_versions_s)} has no effect in this "
-            "version: overwritten and deleted files are not kept"
-        )
-    return (*found, *_vote_warnings(config))
+    """Settings of votes where nobody votes, and an interval that delays a takeover by them."""
+    return tuple(_vote_warnings(config))
 
 
 def _vote_warnings(config: Config) -> Iterator[str]:
-    """Settings of votes where nobody votes, and an interval that delays a takeover by them."""
     hold, down_s = _hold_s(config), config.failover.down_interval_s
     if config.policy is Policy.QUORUM and down_s > hold:
         yield (

@@ -20,6 +20,7 @@ from sbs.config.later import (
     WebSettings,
 )
 from sbs.config.limits import (
+    MAX_KEEP_BYTES,
     MAX_KEEP_S,
     MAX_PERIOD_S,
     MIN_INTERVAL_S,
@@ -146,11 +147,19 @@ class SyncSettings:
         ),
     )
     keep_versions_s: float = attrs.field(
-        default=0.0,
+        default=604_800.0,
         metadata=key(
             Number(0, MAX_KEEP_S),
-            "Seconds to keep overwritten and deleted files. No effect in this version; other "
-            "than 0 gives a warning.",
+            "Seconds that this node keeps files which updates overwrite or delete in its folders; "
+            "0: none is kept. See `sbs history`, `sbs restore`.",
+        ),
+    )
+    keep_versions_bytes: int = attrs.field(
+        default=10 * 1024**3,
+        metadata=key(
+            Integer(0, MAX_KEEP_BYTES),
+            "Bytes of them in each folder, the oldest generation goes first; 0: no limit but the "
+            "time. The default is 10 GiB. On a full disk they give way in any case.",
         ),
     )
 

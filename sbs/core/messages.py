@@ -214,8 +214,7 @@ class Patch:
     Args:
         stream: as in :class:`Chunk`.
         folder: where both files stand.
-        path: of the follower's file, and of the one that it becomes.
-        digest: of the content that this file must have now.
+        path: of the follower's file, which must have this ``digest``.
         size_bytes: of the content to come: the copy is cut or extended to it.
     """
 

@@ -24,18 +24,16 @@ from sbs.errors import ReplicationError
 from sbs.replication.common import Common
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import CommitRecord, Journal, write_all
+from sbs.replication.keeping import BESIDE, place_link
 from sbs.replication.places import IN_THE_WAY, Places, handle_path, sync_file_system
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import digest_of
-from sbs.replication.staging import open_staging, remove_staging, stream_name
+from sbs.replication.staging import create, open_staging, remove_staging, stream_name
+from sbs.replication.versions import Keeper
 
 _TEMPORARY: Final = "put"
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-
-_BESIDE: Final = f"{STAGING_NAME}.put"
-"""Temporary name in a directory on another file system than its folder's root."""
 
 _COPY_BYTES: Final = 1024 * 1024
 
@@ -65,6 +63,7 @@ class RollForward:
         index: learns the digests of what was put.
         common: learns what both nodes hold now.
         bases: on what basis, as far as known, by folder.
+        keeper: keeps what is replaced or deleted (B21).
         check: called for each operation and each MiB; may raise to cancel.
     """
 
@@ -76,6 +75,7 @@ class RollForward:
         index: Index,
         common: Common,
         bases: Mapping[str, Basis],
+        keeper: Keeper,
         check: Callable[[], object],
     ) -> None:
         self._places = places
@@ -84,9 +84,13 @@ class RollForward:
         self._index = index
         self._common = common
         self._bases = bases
+        self._keeper = keeper
+        self._number = 0
         self._check = check
         self._position = record.contents_at
         self._modes: dict[tuple[int, str], int] = {}
+        self._made: set[tuple[int, str]] = set()
+        """Directories that were not there: nothing was in them."""
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
         self._held: dict[tuple[str, str], bytes | None] = {}
         self._mounts: dict[int, int] = {}
@@ -108,19 +112,23 @@ class RollForward:
             for folder in folders:
                 path = self._record.places[folder]
                 open_staging(self._places, folder)
-            for operation in self._record.operations:
+            self._keeper.open(folders)
+            for number, operation in enumerate(self._record.operations):
+                self._number = number
                 self._check()
                 path = operation.path
                 self._guarded(operation)
             for (folder, path), mode in sorted(self._modes.items(), reverse=True):
                 self._set_mode(folder, path, mode)
             path = ""
+            self._keeper.finish()
             self._finish(folders)
         except OSError as error:
             raise ReplicationError(
                 f"cannot apply {path!r}: {error.strerror}; it will be tried again"
             ) from error
         finally:
+            self._keeper.close()
             for fd in self._mounts.values():
                 os.close(fd)
         return Applied(
@@ -162,6 +170,7 @@ class RollForward:
         except OSError as error:
             self._problem(operation.folder, operation.path, error)
             return
+        self._keeper.note(self._number, operation)
         if operation.action is not Action.TOUCH:
             at = self._record.folders[operation.folder].name, operation.path
             self._held[at] = operation.digest or None
@@ -190,11 +199,12 @@ class RollForward:
 
     def _put_content(self, operation: Operation, content: bytes) -> os.stat_result:
         staging = self._staging(operation.folder)
-        fd = _create(_TEMPORARY, staging)
+        fd = create(_TEMPORARY, staging)
         try:
             write_all(fd, content)
             self._dress(fd, operation)
             parent, name = self._parent(operation)
+            self._keep(operation, parent, name)
             try:
                 os.rename(_TEMPORARY, name, src_dir_fd=staging, dst_dir_fd=parent)
             except OSError as error:
@@ -218,6 +228,7 @@ class RollForward:
             if operation.mtime_ns is not None:
                 os.utime(handle_path(handle), ns=(operation.mtime_ns, operation.mtime_ns))
             parent, name = self._parent(operation)
+            self._keep(operation, parent, name)
             try:
                 os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
             except OSError as error:
@@ -250,16 +261,16 @@ class RollForward:
         self._remember_mount(parent)
         source = os.open(temporary, _READ, dir_fd=staging)
         try:
-            fd = _create(_BESIDE, parent)
+            fd = create(BESIDE, parent)
             try:
                 while os.sendfile(fd, source, None, _COPY_BYTES):
                     self._check()
                 self._dress(fd, operation)
-                os.rename(_BESIDE, name, src_dir_fd=parent, dst_dir_fd=parent)
+                os.rename(BESIDE, name, src_dir_fd=parent, dst_dir_fd=parent)
                 return os.fstat(fd)
             except OSError:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(_BESIDE, dir_fd=parent)
+                    os.unlink(BESIDE, dir_fd=parent)
                 raise
             finally:
                 os.close(fd)
@@ -271,6 +282,7 @@ class RollForward:
         parent, name = self._parent(operation)
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
+            self._made.add((operation.folder, operation.path))
         self._modes[operation.folder, operation.path] = operation.mode
 
     def _set_mode(self, folder: int, path: str, mode: int) -> None:
@@ -281,13 +293,14 @@ class RollForward:
 
     def _link(self, operation: Operation) -> None:
         parent, name = self._parent(operation)
+        self._keep(operation, parent, name)
         try:
-            _place_link(operation.target, self._staging(operation.folder), parent, name)
+            place_link(operation.target, self._staging(operation.folder), parent, name)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             self._remember_mount(parent)
-            _place_link(operation.target, parent, parent, name)
+            place_link(operation.target, parent, parent, name)
 
     def _touch(self, operation: Operation) -> None:
         parent, name = self._parent(operation)
@@ -307,6 +320,10 @@ class RollForward:
         if row is not None and row.stat == stat_key(before):
             touched = attrs.evolve(row, stat=stat_key(after))
             self._rows[operation.folder].append((place, name, touched))
+
+    def _keep(self, operation: Operation, parent: int, name: str) -> None:
+        if (operation.folder, parent_of(operation.path)) not in self._made:
+            self._keeper.keep(self._number, operation, parent, name)
 
     def _delete(self, operation: Operation) -> None:
         """Remove what stands there, but never what this generation put there before a crash."""
@@ -329,6 +346,7 @@ class RollForward:
             parent, name = self._places.parent(folder, path)
             os.rmdir(name, dir_fd=parent)
         else:
+            self._keep(operation, parent, name)
             os.unlink(name, dir_fd=parent)
 
     def _staging(self, folder: int) -> int:
@@ -359,23 +377,3 @@ def _successors(operations: Sequence[Operation]) -> dict[tuple[int, str], Action
         elif key in deleted:
             made[key] = operation.action
     return made
-
-
-def _place_link(target: str, beside: int, parent: int, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_BESIDE, dir_fd=beside)
-    os.symlink(target, _BESIDE, dir_fd=beside)
-    try:
-        os.rename(_BESIDE, name, src_dir_fd=beside, dst_dir_fd=parent)
-    except OSError:
-        os.unlink(_BESIDE, dir_fd=beside)
-        raise
-
-
-def _create(name: str, directory: int) -> int:
-    """A new temporary file; what a crash left under its name is replaced."""
-    try:
-        return os.open(name, _CREATE, 0o600, dir_fd=directory)
-    except FileExistsError:
-        os.unlink(name, dir_fd=directory)
-        return os.open(name, _CREATE, 0o600, dir_fd=directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
@@ -52,6 +53,23 @@ class Lister:
             self._places.close()
         self.problems = problems.collected
         yield Listing(folder=max(len(self._folders) - 1, 0), last=True)
+
+    def still(self, folders: Sequence[FolderSpec], places: Places) -> dict[str, Basis]:
+        """On what basis the folders stand that are what was listed (B22).
+
+        One that was replaced in the middle of a session, or unmounted, holds the last changes only.
+
+        Args:
+            folders: of the generation that is applied.
+            places: of them.
+        """
+        found: dict[str, Basis] = {}
+        for number, spec in enumerate(folders):
+            listed = self.bases.get(spec.name)
+            with contextlib.suppress(OSError):  # a missing root is found by whoever needs it
+                if listed is not None and listed.root == places.root(number):
+                    found[spec.name] = listed
+        return found
 
     def _entries(
         self, folder: int, problems: Problems, check: Callable[[], object]

@@ -24,26 +24,16 @@ from sbs.core.history import Generation
 from sbs.core.manifest import MAX_PATH_BYTES, STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.replication.divergence import Version
+from sbs.replication.keeping import HANDLE, link_file
 from sbs.replication.kept import MAX_STANDING, QUARANTINE, Kept, append, line_of, standing
-from sbs.replication.places import Places, handle_path
+from sbs.replication.places import Places
 from sbs.replication.reading import digest_of
 from sbs.replication.staging import open_staging
 
 MAX_CANDIDATES: Final = 1000
 """Places for one file and generation: an update is tried again, but not so often."""
 
-_TEMPORARY: Final = "kept"
-"""Name of a copy under way, in the staging directory."""
-
-_COPY_BYTES: Final = 1024 * 1024
-
-_NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
-"""Another file system, one without links, a file of somebody else's (``protected_hardlinks``), or
-one that has too many: a copy does as well."""
-
-_HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +120,7 @@ def _keep(
     """Where a version is kept; ``None`` if it is gone."""
     parent, name = places.parent(version.folder, version.path)
     try:
-        handle = os.open(name, _HANDLE, dir_fd=parent)
+        handle = os.open(name, HANDLE, dir_fd=parent)
     except FileNotFoundError:
         return None
     try:
@@ -139,7 +129,8 @@ def _keep(
         for kept in _candidates(generation, version.path):
             stands = _stands(places, version, kept, status, check)
             if stands is False:
-                _link(places, version.folder, kept, handle, check)
+                staging = places.directory(version.folder, STAGING_NAME)
+                link_file(handle, staging, *places.parent(version.folder, kept), check)
             if stands is not None:
                 return kept
     finally:
@@ -185,35 +176,3 @@ def _stands(
         return True if digest_of(fd, there.st_size, check) == version.digest else None
     finally:
         os.close(fd)
-
-
-def _link(places: Places, folder: int, kept: str, handle: int, check: Callable[[], object]) -> None:
-    parent, name = places.parent(folder, kept)
-    try:
-        os.link(handle_path(handle), name, dst_dir_fd=parent, follow_symlinks=True)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        _copy(places.directory(folder, STAGING_NAME), handle, parent, name, check)
-
-
-def _copy(staging: int, handle: int, parent: int, name: str, check: Callable[[], object]) -> None:
-    """Copy a file, whole or not at all."""
-    source = os.open(handle_path(handle), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        status = os.fstat(source)
-        fd = os.open(_TEMPORARY, _CREATE, 0o600, dir_fd=staging)
-        try:
-            while os.sendfile(fd, source, None, _COPY_BYTES):
-                check()
-            os.fchmod(fd, stat.S_IMODE(status.st_mode))
-            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
-            os.fsync(fd)
-            os.rename(_TEMPORARY, name, src_dir_fd=staging, dst_dir_fd=parent)
-        except OSError:
-            os.unlink(_TEMPORARY, dir_fd=staging)
-            raise
-        finally:
-            os.close(fd)
-    finally:
-        os.close(source)

@@ -32,6 +32,9 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLO
 QUARANTINE_NAME: Final = "quarantine"
 """What in a staging directory outlives every update (:mod:`sbs.replication.quarantine`)."""
 
+VERSIONS_NAME: Final = "versions"
+"""Likewise, for a set time (:mod:`sbs.replication.versions`)."""
+
 
 def stream_name(number: int) -> str:
     """The temporary file of a stream."""
@@ -214,6 +217,15 @@ def _copy(source: int, target: int, size_bytes: int, check: Callable[[], object]
         position += copied
 
 
+def create(name: str, directory: int) -> int:
+    """A new temporary file; what a crash left under its name is replaced."""
+    try:
+        return os.open(name, _CREATE, 0o600, dir_fd=directory)
+    except FileExistsError:
+        os.unlink(name, dir_fd=directory)
+        return os.open(name, _CREATE, 0o600, dir_fd=directory)
+
+
 def open_staging(places: Places, folder: int) -> int:
     """A descriptor of the folder's staging directory, which is made if need be."""
     with contextlib.suppress(FileExistsError):
@@ -240,13 +252,13 @@ def remove_staging(places: Places, folder: int) -> None:
 
 
 def _empty(staging: int) -> bool:
-    """Remove everything that an update left; whether a quarantine is there, which stays."""
+    """Remove everything that an update left; whether anything is there that stays."""
     kept = False
     for name in os.listdir(staging):
         try:
             os.unlink(name, dir_fd=staging)
         except IsADirectoryError:
-            if name == QUARANTINE_NAME:
+            if name in (QUARANTINE_NAME, VERSIONS_NAME):
                 kept = True
             else:
                 shutil.rmtree(name, dir_fd=staging)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Final, assert_never
 
 from sbs.core.epoch import NO_EPOCH
-from sbs.core.guard import Basis
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Content, Listing, Pack, Patch
@@ -26,7 +25,9 @@ from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import Quarantine
 from sbs.replication.seal import Seal
+from sbs.replication.space import check_space, make_room
 from sbs.replication.staging import Staging, remove_staging
+from sbs.replication.versions import Versions
 
 __all__ = ["MAX_OPERATIONS", "Applied", "CommitRecord", "Target"]
 
@@ -40,12 +41,13 @@ class Target:
     Args:
         state_dir: an existing directory of the node, for the journal.
         index: digests of the node's own files.
+        versions: where what is replaced and deleted is kept; left out: nowhere.
 
     Raises:
         StateError: the journal's directory cannot be made.
     """
 
-    def __init__(self, state_dir: str, index: Index) -> None:
+    def __init__(self, state_dir: str, index: Index, versions: Versions | None = None) -> None:
         self._state_dir = state_dir
         self._index = index
         self._common = Common(index)
@@ -60,6 +62,8 @@ class Target:
         self._surveyed = False
         self.quarantine: Quarantine = Quarantine()
         """Versions that updates would have destroyed (B4)."""
+        self.versions: Versions = Versions() if versions is None else versions
+        """What updates replaced and deleted (B21)."""
         self.damage: str = ""
         """What :meth:`recover` found to be damaged, and where it is now."""
 
@@ -225,8 +229,12 @@ class Target:
             ReplicationError: its folder or place in the stream is wrong, or there is no space.
         """
         staging = self._begun()
-        with _mapped(f"stream {chunk.stream}"):
-            staging.write(chunk)
+        try:
+            with _mapped(f"stream {chunk.stream}"):
+                staging.write(chunk)
+        except ReplicationError as error:
+            make_room(error, self._places, self._folders, self.versions.pruner)
+            raise
 
     def patch(self, patch: Patch, check: Callable[[], object]) -> None:
         """Begin to stage a large file as a copy of the one that stands here (B24).
@@ -291,7 +299,7 @@ class Target:
             contents_at=0,
         )
         with _mapped("the journal"):
-            self._check_space()
+            check_space(self._places, self._folders, self._operations, self.versions.pruner)
             staging.sync()
         self._keep(record, check)
         with _mapped("the journal"):
@@ -353,46 +361,27 @@ class Target:
             self.quarantine.keep(places, names, record.history.entries[-1], versions, check)
 
     def _roll_forward(self, record: CommitRecord, check: Callable[[], object]) -> Applied:
-        if not self._surveyed:  # a crash or an error came between: look again
+        again = not self._surveyed
+        if again:  # a crash or an error came between: look again
             self._keep(record, check)
         self._surveyed = False
         with Places(record.places, unlock=True) as places:
-            bases = self._bases(record, places)
-            return RollForward(
-                places, record, self._journal, self._index, self._common, bases, check
-            ).run()
-
-    def _bases(self, record: CommitRecord, places: Places) -> dict[str, Basis]:
-        """Of the folders that still are what was listed: what is told apart after a takeover (B22).
-
-        One that was replaced in the middle of a session, or unmounted, holds the last changes only.
-        """
-        found: dict[str, Basis] = {}
-        for number, spec in enumerate(record.folders):
-            listed = self._lister.bases.get(spec.name)
-            with contextlib.suppress(OSError):  # a missing root is found by whoever needs it
-                if listed is not None and listed.root == places.root(number):
-                    found[spec.name] = listed
-        return found
+            bases = self._lister.still(record.folders, places)
+            keeper = self.versions.keeper(places, record, check, again=again)
+            try:
+                applied = RollForward(
+                    places, record, self._journal, self._index, self._common, bases, keeper, check
+                ).run()
+            except ReplicationError as error:
+                make_room(error, places, record.folders, self.versions.pruner)
+                raise
+        self.versions.applied()
+        return applied
 
     def _forget(self) -> None:
         self._operations = []
         with _mapped("the journal"):
             self._journal.remove()
-
-    def _check_space(self) -> None:
-        """Whether the contents that lie in the journal fit into the folders."""
-        needed: dict[int, int] = {}
-        for operation in self._operations:
-            if operation.action is Action.PUT and operation.stream is None:
-                needed[operation.folder] = needed.get(operation.folder, 0) + operation.size_bytes
-        for folder, size_bytes in needed.items():
-            status = os.fstatvfs(self._places.directory(folder))
-            if size_bytes > status.f_bavail * status.f_frsize:
-                raise ReplicationError(
-                    f"{self._places.roots[folder]!r}: the update needs {size_bytes} bytes,"
-                    f" {status.f_bavail * status.f_frsize} are free"
-                )
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import trio
@@ -109,20 +109,7 @@ class Follower:
         Raises:
             ReplicationError: the configuration does not allow it; the text says what to add.
         """
-        if folder.name in self._own:
-            return self._own[folder.name]
-        what = f"folder {folder.name!r} ({ascii(folder.path)[1:-1]}) of the primary"
-        if not os.path.isabs(folder.path):
-            raise ReplicationError(f"{what} has no absolute path")
-        if not any(_is_below(folder.path, allowed) for allowed in self._accept_under):
-            raise ReplicationError(
-                f"{what} is not allowed here: add it under [[folders]], or a directory above it "
-                "to sync.accept_under"
-            )
-        for taken in (self._state_dir, *self._own.values()):
-            if _is_below(folder.path, taken) or _is_below(taken, folder.path):
-                raise ReplicationError(f"{what} is not allowed here: it overlaps {taken}")
-        return folder.path
+        return place_of(folder, self._own, self._accept_under, self._state_dir)
 
     def places(self, folders: Sequence[FolderSpec]) -> list[str]:
         """Where the folders of the primary lie on this node, none inside another.
@@ -254,6 +241,30 @@ def _told(kept: Kept) -> Finding:
         text=f"replaced by generation {kept.generation}",
         kept=kept.kept,
     )
+
+
+def place_of(
+    folder: FolderSpec, own: Mapping[str, str], accept_under: Sequence[str], state_dir: str
+) -> str:
+    """Where a folder of the primary lies on a node; see :class:`Follower`.
+
+    Raises:
+        ReplicationError: the configuration does not allow it; the text says what to add.
+    """
+    if folder.name in own:
+        return own[folder.name]
+    what = f"folder {folder.name!r} ({ascii(folder.path)[1:-1]}) of the primary"
+    if not os.path.isabs(folder.path):
+        raise ReplicationError(f"{what} has no absolute path")
+    if not any(_is_below(folder.path, allowed) for allowed in accept_under):
+        raise ReplicationError(
+            f"{what} is not allowed here: add it under [[folders]], or a directory above it "
+            "to sync.accept_under"
+        )
+    for taken in (state_dir, *own.values()):
+        if _is_below(folder.path, taken) or _is_below(taken, folder.path):
+            raise ReplicationError(f"{what} is not allowed here: it overlaps {taken}")
+    return folder.path
 
 
 def _is_below(path: str, above: str) -> bool:

@@ -13,6 +13,7 @@ import trio
 
 from sbs.core.filters import parent_of
 from sbs.errors import SbsError
+from sbs.runtime.alarms import Alarms
 
 HOOK_BOUND_S: Final = 300.0
 """A hook that takes longer is killed: an export may be slow, but replication must go on."""
@@ -31,6 +32,34 @@ _log = logging.getLogger(__name__)
 
 class HookError(SbsError):
     """A hook failed; the text names it and says how."""
+
+
+async def run_hooks(
+    hooks: Sequence[Sequence[str]], environment: Mapping[str, str], alarm: str, alarms: Alarms
+) -> list[str]:
+    """Run each of several to its end; a failure is an alarm until the next success.
+
+    Args:
+        hooks: program and arguments of each.
+        environment: as for :func:`run_hook`.
+        alarm: raised if one fails.
+        alarms: told.
+
+    Returns:
+        what they printed, a line each.
+    """
+    printed: list[str] = []
+    failures: list[str] = []
+    for argv in hooks:
+        try:
+            printed += await run_hook(argv, environment)
+        except HookError as error:
+            failures.append(str(error))
+    if failures:
+        alarms.raise_(alarm, "; ".join(failures))
+    else:
+        alarms.clear(alarm)
+    return printed
 
 
 async def run_hook(argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:

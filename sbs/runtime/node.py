@@ -182,12 +182,13 @@ class Node:
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         async with trio.open_nursery() as background:
-            async with Requests(self, self.config.node.state_dir) as requests:
+            keeping, state_dir = self.updates.keeping, self.config.node.state_dir
+            async with Requests(self, state_dir, keeping) as requests:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._watch_services)
                 background.start_soon(self.services.guardian.run_forever)
-                background.start_soon(self.updates.apply_scripts.run_forever)
+                background.start_soon(self.updates.run_forever)
                 async with trio.open_nursery() as finishing:
                     finishing.start_soon(self._saves.run)
                     finishing.start_soon(self.announcer.run)

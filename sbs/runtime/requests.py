@@ -13,6 +13,7 @@ import trio
 from sbs.errors import SbsError
 from sbs.replication.preview import Preview
 from sbs.runtime import control
+from sbs.runtime.keeping import Standing
 from sbs.runtime.status import LastUpdate, Status, Switchover
 
 MAX_REQUESTS: Final = 16
@@ -68,16 +69,30 @@ class Operated(Protocol):
         ...
 
 
+class Restoring(Protocol):
+    """What a node is asked about its folders; see :class:`~sbs.runtime.keeping.Keeping`."""
+
+    def look(self) -> Standing:
+        """What it holds, and where."""
+        ...
+
+    async def restore(self, folder: str, path: str, generation: int) -> bool:
+        """Put a former version in its place."""
+        ...
+
+
 class Requests:
     """Serves the control socket of a node; a context manager, for the socket's file.
 
     Args:
         node: is asked.
         state_dir: its state directory, locked.
+        restoring: its former versions.
     """
 
-    def __init__(self, node: Operated, state_dir: str) -> None:
+    def __init__(self, node: Operated, state_dir: str, restoring: Restoring) -> None:
         self._node = node
+        self._restoring = restoring
         self._state_dir = state_dir
         self._limit = trio.CapacityLimiter(MAX_REQUESTS)
         self._commands: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
@@ -89,6 +104,8 @@ class Requests:
             "resume": self._resume,
             "sync": self._sync,
             "diff": self._diff,
+            "folders": self._folders,
+            "restore": self._restore,
             "unit-start": self._unit_start,
             "unit-stop": self._unit_stop,
         }
@@ -167,6 +184,17 @@ class Requests:
 
     async def _diff(self, _request: Mapping[str, Any]) -> Any:
         return attrs.asdict(await self._node.diff())
+
+    async def _folders(self, _request: Mapping[str, Any]) -> Any:
+        return self._restoring.look().to_json()
+
+    async def _restore(self, request: Mapping[str, Any]) -> Any:
+        folder, path = str(request.get("folder")), str(request.get("path"))
+        generation = request.get("generation")
+        if type(generation) is not int:
+            raise SbsError(f"generation {generation!a}: allowed is an integer")
+        _log.info("restore of %a, generation %d, asked for by command", path, generation)
+        return await self._restoring.restore(folder, path, generation)
 
     async def _unit_start(self, request: Mapping[str, Any]) -> Any:
         await self._node.start_unit(str(request.get("name")))

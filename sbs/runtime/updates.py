@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import attrs
@@ -26,15 +28,17 @@ from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import Source
 from sbs.replication.target import CommitRecord, Target
-from sbs.replication.watch import Watcher
+from sbs.replication.versions import Versions
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.conflicts import Conflict, Conflicts
 from sbs.runtime.follower import Follower, FollowerSession
-from sbs.runtime.hooks import HookError, places_of, run_hook
+from sbs.runtime.hooks import places_of, run_hooks
+from sbs.runtime.keeping import Keeping
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.watching import watch, watch_failed
 
 REVIEW_S: Final = 10.0
 """From one look at what is still in quarantine to the next: whoever has emptied it is not kept
@@ -67,7 +71,9 @@ class Updates:
         self._model = model
         self._post = post
         self._index = Index(os.path.join(config.node.state_dir, "index.db"))
-        self._target = Target(config.node.state_dir, self._index)
+        versions = Versions(config.sync.keep_versions_s, config.sync.keep_versions_bytes)
+        self._target = Target(config.node.state_dir, self._index, versions)
+        self.keeping: Keeping = Keeping(config.node.name, versions, self.places, model, self._hurry)
         own = {folder.name: folder.path for folder in config.folders}
         self.follower: Follower = Follower(
             self._target, own, config.sync.accept_under, config.node.state_dir, self
@@ -122,7 +128,7 @@ class Updates:
         folders = self.folders()
         claim = None if link.peer is None else link.peer.claim
         self._peer_name = "the secondary" if claim is None else claim.name
-        hints = Hints(self._watch_failed)
+        hints = Hints(partial(watch_failed, self._alarms))
         leader = Leader(
             link,
             epoch,
@@ -141,7 +147,7 @@ class Updates:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._review)
                 if self._config.sync.watch:
-                    nursery.start_soon(self._watch, [*places.values()], hints, leader)
+                    nursery.start_soon(watch, [*places.values()], hints, leader.nudge, self._alarms)
                 await leader.run()
         finally:
             if self._leader is leader:
@@ -196,6 +202,25 @@ class Updates:
         merged = {**own, **learned} if takeover else {**learned, **own}
         return tuple(merged.values())
 
+    def places(self) -> dict[str, str]:
+        """Where the folders lie that this node may hold, in any role, by name."""
+        found = {folder.name: folder.path for folder in self._config.folders}
+        for spec in self.learned:
+            with contextlib.suppress(ReplicationError):
+                found[spec.name] = self.follower.place(spec)
+        return found
+
+    def _hurry(self) -> None:
+        """Something was restored: send it at once."""
+        if self._leader is not None:
+            self._leader.nudge()
+
+    async def run_forever(self) -> None:
+        """What goes on beside all sessions: apply scripts, and the end of old versions."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.apply_scripts.run_forever)
+            nursery.start_soon(self.keeping.run_forever)
+
     async def _review(self) -> None:
         """Look again and again what is still in quarantine; the administrator empties it."""
         quarantine = self._target.quarantine
@@ -204,29 +229,6 @@ class Updates:
             await trio.sleep(REVIEW_S)
             if quarantine.standing:
                 await trio.to_thread.run_sync(quarantine.refresh)
-
-    async def _watch(self, paths: list[str], hints: Hints, leader: Leader) -> None:
-        """Begin an update when something changes; only a hint, the scan decides (B23)."""
-        try:
-            watcher = await trio.to_thread.run_sync(Watcher, paths)
-        except ReplicationError as error:
-            self._watch_failed(error)
-            return
-        self._alarms.clear("watch-failed")
-        hints.trust(watcher)
-        try:
-            while hints.watching:
-                if hints.collect():
-                    leader.nudge()
-                await trio.lowlevel.wait_readable(watcher.fileno())
-        finally:
-            hints.trust(None)
-            trio.lowlevel.notify_closing(watcher.fileno())
-            watcher.close()
-
-    def _watch_failed(self, error: ReplicationError) -> None:
-        text = f"{error}; changes wait for the period, and each update scans fully"
-        self._alarms.raise_("watch-failed", text)
 
     def nudge(self) -> None:
         """The list of active services may have changed: send it at once (R32)."""
@@ -299,35 +301,20 @@ class Updates:
 
     async def run_update_hooks(self) -> Changes:
         """Run the update scripts; the paths that they print count as changed (R25)."""
-        printed = await self._run_hooks(self._config.hooks.update, {}, "update-hook-failed")
+        printed = await run_hooks(self._config.hooks.update, {}, "update-hook-failed", self._alarms)
         return Changes.of(places_of(printed, [spec.path for spec in self.folders()]))
 
     async def _run_apply_hooks(self, generation: Generation) -> None:
         """Run the apply scripts after a generation was applied (R25)."""
         environment = {"SBS_GENERATION": str(generation.number)}
-        await self._run_hooks(self._config.hooks.apply, environment, "apply-hook-failed")
+        hooks = self._config.hooks.apply
+        await run_hooks(hooks, environment, "apply-hook-failed", self._alarms)
 
     def applied(self, generation: Generation) -> None:
         """See :class:`~sbs.runtime.follower.FollowerContext`."""
+        self.keeping.applied()
         if self._config.hooks.apply:
             self.apply_scripts.applied(generation)
-
-    async def _run_hooks(
-        self, hooks: tuple[tuple[str, ...], ...], environment: dict[str, str], alarm: str
-    ) -> list[str]:
-        """Run each; return what they printed. A failure is an alarm until the next success."""
-        printed: list[str] = []
-        failures: list[str] = []
-        for argv in hooks:
-            try:
-                printed += await run_hook(argv, environment)
-            except HookError as error:
-                failures.append(str(error))
-        if failures:
-            self._alarms.raise_(alarm, "; ".join(failures))
-        else:
-            self._alarms.clear(alarm)
-        return printed
 
     async def proposed(self, generation: Generation) -> None:
         """See :class:`~sbs.runtime.leader.LeaderContext`."""

@@ -57,6 +57,7 @@ max_deletes = "50%"
 rescan_s = 3600
 accept_under = ["/srv/app", "more"]
 keep_versions_s = 604800
+keep_versions_bytes = 1000
 [[folders]]
 name = "settings"
 path = "/srv/app/settings"
@@ -134,6 +135,7 @@ def test_every_key_of_the_file_arrives() -> None:
         rescan_s=3600,
         accept_under=("/srv/app", "/etc/sbs/more"),
         keep_versions_s=604800,
+        keep_versions_bytes=1000,
     )
     assert config.hooks.update == (("/bin/a", "b c"), ("d",))
     assert config.hooks.apply == (("e",),)
@@ -184,11 +186,8 @@ def test_defaults_fill_what_is_left_out() -> None:
     assert config.warnings == ()
 
 
-def test_what_has_no_effect_in_this_version_gives_a_warning() -> None:
-    assert parse(FULL, "/etc/sbs.toml").warnings == (
-        "sync.keep_versions_s = 604800.0 has no effect in this version: "
-        "overwritten and deleted files are not kept",
-    )
+def test_what_is_all_done_gives_no_warning() -> None:
+    assert parse(FULL, "/etc/sbs.toml").warnings == ()
 
 
 ETCD = '[witness]\nadapter = "etcd"\nendpoints = ["http://127.0.0.1:2379"]\n'

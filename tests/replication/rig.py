@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
@@ -16,6 +18,7 @@ from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.index import Index
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.replication.target import CommitRecord, Target
+from sbs.replication.versions import Versions
 
 EPOCH = Epoch(1, 0)
 NOTHING = History()
@@ -42,6 +45,7 @@ class Pair:
         preserve_mtime: bool = False,
         history: History = NOTHING,
         max_deletes: str | int = "off",
+        versions: Versions | None = None,
     ) -> None:
         self.base = base
         self.state_dir = f"{base}/state-b"
@@ -63,8 +67,9 @@ class Pair:
         self._index_b = Index(f"{base}/state-b/index")
         self.max_deletes = max_deletes
         self.source = Source(self.specs, self.index_a, max_deletes)
-        self.target = Target(self.state_dir, self._index_b)
+        self.target = Target(self.state_dir, self._index_b, versions)
         self.history = history
+        self.epoch = EPOCH
         self.peer = PeerTree(len(self.specs))
 
     def __enter__(self) -> Pair:
@@ -105,14 +110,14 @@ class Pair:
     ) -> Update:
         """Read and stage an update."""
         update = update or self.source.prepare(self.peer, changes, proceed)
-        self.target.begin(Begin(EPOCH, self.history.number + 1))
+        self.target.begin(Begin(self.epoch, self.history.number + 1))
         for message in update.messages(proceed):
             each(message)
             self.target.take(message, proceed)
         return update
 
     def seal(self, update: Update, active: tuple[str, ...] = ("printer",)) -> Commit:
-        return update.seal(EPOCH, self.history, active)
+        return update.seal(self.epoch, self.history, active)
 
     def commit(self, update: Update) -> CommitRecord:
         return self.target.commit(self.seal(update), self.history, proceed)
@@ -218,14 +223,37 @@ def read(path: str) -> bytes:
 def look(root: str, *, times: bool = False) -> dict[bytes, tuple[object, ...]]:
     """What stands below ``root``, by raw path: an account that shares no code with SBS.
 
-    Not what is in quarantine; the staging directory is looked at if it holds anything else.
+    Not what is in quarantine or kept; the staging directory is looked at if it holds anything else.
     """
     found = _look(root, times)
-    if b".sbs.staging/quarantine" in found:
-        below = b".sbs.staging/quarantine"
-        found = {path: entry for path, entry in found.items() if not path.startswith(below)}
+    kept = (b".sbs.staging/quarantine", b".sbs.staging/versions")
+    if any(path in found for path in kept):
+        found = {path: entry for path, entry in found.items() if not path.startswith(kept)}
         if not any(path.startswith(b".sbs.staging/") for path in found):
             del found[b".sbs.staging"]
+    return found
+
+
+def logged(root: str) -> list[tuple[str, dict[str, Any]]]:
+    """The lines of all lists of versions below ``root``, by generation, without the summaries."""
+    base = f"{root}/.sbs.staging/versions"
+    return [
+        (name, fields)
+        for name in sorted(os.listdir(base) if os.path.isdir(base) else ())
+        if os.path.exists(f"{base}/{name}/list.jsonl")
+        for line in read(f"{base}/{name}/list.jsonl").splitlines()
+        if "path" in (fields := json.loads(line))
+    ]
+
+
+def former(root: str) -> dict[str, list[bytes]]:
+    """Former contents that the lists of versions name, or targets of links, by path."""
+    found: dict[str, list[bytes]] = {}
+    for name, fields in logged(root):
+        if "former" in fields:
+            path = f"{root}/.sbs.staging/versions/{name}/{fields['former']['kept']}"
+            content = os.readlink(path.encode()) if os.path.islink(path) else read(path)
+            found.setdefault(fields["path"], []).append(content)
     return found
 
 

@@ -24,6 +24,7 @@ from sbs.ports import Unit
 from sbs.replication.preview import Change, Preview, PreviewedChange
 from sbs.runtime import client, control
 from sbs.runtime.alarms import Alarms
+from sbs.runtime.keeping import Standing
 from sbs.runtime.loop import MAX_INBOX, RoleLoop
 from sbs.runtime.requests import Operated, Requests
 from sbs.runtime.services import Services
@@ -223,11 +224,22 @@ class FakeNode:
         self.units.append(f"-{name}")
 
 
+class FakeVersions:
+    def look(self) -> Standing:
+        return Standing(name="alpha", folders={"data": "/srv/data"}, newest=7, refusal="")
+
+    async def restore(self, folder: str, path: str, generation: int) -> bool:
+        if folder != "data":
+            raise RefusedError(f"no {folder}")
+        return path == "file" and generation == 5
+
+
 @asynccontextmanager
 async def controlled(state_dir: Path) -> AsyncGenerator[FakeNode, None]:
     node: FakeNode = FakeNode()
     operated: Operated = node
-    async with trio.open_nursery() as nursery, Requests(operated, str(state_dir)) as requests:
+    requests = Requests(operated, str(state_dir), FakeVersions())
+    async with trio.open_nursery() as nursery, requests:
         nursery.start_soon(requests.serve_forever)
         yield node
         nursery.cancel_scope.cancel()
@@ -271,6 +283,14 @@ async def test_commands_reach_the_node(tmp_path: Path) -> None:
         await control.ask(state_dir, "pause")
         await control.ask(state_dir, "resume")
         assert node.units == ["+a", "-a", "takeover False", "takeover True", "pause", "resume"]
+        held = Standing.from_json(await control.ask(state_dir, "folders"))
+        assert held == FakeVersions().look()
+        wanted: dict[str, Any] = {"folder": "data", "path": "file", "generation": 5}
+        assert await control.ask(state_dir, "restore", **wanted) is True
+        with pytest.raises(RefusedError, match="no other"):
+            await control.ask(state_dir, "restore", **wanted | {"folder": "other"})
+        with pytest.raises(SbsError, match="generation True: allowed is an integer"):
+            await control.ask(state_dir, "restore", **wanted | {"generation": True})
 
 
 async def test_socket_is_for_the_nodes_account_alone(tmp_path: Path) -> None:

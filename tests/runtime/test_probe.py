@@ -362,7 +362,7 @@ async def test_an_unknown_name_is_unreachable(
 
 
 async def test_settings_without_effect_are_a_warning(tmp_path: Path) -> None:
-    config = make_config(tmp_path, rest="[sync]\nkeep_versions_s = 5\n")
+    config = make_config(tmp_path, rest="[sync]\nmax_deletes = 5\n")
     report = await probe_hello(hello_of(config), config)
     assert failing(report) == ["config"]
-    assert "sync.keep_versions_s" in report.checks[0].detail
+    assert "sync.max_deletes" in report.checks[0].detail

@@ -1,0 +1,271 @@
+"""Commands about what updates overwrote and deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.options import config_option, find_state_dir, load_config
+from sbs.cli.text import plain
+from sbs.errors import SbsError
+from sbs.runtime import client
+
+if TYPE_CHECKING:
+    from sbs.core.history import History
+    from sbs.replication.past import Change, Summary
+    from sbs.runtime.keeping import Standing
+
+SCHEMA: Final = 1
+"""Of the JSON form; it changes when a field changes its meaning or goes."""
+
+_WORDS: Final = {
+    "put": "written",
+    "mkdir": "directories made",
+    "link": "links made",
+    "touch": "touched",
+    "delete": "deleted",
+    "restore": "restored",
+}
+
+_FOLDER = click.option(
+    "--folder", "folder_name", metavar="NAME", help="PATH is within this folder."
+)
+
+_HISTORY_EPILOG: Final = """\
+Examples:
+  sbs history -c beta.toml
+  sbs history /srv/app/settings/main.ini -c beta.toml
+  sbs history --folder settings main.ini -c beta.toml"""
+
+_RESTORE_EPILOG: Final = """\
+Examples:
+  sbs restore /srv/app/settings/main.ini --generation 11 -c alpha.toml
+  sbs restore --folder settings main.ini --generation 11 --output old.ini -c beta.toml"""
+
+
+@click.command(cls=VerbatimCommand, epilog=_HISTORY_EPILOG)
+@click.argument("path", required=False)
+@_FOLDER
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@config_option
+def history(path: str | None, folder_name: str | None, config_path: str, *, as_json: bool) -> None:
+    """Show what updates did to the folders of this node, and what is kept of it.
+
+    A secondary keeps what updates overwrite and delete, for sync.keep_versions_s seconds. Without
+    PATH: the generations, newest first. With PATH: each version of it that is kept, with the
+    number that sbs restore --generation takes. Whether the node runs or not.
+    """
+    with _held(config_path) as (held, _):
+        if path is None:
+            _show_generations(held, _chosen(held, folder_name), as_json)
+        else:
+            folder, inner = _locate(held, path, folder_name)
+            _show_versions(held, folder, inner, as_json)
+
+
+@click.command(cls=VerbatimCommand, epilog=_RESTORE_EPILOG)
+@click.argument("path")
+@click.option(
+    "--generation", type=click.IntRange(min=0), required=True, help="As it was after this one."
+)
+@_FOLDER
+@click.option(
+    "--output", metavar="FILE", help="Write it to this new file, and change nothing else."
+)
+@config_option
+def restore(
+    path: str, generation: int, folder_name: str | None, output: str | None, config_path: str
+) -> None:
+    """Get PATH back as it was after a generation; sbs history PATH lists what there is.
+
+    On the primary it is put in its place, with its mode and time, and replicated; what stood there
+    is kept as a version first. On a secondary that is refused (exit code 4), because the primary's
+    file would replace it: use --output FILE.
+    """
+    with _held(config_path) as (held, stopped):
+        folder, inner = _locate(held, path, folder_name)
+        where = f"{plain(folder)}/{plain(inner)}"
+        if output is not None:
+            _write(held, folder, inner, generation, output)
+            click.echo(f"{where}, as it was after generation {generation}: {plain(output)}")
+        elif _put_back(held, stopped, config_path, folder, inner, generation):
+            click.echo(f"{where} is what it was after generation {generation}")
+        else:
+            click.echo(f"{where} is still what it was after generation {generation}")
+
+
+@contextmanager
+def _held(config_path: str) -> Generator[tuple[Standing, History | None]]:
+    """What the node has; and where none runs its history, while it cannot be started."""
+    from sbs.runtime import keeping  # noqa: PLC0415 - slow
+
+    try:
+        answer = client.ask(find_state_dir(config_path), "folders")
+    except client.NoNodeError:
+        with keeping.stopped(load_config(config_path)) as found:
+            yield found
+        return
+    yield keeping.Standing.from_json(answer), None
+
+
+def _put_back(
+    held: Standing,
+    stopped: History | None,
+    config_path: str,
+    folder: str,
+    path: str,
+    generation: int,
+) -> bool:
+    from sbs.cli.acting import ask  # noqa: PLC0415 - as above
+    from sbs.runtime import keeping  # noqa: PLC0415 - as above
+
+    if stopped is not None:
+        return keeping.restore(held, stopped, folder, path, generation)
+    return bool(ask(config_path, "restore", folder=folder, path=path, generation=generation))
+
+
+def _write(held: Standing, folder: str, path: str, generation: int, output: str) -> None:
+    from sbs.replication import restoring  # noqa: PLC0415 - as above
+    from sbs.replication.places import Places  # noqa: PLC0415 - as above
+
+    with Places([held.folders[folder]]) as places:
+        found = restoring.find(places, 0, path, generation, held.newest)
+        restoring.write_out(places, 0, found, output)
+
+
+def _chosen(held: Standing, folder_name: str | None) -> Mapping[str, str]:
+    if folder_name is None:
+        return held.folders
+    if folder_name not in held.folders:
+        names = ", ".join(held.folders) or "none"
+        raise SbsError(f"--folder {folder_name}: allowed are the folders of this node: {names}")
+    return {folder_name: held.folders[folder_name]}
+
+
+def _locate(held: Standing, path: str, folder_name: str | None) -> tuple[str, str]:
+    """Folder and path within it.
+
+    Raises:
+        SbsError: it lies in none, or cannot be a file in it.
+    """
+    from sbs.core.manifest import check_path  # noqa: PLC0415 - as above
+
+    folders = _chosen(held, folder_name)
+    for name, root in folders.items():
+        if folder_name is not None and not os.path.isabs(path):
+            inner = os.path.normpath(path)
+        else:
+            inner = os.path.relpath(_real(path), os.path.realpath(root))
+        if inner == os.pardir or inner.startswith(f"{os.pardir}{os.sep}"):
+            continue
+        try:
+            return name, check_path("" if inner == os.curdir else inner)
+        except ValueError as error:
+            raise SbsError(f"{path}: {error}; allowed are files in folder {name}") from error
+    listed = ", ".join(f"{name} ({root})" for name, root in folders.items()) or "none"
+    raise SbsError(f"{path}: in none of the folders of this node, which are: {listed}")
+
+
+def _real(path: str) -> str:
+    """Without symbolic links on the way; the last component may be one, and is meant itself."""
+    directory, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(directory), name)
+
+
+def _show_generations(held: Standing, folders: Mapping[str, str], as_json: bool) -> None:
+    from sbs.replication import past  # noqa: PLC0415 - as above
+    from sbs.replication.places import Places  # noqa: PLC0415 - as above
+
+    listed: list[dict[str, Any]] = []
+    for name, root in folders.items():
+        with Places([root]) as places:
+            marks = past.marks(places, 0)
+            known = (past.summary(places, 0, mark) for mark in reversed(marks))
+            found = [each for each in known if each is not None and each.whole]
+        if as_json:
+            listed.append({"name": name, "path": root, "generations": list(map(_row, found))})
+            continue
+        total = sum(each.size_bytes for each in found)
+        files = sum(each.kept for each in found)
+        click.echo(
+            f"{plain(name)} ({plain(root)}): generations: {len(found)}, versions kept: {files},"
+            f" {total} bytes"
+        )
+        for each in found:
+            click.echo(f"  {_sentence(each)}")
+    if as_json:
+        click.echo(json.dumps({"schema": SCHEMA, "node": held.name, "folders": listed}))
+
+
+def _row(summary: Summary) -> dict[str, Any]:
+    mark = summary.mark
+    return {
+        "generation": mark.number,
+        "epoch": str(mark.epoch),
+        "restore": mark.restored,
+        "at": summary.at,
+        "changes": dict(summary.changes),
+        "kept": summary.kept,
+        "bytes": summary.size_bytes,
+    }
+
+
+def _sentence(summary: Summary) -> str:
+    changes = ", ".join(
+        f"{count} {_WORDS[kind]}" for kind, count in summary.changes.items() if kind in _WORDS
+    )
+    return (
+        f"{summary.mark}  {_time(summary.at)}  {changes or 'nothing changed'};"
+        f" kept: {summary.kept}, {summary.size_bytes} bytes"
+    )
+
+
+def _show_versions(held: Standing, folder: str, path: str, as_json: bool) -> None:
+    from sbs.replication import past  # noqa: PLC0415 - as above
+    from sbs.replication.places import Places  # noqa: PLC0415 - as above
+
+    with Places([held.folders[folder]]) as places:
+        found = past.versions_of(places, 0, path)
+        times = {mark: past.summary(places, 0, mark) for mark in {each.mark for each in found}}
+    rows = [_version(each, times[each.mark]) for each in reversed(found)]
+    if as_json:
+        shown = {"schema": SCHEMA, "node": held.name, "folder": folder, "path": path}
+        click.echo(json.dumps(shown | {"versions": rows}))
+        return
+    click.echo(f"{plain(folder)}/{plain(path)}: versions kept: {len(rows)}")
+    for row, change in zip(rows, reversed(found), strict=True):
+        verb = "deleted" if change.action == "delete" else "replaced"
+        at = "" if row["at"] is None else f", {_time(row['at'])}"
+        click.echo(
+            f"  --generation {row['generation']}  {row['kind']}, {row['bytes']} bytes, of"
+            f" {_time(row['modified_at'])}; {verb} by {change.mark}{at}"
+        )
+
+
+def _version(change: Change, summary: Summary | None) -> dict[str, Any]:
+    return {
+        "generation": change.mark.after,
+        "kind": change.kind,
+        "bytes": change.size_bytes,
+        "modified_at": change.mtime_ns / 1e9,
+        "kept": change.kept,
+        "replaced_by": change.mark.number,
+        "epoch": str(change.mark.epoch),
+        "restore": change.mark.restored,
+        "action": change.action,
+        "at": None if summary is None else summary.at,
+    }
+
+
+def _time(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f} s"

@@ -1,0 +1,47 @@
+"""Watching the leader's folders, for as long as a session lasts (B23)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from sbs.errors import ReplicationError
+from sbs.replication.hints import Hints
+from sbs.replication.watch import Watcher
+from sbs.runtime.alarms import Alarms
+
+
+async def watch(
+    paths: Sequence[str], hints: Hints, nudge: Callable[[], None], alarms: Alarms
+) -> None:
+    """Gather hints where something changes; only hints, the index decides.
+
+    Args:
+        paths: of the folders.
+        hints: for the next cycle.
+        nudge: called when there are some.
+        alarms: told if the folders cannot be watched.
+    """
+    try:
+        watcher = await trio.to_thread.run_sync(Watcher, paths)
+    except ReplicationError as error:
+        watch_failed(alarms, error)
+        return
+    alarms.clear("watch-failed")
+    hints.trust(watcher)
+    try:
+        while hints.watching:
+            if hints.collect():
+                nudge()
+            await trio.lowlevel.wait_readable(watcher.fileno())
+    finally:
+        hints.trust(None)
+        trio.lowlevel.notify_closing(watcher.fileno())
+        watcher.close()
+
+
+def watch_failed(alarms: Alarms, error: ReplicationError) -> None:
+    """Changes are not noticed at once."""
+    text = f"{error}; changes wait for the period, and each update scans fully"
+    alarms.raise_("watch-failed", text)

@@ -148,12 +148,12 @@ def test_the_environment_names_the_configuration(config: Path) -> None:
 
 
 def test_a_configuration_with_settings_of_no_effect_is_valid_with_a_warning(config: Path) -> None:
-    config.write_text(RIGHT + "[sync]\nmax_deletes = 5\n")
+    config.write_text(RIGHT + '[witness]\npair = "lab"\n')
     code, out, err = run("config", "check", "-c", str(config))
     assert code == 0
     assert "valid" in out
     assert err.startswith("Warning: ")
-    assert "sync.max_deletes" in err
+    assert "witness.pair" in err
 
 
 def test_the_adapters_are_listed_with_the_package_that_brings_them() -> None:

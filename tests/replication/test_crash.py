@@ -123,8 +123,9 @@ class Versions:
 
     def _save(self, history: History) -> None:
         """What both nodes have gone through; the crash does not touch it."""
-        with open(self._history, "wb") as file:
+        with open(f"{self._history}.new", "wb") as file:
             pickle.dump(history, file)
+        os.rename(f"{self._history}.new", self._history)  # the kill may come right here
 
     def commit(self, pair: Pair) -> CommitRecord:
         pair.connect()

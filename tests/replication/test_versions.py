@@ -402,7 +402,8 @@ def test_versions_give_way_on_a_full_disk(
     real = os.fstatvfs
 
     def full(fd: int) -> os.statvfs_result:
-        values = list(real(fd))
+        found = real(fd)
+        values = [*found, found.f_fsid]
         values[4] = 10**6 if len(kept.generations) < 3 else 0  # f_bavail
         values[2] = 10**6  # f_blocks
         return os.statvfs_result(values)

@@ -362,7 +362,7 @@ async def test_an_unknown_name_is_unreachable(
 
 
 async def test_settings_without_effect_are_a_warning(tmp_path: Path) -> None:
-    config = make_config(tmp_path, rest="[sync]\nmax_deletes = 5\n")
+    config = make_config(tmp_path, rest='[witness]\npair = "lab"\n')
     report = await probe_hello(hello_of(config), config)
     assert failing(report) == ["config"]
-    assert "sync.max_deletes" in report.checks[0].detail
+    assert "witness.pair" in report.checks[0].detail

@@ -251,13 +251,11 @@ class Leader:
 
     async def _update(self, changes: Changes) -> None:
         started = time.monotonic()
-        update = await trio.to_thread.run_sync(
-            self._source.prepare,
-            self._tree,
-            changes,
-            trio.from_thread.check_cancelled,
-            self._asked.accepted,
-        )
+        check, accepted = trio.from_thread.check_cancelled, self._asked.accepted
+        with self._pace.looking():
+            update = await trio.to_thread.run_sync(
+                self._source.prepare, self._tree, changes, check, accepted
+            )
         self._context.guarded(update.held)
         if update.held is not None:
             self._error = update.held.text

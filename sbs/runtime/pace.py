@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -10,9 +12,9 @@ import trio
 SETTLE_S: Final = 0.02
 """Wait after a change was noticed, for the rest of a burst, before a cycle."""
 
-MAX_CYCLE_SHARE: Final = 0.2
-"""Share of the time that cycles started by changes may take: a large tree is not looked at
-without pause because of one busy file."""
+MAX_LOOK_SHARE: Final = 0.2
+"""Share of the time in which cycles started by changes may look at folders: a large tree is not
+looked at without pause because of one busy file."""
 
 
 class Pace:
@@ -29,6 +31,7 @@ class Pace:
         self._due_at = -math.inf
         self._rescan_at = -math.inf
         self._began_at = -math.inf
+        self._looked_s = 0.0
         self._changed = trio.Event()
         self._hurried = trio.Event()
 
@@ -51,6 +54,15 @@ class Pace:
             self._rescan_at = self._began_at + self._rescan_s
         return full
 
+    @contextmanager
+    def looking(self) -> Generator[None]:
+        """The cycle looks where something changed, for as long as the block takes."""
+        began_at = trio.current_time()
+        try:
+            yield
+        finally:
+            self._looked_s = trio.current_time() - began_at
+
     def nudge(self) -> None:
         """Something changed: do not wait for the period."""
         self._changed.set()
@@ -65,10 +77,9 @@ class Pace:
         await self._hurried.wait()
 
     async def wait(self) -> None:
-        """Wait for the period, or for a change; then so long that cycles stay a small share."""
-        took_s = trio.current_time() - self._began_at
+        """Wait for the period, or for a change; then so long that looking stays a small share."""
         with trio.move_on_at(self._due_at):
             await self._changed.wait()
-        rest_s = max(SETTLE_S, took_s * (1 / MAX_CYCLE_SHARE - 1))
+        rest_s = max(SETTLE_S, self._looked_s * (1 / MAX_LOOK_SHARE - 1))
         with trio.move_on_after(rest_s if self._changed.is_set() else 0):
             await self._hurried.wait()

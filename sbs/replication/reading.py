@@ -3,11 +3,12 @@
 ``fstat`` on the same descriptor before and after the reading shows whether the file changed in
 between. The kernel's time stamps move in ticks, so a reading begins only when the clock has
 left the tick of the file's last change; a change during the reading then bears another stamp.
-(Stores through a shared memory map are stamped late by every kernel; they escape this check.)
+A write bears the stamp of its beginning: one that is still under way is waited for. (Stores through a shared memory map are stamped late by every kernel; they escape this check.)
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -59,7 +60,18 @@ def settled_status(fd: int) -> os.stat_result:
     newest = max(status.st_ctime_ns, status.st_mtime_ns)
     while 0 <= newest - time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) < LONGEST_TICK_NS:
         time.sleep(0.0005)
+    _wait_for_write(fd)
     return status
+
+
+def _wait_for_write(fd: int) -> None:
+    """Return when no write that has begun is under way.
+
+    A write holds the inode's lock from its stamp to its end, and looking for a hole takes that
+    lock, too: on ext4, btrfs and tmpfs. On XFS it is the reading itself that waits.
+    """
+    with contextlib.suppress(OSError):  # an empty file, or a file system without the question
+        os.lseek(fd, 0, os.SEEK_HOLE)
 
 
 def unchanged(fd: int, before: os.stat_result) -> bool:

@@ -3,7 +3,8 @@
 ``fstat`` on the same descriptor before and after the reading shows whether the file changed in
 between. The kernel's time stamps move in ticks, so a reading begins only when the clock has
 left the tick of the file's last change; a change during the reading then bears another stamp.
-A write bears the stamp of its beginning: one that is still under way is waited for. (Stores through a shared memory map are stamped late by every kernel; they escape this check.)
+A write bears the stamp of its beginning: one that is still under way is waited for.
+(Stores through a shared memory map are stamped late by every kernel; they escape this check.)
 """
 
 from __future__ import annotations

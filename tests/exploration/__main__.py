@@ -8,7 +8,7 @@ import sys
 
 from sbs.core.claim import Policy
 from sbs.testing.explorer import Bounds, Setup
-from tests.exploration.searches import MODES, Search, run_all, told
+from tests.exploration.searches import MODES, Search, run_all, special, told
 
 
 def main() -> int:
@@ -24,10 +24,14 @@ def main() -> int:
     parser.add_argument("--begin", choices=["settled", "cold"])
     parser.add_argument("--fence", action="store_true", help="with a fence hook")
     parser.add_argument("--not-alone", action="store_true", help="start_alone = false")
+    parser.add_argument(
+        "--special", action="store_true", help="what the tests combine, with more states; no more"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
     failed = 0
-    for search, report in run_all(_searches(options), options.jobs):
+    searches = [*special(options.states)] if options.special else _searches(options)
+    for search, report in run_all(searches, options.jobs):
         sys.stdout.write(f"{told(search, report)}\n")
         sys.stdout.flush()
         failed += report.broken is not None

@@ -56,14 +56,11 @@ class Search:
         """What is explored, for people."""
         setup, bounds = self.setup, self.bounds
         modes = "/".join(mode.value for mode in setup.modes)
-        extras = [
-            word
-            for word, said in (("fence", setup.fence), ("not alone", not setup.start_alone))
-            if said
-        ]
-        counts = f"{bounds.faults} faults, {bounds.commands} commands, {bounds.swaps} swaps"
+        extras = " fence" * setup.fence + " not alone" * (not setup.start_alone)
+        kinds = f": {', '.join(sorted(bounds.kinds))}" * bool(bounds.kinds)
+        counts = f"{bounds.faults} faults, {bounds.commands} commands, {bounds.swaps} swaps{kinds}"
         begin = "settled" if self.settled else "cold"
-        return " ".join([setup.policy.value, modes, begin, *extras, f"({counts})"])
+        return f"{setup.policy.value} {modes} {begin}{extras} ({counts})"
 
 
 def told(search: Search, report: Report) -> str:
@@ -94,18 +91,53 @@ def plain(states: int, *, faults: int = 1) -> Iterator[Search]:
 
 
 def special(states: int) -> Iterator[Search]:
-    """More faults, an operator, a fence hook, a node that must not start alone."""
+    """Two faults, an operator, a fence hook, nodes that must not start alone."""
+    failback = USUAL[1]
     for policy in Policy:
-        for modes in USUAL:
-            setup = Setup(policy=policy, modes=modes)
-            for faults, commands in ((2, 0), (1, 1), (0, 2)):
-                bounds = Bounds(states=states, faults=faults, commands=commands, swaps=0)
-                yield Search(setup=setup, bounds=bounds)
+        for faults, commands, kinds in _TOGETHER[policy]:
+            bounds = Bounds(
+                states=states,
+                faults=faults,
+                commands=commands,
+                swaps=0,
+                kinds=frozenset(kinds.split(", ")),
+            )
+            yield Search(setup=Setup(policy=policy, modes=failback), bounds=bounds)
         bounds = Bounds(states=states, swaps=0)
         for settled in (True, False):
             yield Search(setup=Setup(policy=policy, fence=True), bounds=bounds, settled=settled)
             alone = Setup(policy=policy, start_alone=False)
             yield Search(setup=alone, bounds=bounds, settled=settled)
+
+
+_TOGETHER_ALWAYS: Final = (
+    (2, 0, "crash, start node, part, unite"),
+    (2, 0, "crash, start node, die"),
+    (2, 0, "crash, start node, slow disk, quick disk"),
+    (2, 0, "die, start node, reset"),
+    (2, 0, "freeze, thaw, cut, heal"),
+    (2, 0, "slow services, quick services, part, unite"),
+    (1, 1, "stop, crash, start node"),
+    (1, 1, "switchover, crash, start node"),
+    (1, 1, "switchover, part, unite"),
+    (1, 1, "switchover, slow disk, quick disk"),
+    (1, 1, "switchover, slow services, quick services"),
+    (1, 2, "pause, resume, crash, start node"),
+    (1, 1, "force, part, unite"),
+    (0, 2, "switchover, stop, start node"),
+)
+_TOGETHER: Final = {
+    Policy.AVAILABILITY: _TOGETHER_ALWAYS,
+    Policy.PROTECT: _TOGETHER_ALWAYS,
+    Policy.QUORUM: (
+        *_TOGETHER_ALWAYS,
+        (2, 0, "cut off, reach, part, unite"),
+        (2, 0, "witness down, witness up, crash, start node"),
+        (2, 0, "witness down, witness up, freeze, thaw"),
+        (2, 0, "lose vote, late vote, part, unite"),
+    ),
+}
+"""Faults and commands on one path, and of which kinds: of all at once there are too many."""
 
 
 def run_all(searches: Iterable[Search], jobs: int | None = None) -> Iterator[tuple[Search, Report]]:

@@ -10,12 +10,12 @@ from sbs.core.claim import Policy
 from sbs.testing.explorer import Bounds, Setup
 from tests.exploration.searches import Search, plain, run_all, special, told
 
-STATES = int(os.environ.get("SBS_EXPLORATION_STATES", "12000"))
+STATES = int(os.environ.get("SBS_EXPLORATION_STATES", "10000"))
 
 
 def test_no_promise_breaks() -> None:
     """B1 to B3, B6, B7, R1 to R8: every policy and mode, and whatever may go wrong."""
-    searches = (*plain(STATES), *special(STATES))
+    searches = (*plain(STATES), *special(STATES // 2))
     broken = []
     seen: Counter[str] = Counter()
     for search, report in run_all(searches):

@@ -60,6 +60,7 @@ class Search:
         kinds = f": {', '.join(sorted(bounds.kinds))}" * bool(bounds.kinds)
         counts = f"{bounds.faults} faults, {bounds.commands} commands, {bounds.swaps} swaps{kinds}"
         begin = "settled" if self.settled else "cold"
+        begin += f" after {len(self.after)} moves" * bool(self.after)
         return f"{setup.policy.value} {modes} {begin}{extras} ({counts})"
 
 

@@ -47,3 +47,29 @@ def test_a_path_goes_on_from_another() -> None:
     broken = explore(NEVER_TWO, Bounds(faults=0), after=before).broken
     assert broken is not None
     assert broken.path[:1] == before
+
+
+def test_a_primacy_renewed_at_the_first_contact_is_one_that_silence_explains() -> None:
+    """I1: a node that heard nothing leads, meets the other before its services run, and goes on
+    under a newer epoch while the other's services still stop.
+    """
+    setup = Setup(modes=(Mode.PRIMARY_ONLY, Mode.SYMMETRIC))
+    path = (
+        Move("start node", 1),
+        Move("deliver", 1, 1),
+        Move("deliver", 0, 1),
+        Move("save", 1),
+        Move("deliver", 1, 1),
+        Move("start node", 0),
+        Move("freeze", 1),
+        Move("time"),
+        Move("give up dialling", 0),
+        Move("time"),
+        Move("time"),
+        Move("give up dialling", 0),
+    )
+    told = retrace(setup, path, settled=False)
+    assert "STARTING -> RENEWING" in told.trace
+    assert told.text == ""
+    never = retrace(attrs.evolve(setup, never_two=True), path, settled=False)
+    assert never.text == "I1: services of a begin beside those of b"

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "probe": "sbs.cli.probe:probe",
     "diff": "sbs.cli.folders:diff",
     "explain": "sbs.cli.folders:explain",
+    "verify": "sbs.cli.folders:verify",
     "history": "sbs.cli.versions:history",
     "restore": "sbs.cli.versions:restore",
     "config": "sbs.cli.config:config",

@@ -81,6 +81,41 @@ def diff(config_path: str, as_json: bool) -> None:
         click.echo(line)
 
 
+MIB: Final = 1024 * 1024
+
+
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs verify --rate 20 -c alpha.toml")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Read at most so many MiB in a second on each node; 0: no limit.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@config_option
+def verify(config_path: str, rate: float, as_json: bool) -> None:
+    """Read all replicated files anew on both nodes and compare them; run it on the primary.
+
+    Whatever differs on the secondary is sent again. A file of the primary whose content changed
+    although nothing wrote it is named, and left alone on both nodes: the secondary's copy may be
+    the good one. Updates go on meanwhile. Exit code 1 if a file of the primary is damaged; refused
+    (exit code 4) on the secondary, and without one.
+    """
+    found = ask(config_path, "verify", bytes_s=rate * MIB)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        for line in found["paths"]:
+            click.echo(plain(line))
+        click.echo(
+            f"{found['files']} files, {found['bytes']} bytes compared: {found['repaired']} differed"
+            f" on the secondary and were sent again, {found['damaged']} are damaged on the primary,"
+            f" {found['skipped']} changed meanwhile"
+        )
+    if found["damaged"]:
+        raise SystemExit(SbsError.exit_code)
+
+
 def _preview(found: Mapping[str, Any]) -> Iterator[str]:
     total = sum(found[key] for key in ("added", "changed", "deleted", "unsure"))
     shown = found["paths"][:MAX_PATHS_SHOWN]

@@ -81,6 +81,8 @@ NUMBERS: Final[Mapping[type[m.Message], int]] = {
     Fenced: 22,
     m.Findings: 23,
     m.Patch: 24,
+    m.Audit: 25,
+    m.Audited: 26,
 }
 """The type of a frame for each message. Hello's and Refused's are the same in every version."""
 

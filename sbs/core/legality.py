@@ -2,8 +2,8 @@
 
 The phases, with ``!`` for what the side sends and ``?`` for what it receives. Not drawn: Refused,
 legal everywhere; Heartbeat, from *following* on; and what changes no state in a session, from
-Welcome to Released: AskLease, Will, Serving of the leader, GrantLease and Findings of the follower,
-SetPause of both::
+Welcome to Released: AskLease, Will, Serving, Audit of the leader, GrantLease, Findings, Audited of
+the follower, SetPause of both::
 
     phase      dialler = follower                     acceptor = leader
 
@@ -46,6 +46,8 @@ from typing import Final, TypeAlias
 from sbs.core.messages import (
     Abandon,
     AskLease,
+    Audit,
+    Audited,
     Begin,
     Chunk,
     Commit,
@@ -194,8 +196,8 @@ _OUT_OF_SESSION: Final = _BEFORE_FOLLOWING | {S.FOLLOWING, S.ASKED, S.RELEASED}
 
 
 IN_SESSION: Final[Mapping[Side, tuple[Word, ...]]] = {
-    Side.DIALLER: (GrantLease, Findings, SetPause),
-    Side.ACCEPTOR: (AskLease, Will, Serving, SetPause),
+    Side.DIALLER: (GrantLease, Findings, Audited, SetPause),
+    Side.ACCEPTOR: (AskLease, Will, Serving, Audit, SetPause),
 }
 """What a side may say at any time between Welcome and Released; it changes no state."""
 

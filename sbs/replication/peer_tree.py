@@ -116,6 +116,10 @@ class PeerTree:
         """Whether something is in the directory with this path; ``""`` is the root."""
         return path in self._folders[folder]
 
+    def directories(self, folder: int) -> list[str]:
+        """Those that hold something, in the order of their names; ``""`` is the root."""
+        return sorted(self._folders[folder])
+
     def count(self, folder: int) -> int:
         """How many files and links there are."""
         return sum(count for count, _ in self._folders[folder].values())

@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 from sbs.core.guard import DEFAULT_LIMIT, Limit, judge
 from sbs.core.history import Generation
 from sbs.core.manifest import FolderSpec
+from sbs.replication.audit import Reading, read_anew
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.common import Common
 from sbs.replication.index import Index
 from sbs.replication.peer_tree import PeerTree
+from sbs.replication.places import Places
 from sbs.replication.planner import Doubtful, Planner
 from sbs.replication.preview import Preview, preview
 from sbs.replication.problems import Problems
@@ -108,6 +110,18 @@ class Source:
         outlook = self._planner.look(peer, EVERYTHING, {}, check)
         held = judge(outlook.prospects, self._limit)
         return preview(self._folders, outlook.plans, peer, held)
+
+    def audit(
+        self, folder: int, paths: Sequence[str], check: Callable[[], object]
+    ) -> dict[str, Reading]:
+        """Read files anew (B26); see :func:`sbs.replication.audit.read_anew`.
+
+        Raises:
+            StateError: the index cannot be read.
+        """
+        with Places([spec.path for spec in self._folders]) as places:
+            name = self._folders[folder].name
+            return read_anew(places, folder, name, self._index, paths, check)
 
     def send_whole(self) -> None:
         """The next update patches no file: the follower refused, and perhaps that is why."""

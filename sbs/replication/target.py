@@ -10,10 +10,11 @@ from typing import Final, assert_never
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
-from sbs.core.messages import Begin, Chunk, Commit, Content, Listing, Pack, Patch
+from sbs.core.messages import Audit, Audited, Begin, Chunk, Commit, Content, Listing, Pack, Patch
 from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
+from sbs.replication.audit import answer
 from sbs.replication.common import Common
 from sbs.replication.content import digest_of_content
 from sbs.replication.divergence import Survey
@@ -261,6 +262,15 @@ class Target:
         blocks = staging.claim(operation)
         if blocks:
             self._index.store_blocks(operation.digest, blocks)
+
+    def audit(self, audit: Audit, check: Callable[[], object]) -> Audited:
+        """Read files anew, and say what they hold (B26); see :func:`sbs.replication.audit.answer`.
+
+        Raises:
+            ReplicationError: there is no such folder.
+            StateError: the index cannot be used.
+        """
+        return answer(self._places, self._folders, self._index, audit, check)
 
     def commit(self, commit: Commit, history: History, check: Callable[[], object]) -> CommitRecord:
         """Make what was staged a generation that survives a power cut.

@@ -19,6 +19,7 @@ from sbs.core.messages import (
     MAX_FINDINGS,
     MAX_TEXT,
     Abandon,
+    Audit,
     Begin,
     Chunk,
     Commit,
@@ -327,6 +328,8 @@ class FollowerSession:
                 await trio.to_thread.run_sync(target.begin, begin)
             case Pack() | Chunk() | Patch():
                 await trio.to_thread.run_sync(target.take, message, check)
+            case Audit() as audit:
+                self._link.post(await trio.to_thread.run_sync(target.audit, audit, check))
             case Commit() as commit:
                 self._check_epoch(commit.generation.epoch)
                 self._history = await self._follower.commit(

@@ -15,6 +15,7 @@ from sbs.core.manifest import FolderSpec
 from sbs.core.messages import (
     MAX_TEXT,
     Abandon,
+    Audited,
     Begin,
     Commit,
     Committed,
@@ -39,6 +40,8 @@ from sbs.runtime.pace import Pace
 from sbs.runtime.placements import Placements
 from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.verdicts import FollowerError, failure_of
+from sbs.runtime.verifier import Verifier
 
 MAX_ANSWERS: Final = 16
 """Messages of the follower not yet handled; it sends listings as fast as it is read."""
@@ -134,6 +137,7 @@ class Leader:
         self._asked = Asked()
         self._turn = trio.Lock()
         """Of whoever looks at the folders: an update, or a preview of the next."""
+        self.verifier: Verifier = Verifier(link, source, folders, self._tree, self._turn)
         self._told_active = context.active
         """The list that the follower has; before anything was sent, the one at the beginning."""
         self._holds_last = _holds_last(history, context.history)
@@ -141,7 +145,10 @@ class Leader:
 
     async def take(self, message: Message) -> None:
         """A message of the follower arrived."""
-        await self._deliver.send(message)
+        if isinstance(message, Audited):
+            self.verifier.take(message)
+        else:
+            await self._deliver.send(message)
 
     @property
     def is_outdated(self) -> bool:
@@ -183,6 +190,7 @@ class Leader:
             await self._lead()
         finally:
             self._error = "the connection to the secondary was lost"
+            self.verifier.close()
             self._asked.serve()
             self._asked.answer()
 
@@ -190,7 +198,7 @@ class Leader:
         await self._link.send(Folders(self._epoch, self._folders))
         try:
             await self._take_listing()
-        except _FollowerError as error:
+        except FollowerError as error:
             self._error = str(error)
             self._context.update_failed(self._error)
             await self._refuse_updates()
@@ -224,7 +232,7 @@ class Leader:
                     if listing.last:
                         return
                 case Failed(text):
-                    raise _FollowerError(f"the secondary cannot take these folders: {text}")
+                    raise FollowerError(f"the secondary cannot take these folders: {text}")
                 case other:
                     raise RemoteProtocolError(f"{type(other).__name__} instead of a listing")
 
@@ -323,7 +331,7 @@ class Leader:
                         if sent_bytes is None:
                             await self._begin(update)
                             sent_bytes = 0
-                        await self._check_early_failure()
+                        await self._check_earlyfailure_of()
                         await self._link.send(message)
                         sent_bytes += 0 if isinstance(message, Patch) else len(message.body)
         except* (ReplicationError, StateError) as group:
@@ -335,18 +343,18 @@ class Leader:
             await self._abandon(failure)
         raise failure
 
-    async def _check_early_failure(self) -> None:
+    async def _check_earlyfailure_of(self) -> None:
         try:
             answer = self._answers.receive_nowait()
         except trio.WouldBlock:
             return
         if not isinstance(answer, Findings):
-            raise _failure(answer)
+            raise failure_of(answer)
         await self._place(answer)
 
     async def _abandon(self, error: ReplicationError | StateError) -> None:
         await self._link.send(Abandon(str(error)[:MAX_TEXT]))
-        if not isinstance(error, _FollowerError):
+        if not isinstance(error, FollowerError):
             await self._answer()  # the verdict on what was abandoned: Failed
 
     async def _take_verdict(self, commit: Commit) -> None:
@@ -359,7 +367,7 @@ class Leader:
                     f"generation {generation} acknowledged instead of {commit.generation}"
                 )
             case _:
-                raise _failure(answer)
+                raise failure_of(answer)
 
     async def _answer(self) -> Message:
         """The follower's next word, but for its findings."""
@@ -390,13 +398,3 @@ def _holds_last(follower: History, leader: History) -> bool:
     """Whether the follower holds the leader's last generation, and nothing beyond."""
     tip = follower.tip
     return tip is not None and tip.number == leader.number and leader.contains(tip)
-
-
-class _FollowerError(ReplicationError):
-    """The follower could not take an update."""
-
-
-def _failure(answer: Message) -> Exception:
-    if isinstance(answer, Failed):
-        return _FollowerError(f"the secondary could not take the update: {answer.text}")
-    return RemoteProtocolError(f"{type(answer).__name__} is no verdict")

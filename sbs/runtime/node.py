@@ -47,6 +47,7 @@ from sbs.runtime.state import StateStore
 from sbs.runtime.status import LastUpdate, Status, Switchover, make_status
 from sbs.runtime.tickets import Tickets
 from sbs.runtime.updates import Updates
+from sbs.runtime.verifier import Verification
 from sbs.version import __version__
 
 HOOK_END_S: Final = 10.0
@@ -350,6 +351,16 @@ class Node:
         """
         self._require_primary()
         return await self.updates.preview()
+
+    async def verify(self, bytes_s: float = 0.0) -> Verification:
+        """Compare all contents on both nodes; see :meth:`sbs.runtime.updates.Updates.verify` (B26).
+
+        Raises:
+            RefusedError: this node is not the primary, or has no secondary.
+            ReplicationError: the connection was lost, or what differed could not be sent.
+        """
+        self._require_primary()
+        return await self.updates.verify(bytes_s)
 
     async def start_unit(self, name: str) -> None:
         """Start one service, as its operator (R32).

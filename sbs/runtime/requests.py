@@ -15,6 +15,7 @@ from sbs.replication.preview import Preview
 from sbs.runtime import control
 from sbs.runtime.keeping import Standing
 from sbs.runtime.status import LastUpdate, Status, Switchover
+from sbs.runtime.verifier import Verification
 
 MAX_REQUESTS: Final = 16
 """Requests at a time: people and scripts ask one by one."""
@@ -58,6 +59,10 @@ class Operated(Protocol):
 
     async def diff(self) -> Preview:
         """What an update would send."""
+        ...
+
+    async def verify(self, bytes_s: float = 0.0) -> Verification:
+        """Compare all contents on both nodes."""
         ...
 
     async def start_unit(self, name: str) -> None:
@@ -104,6 +109,7 @@ class Requests:
             "resume": self._resume,
             "sync": self._sync,
             "diff": self._diff,
+            "verify": self._verify,
             "folders": self._folders,
             "restore": self._restore,
             "unit-start": self._unit_start,
@@ -184,6 +190,12 @@ class Requests:
 
     async def _diff(self, _request: Mapping[str, Any]) -> Any:
         return attrs.asdict(await self._node.diff())
+
+    async def _verify(self, request: Mapping[str, Any]) -> Any:
+        bytes_s = request.get("bytes_s") or 0
+        if type(bytes_s) not in (int, float) or bytes_s < 0:
+            raise SbsError(f"bytes_s {bytes_s!a}: allowed is a number from 0")
+        return attrs.asdict(await self._node.verify(bytes_s))
 
     async def _folders(self, _request: Mapping[str, Any]) -> Any:
         return self._restoring.look().to_json()

@@ -38,6 +38,7 @@ from sbs.runtime.keeping import Keeping
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.verifier import Verification
 from sbs.runtime.watching import watch, watch_failed
 
 REVIEW_S: Final = 10.0
@@ -276,6 +277,18 @@ class Updates:
         if self._leader is None:
             raise RefusedError(f"{_NO_SECONDARY}: nothing can be compared; see sbs probe")
         return await self._leader.preview()
+
+    async def verify(self, bytes_s: float) -> Verification:
+        """Compare all contents on both nodes, and send again what differs there (B26).
+
+        For arguments and errors see :meth:`sbs.runtime.verifier.Verifier.run`.
+        """
+        if self._leader is None:
+            raise RefusedError(f"{_NO_SECONDARY}: nothing can be compared; see sbs probe")
+        found = await self._leader.verifier.run(bytes_s)
+        if found.repaired:
+            await self.sync("")
+        return found
 
     async def finish(self) -> None:
         """Run the last update of a handover, and tell the role machine how it ended."""

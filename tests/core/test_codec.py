@@ -101,6 +101,8 @@ SAMPLES: dict[str, m.Message] = {
     ),
     "chunk": m.Chunk(2, b"\x00\x01\x02", 1),
     "chunk of a patched file": m.Chunk(2, b"\x00\x01\x02", 1, 131072),
+    "audit": m.Audit(1, ("a/b.conf", ODD_NAME)),
+    "audited": m.Audited((b"\xbb" * 32, b"")),
     "patch": m.Patch(stream=3, folder=1, path=ODD_NAME, digest=b"\xbb" * 32, size_bytes=2**33),
     "commit": m.Commit(generation=GENERATION, operations=6, active=("printer-1",)),
     "abandon": m.Abandon("stopping"),
@@ -341,7 +343,7 @@ def test_bad_head_is_told(head: bytes, text: str) -> None:
 
 def test_unknown_type_of_frame_is_told_with_the_allowed_ones() -> None:
     for number in (0, len(NUMBERS) + 1, 255):
-        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 24 are"):
+        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 26 are"):
             decode(Frame(number, b"\x80"))
 
 

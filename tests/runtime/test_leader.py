@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -18,6 +18,8 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.messages import (
     Abandon,
+    Audit,
+    Audited,
     Begin,
     Chunk,
     Commit,
@@ -31,6 +33,7 @@ from sbs.core.messages import (
     Pack,
 )
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError, TransportError
+from sbs.replication.audit import Reading
 from sbs.replication.changes import EVERYTHING, NOTHING, Changes
 from sbs.replication.hints import Hints
 from sbs.replication.preview import Preview
@@ -41,6 +44,7 @@ from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.placements import RETRY_REFUSED_S, Placements
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.verifier import Verification
 from sbs.testing.nodes import wait_until
 
 EPOCH = Epoch(1, 0)
@@ -102,6 +106,7 @@ class FakeSource:
         self.trees: list[set[str]] = []
         self.looked: list[Changes] = []
         self.whole = 0
+        self.readings: dict[str, Reading] = {}
 
     def add(self, *messages: Chunk | Exception) -> None:
         self.updates.append(FakeUpdate(list(messages)))
@@ -120,6 +125,11 @@ class FakeSource:
 
     def send_whole(self) -> None:
         self.whole += 1
+
+    def audit(
+        self, folder: int, paths: Sequence[str], check: Callable[[], object]
+    ) -> dict[str, Reading]:
+        return self.readings
 
     def preview(self, peer: PeerTree, check: Callable[[], object]) -> Preview:
         assert peer.complete
@@ -786,3 +796,77 @@ async def test_a_watcher_that_fails_is_not_trusted_any_more() -> None:
     assert not hints.collect()
     assert [str(error) for error in failures] == ["too many directories"]
     assert (hints.take(), hints.take()) == (EVERYTHING, EVERYTHING)
+
+
+F = Entry(path="f", kind=Kind.FILE, mode=0o644, size_bytes=1, digest=b"f" * 32)
+
+
+async def test_files_that_differ_are_taken_for_lost_by_the_follower() -> None:
+    """B26."""
+    async with playing() as play:
+        play.source.readings = {"f": Reading(F.digest or b"", F.digest or b"")}
+        await play.begin(F)
+        await play.acknowledge()
+        async with trio.open_nursery() as nursery:
+            found: list[Verification] = []
+
+            async def run() -> None:
+                found.append(await play.leader.verifier.run(0))
+
+            nursery.start_soon(run)
+            assert await play.next() == Audit(0, ("f",))
+            await play.leader.take(Audited((b"g" * 32,)))
+        assert (found[0].files, found[0].repaired) == (1, 1)
+        await wait_until(lambda: play.source.trees[-1] == set(), "it is sent again")
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "counts"),
+    [
+        (Reading(b"f" * 32, b"f" * 32), b"f" * 32, (0, 0, 0)),
+        (Reading(b"f" * 32, b"f" * 32), b"", (0, 1, 0)),
+        (Reading(b"x" * 32, b"f" * 32), b"f" * 32, (1, 0, 0)),
+        (Reading(b"x" * 32, b"f" * 32), b"x" * 32, (1, 0, 0)),
+        (Reading(b"", b""), b"x" * 32, (0, 0, 1)),
+        (Reading(b"x" * 32, b"x" * 32), b"f" * 32, (0, 0, 1)),
+    ],
+)
+async def test_the_primary_is_never_repaired_nor_its_damage_sent(
+    own: Reading, theirs: bytes, counts: tuple[int, int, int]
+) -> None:
+    """B26: damaged, repaired, skipped."""
+    async with playing() as play:
+        play.source.readings = {"f": own}
+        await play.begin(F)
+        await play.acknowledge()
+        async with trio.open_nursery() as nursery:
+
+            async def run() -> None:
+                found = await play.leader.verifier.run(0)
+                assert (found.damaged, found.repaired, found.skipped) == counts
+
+            nursery.start_soon(run)
+            assert await play.next() == Audit(0, ("f",))
+            await play.leader.take(Audited((theirs,)))
+
+
+async def test_an_answer_that_nobody_asked_for_ends_the_session() -> None:
+    """Adversarial case 24."""
+    async with playing() as play:
+        await play.begin(F)
+        await play.acknowledge()
+        await play.leader.take(Audited(()))  # one is kept, for whoever asks right now
+        with pytest.raises(RemoteProtocolError, match="nobody asked"):
+            await play.leader.take(Audited(()))
+        with pytest.raises(RemoteProtocolError, match="0 digests of 1 files"):
+            await play.leader.verifier.run(0)
+
+
+async def test_a_lost_connection_ends_a_comparison() -> None:
+    """B26."""
+    async with playing() as play:
+        await play.begin(F)
+        await play.acknowledge()
+        play.leader.verifier.close()
+        with pytest.raises(ReplicationError, match="was lost"):
+            await play.leader.verifier.run(0)

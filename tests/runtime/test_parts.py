@@ -30,6 +30,7 @@ from sbs.runtime.requests import Operated, Requests
 from sbs.runtime.services import Services
 from sbs.runtime.slots import first_slot
 from sbs.runtime.status import LastUpdate, Status, Switchover
+from sbs.runtime.verifier import Verification
 from sbs.testing.services import FakeController
 
 # Alarms.
@@ -204,6 +205,10 @@ class FakeNode:
             raise RefusedError(f"{accepted} is not what is held")
         return LastUpdate(at=1.0, files=2, bytes=3, duration_s=4.0)
 
+    async def verify(self, bytes_s: float = 0.0) -> Verification:
+        self.units.append(f"verify {bytes_s}")
+        return Verification(files=3)
+
     async def diff(self) -> Preview:
         await trio.lowlevel.checkpoint()
         reason = Reason("data", Cause.EMPTIED, "no file is left")
@@ -257,6 +262,10 @@ async def test_commands_reach_the_node(tmp_path: Path) -> None:
         }
         with pytest.raises(RefusedError, match="1234 is not what is held"):
             await control.ask(state_dir, "sync", accept="1234")
+        found = await control.ask(state_dir, "verify", bytes_s=7)
+        assert (found["files"], found["paths"], node.units.pop()) == (3, [], "verify 7")
+        with pytest.raises(SbsError, match="a number from 0"):
+            await control.ask(state_dir, "verify", bytes_s="fast")
         assert await control.ask(state_dir, "diff") == {
             "added": 1,
             "changed": 0,

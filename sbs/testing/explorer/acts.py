@@ -13,7 +13,8 @@ from sbs.testing.explorer.instants import advance, next_instant, stall_s
 from sbs.testing.explorer.mail import deliver
 from sbs.testing.explorer.moves import Move
 from sbs.testing.explorer.promises import check_begin
-from sbs.testing.explorer.scene import Committed, End, Node, Scene
+from sbs.testing.explorer.scene import Node, Scene
+from sbs.testing.explorer.words import Committed, End
 
 
 def apply(scene: Scene, move: Move) -> bool:

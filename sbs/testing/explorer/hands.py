@@ -19,18 +19,14 @@ from sbs.testing.explorer.promises import PromiseError, check_place
 from sbs.testing.explorer.scene import (
     LATE_S,
     LINGER_S,
-    Commit,
-    End,
-    Follow,
-    LastWord,
     Node,
     OutOfBoundsError,
     Question,
-    Refusal,
     Scene,
     bequest,
     secret,
 )
+from sbs.testing.explorer.words import Commit, End, Follow, LastWord, Refusal
 
 _Speech: TypeAlias = (
     ef.SendFollow

@@ -8,17 +8,8 @@ from sbs.core.history import History
 from sbs.testing.explorer.hands import answer_dead, post, updates_ended
 from sbs.testing.explorer.instants import hear
 from sbs.testing.explorer.models import Kept
-from sbs.testing.explorer.scene import (
-    Commit,
-    Committed,
-    Connection,
-    End,
-    Follow,
-    LastWord,
-    Node,
-    Refusal,
-    Scene,
-)
+from sbs.testing.explorer.scene import Connection, Node, Scene
+from sbs.testing.explorer.words import Commit, Committed, End, Follow, LastWord, Refusal
 
 
 def deliver(scene: Scene, sender: Node, number: int) -> None:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from sbs.core.claim import Policy
 from sbs.core.role import State
-from sbs.testing.explorer.scene import Commit, Connection, Node, Scene
+from sbs.testing.explorer.scene import Connection, Node, Scene
+from sbs.testing.explorer.words import Commit
 
 
 class Move(NamedTuple):

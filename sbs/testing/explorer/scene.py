@@ -20,12 +20,13 @@ import attrs
 from sbs.core import events as ev
 from sbs.core.claim import Claim
 from sbs.core.effects import Alarm, Durable
-from sbs.core.epoch import NO_EPOCH, Epoch
+from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
 from sbs.core.role import Model
 from sbs.core.testament import SECRET_BYTES, Will
 from sbs.testing.explorer.models import Kept, Machine
 from sbs.testing.explorer.setup import Setup
+from sbs.testing.explorer.words import End, LastWord
 
 World: TypeAlias = tuple[Any, ...]
 """A frozen scene."""
@@ -52,44 +53,6 @@ LINGER_S: Final = 1.0
 
 class OutOfBoundsError(Exception):
     """More connections, messages or primacies than the explorer follows."""
-
-
-@attrs.frozen
-class Follow:
-    """The dialler asks to be secondary; what it claims was in its hello."""
-
-    epoch: Epoch
-
-
-@attrs.frozen
-class Commit:
-    """The leader's generation; ``history`` ends with it."""
-
-    history: History
-
-
-@attrs.frozen
-class Committed:
-    """The follower's journal holds it."""
-
-    history: History
-
-
-@attrs.frozen
-class Refusal:
-    """The port is closed."""
-
-
-@attrs.frozen
-class LastWord:
-    """The testament, with its secret."""
-
-    secret: bytes
-
-
-@attrs.frozen
-class End:
-    """The connection was closed."""
 
 
 class Question(NamedTuple):

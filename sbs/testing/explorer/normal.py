@@ -14,8 +14,8 @@ alike:
 - Of the peer's claim only its existence, identity, mode, pause and ``services_die`` are read later.
 - Takeovers within an hour are counted, and no exploration lasts an hour.
 
-Epochs, generations, terms and pauses keep their numbers: they grow with each takeover, and what
-makes takeovers without end is a fault without end, of which each path has few.
+Epochs, generations, terms and pauses keep their numbers: they grow with each primacy or command, of
+which ``scene.MAX_PRIMACIES`` and the bounds of a search allow few on a path.
 
 ``tests/exploration/test_normal_form.py`` walks with and without all this, and compares.
 """

@@ -38,7 +38,7 @@ def generations_in(folder: Path) -> set[int]:
     found: set[int] = set()
     count = 0
     for path in sorted(folder.rglob("*")):
-        if path.is_dir():
+        if path.is_dir() or path.is_relative_to(folder / ".sbs.staging"):
             continue
         count += 1
         content = path.read_bytes()

@@ -13,10 +13,15 @@ Fact: TypeAlias = tuple[str, int, str]
 
 
 def look_at(root: Path) -> dict[bytes, Fact]:
-    """Every entry below ``root``, by its path in bytes; links are not followed."""
+    """Every entry below ``root``, by its path in bytes; links are not followed.
+
+    Not what SBS keeps for itself in a folder: former versions, and the quarantine.
+    """
     found: dict[bytes, Fact] = {}
     base = os.fsencode(root)
     for directory, names, files in os.walk(base):
+        if directory == base and b".sbs.staging" in names:
+            names.remove(b".sbs.staging")
         for name in (*names, *files):
             path = os.path.join(directory, name)
             found[os.path.relpath(path, base)] = _fact(path)

@@ -129,6 +129,13 @@ def test_a_known_different_digest_is_sent_without_comparison() -> None:
 def test_an_unknown_digest_of_equal_size_is_compared_while_reading() -> None:
     made = planned(tree(file("f", None)), tree(file("f", B)), folder(), 0)
     assert made.steps == (Candidate(entry=file("f", None), base=file("f", B)),)
+    (candidate,) = made.steps
+    assert isinstance(candidate, Candidate)
+    assert candidate.may_be_equal
+    longer = attrs.evolve(file("f", B), size_bytes=2)
+    for other in (None, longer):
+        assert not Candidate(entry=file("f", None), base=other).may_be_equal
+    assert not Candidate(entry=file("f", A), base=file("f", B)).may_be_equal
 
 
 def test_a_follower_that_does_not_know_its_digest_is_sent_the_content() -> None:

@@ -11,7 +11,7 @@ from sbs.core.messages import Patch
 from sbs.errors import ReplicationError
 from sbs.replication.index import Index, stat_key
 from sbs.replication.places import Places
-from sbs.replication.reading import content_of, open_file, unchanged
+from sbs.replication.reading import content_of, open_file, settled_status, unchanged
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def opened_base(
     """
     fd = open_file(places, patch.folder, patch.path)
     try:
-        before = os.fstat(fd)
+        before = settled_status(fd)
         yield fd, _blocks(fd, before, index, name, patch, check)
         if not unchanged(fd, before):
             raise ReplicationError(f"{patch.path!r} changed while it was copied")

@@ -138,7 +138,9 @@ class Planner:
         deletes: list[str] = []
         closed: dict[str, Entry] = {}
         left = False
+        gone = set(directories or ())
         for part in parts:
+            gone.discard(part.directory)
             _note(doubtful, folder, part)
             target = _standing(peer, folder, part, strict_delete=spec.strict_delete)
             unreadable = part.unreadable
@@ -147,6 +149,9 @@ class Planner:
             deletes += deleted_contents(made, target)
             closed |= {path: entry for path, entry in part.entries.items() if is_closed(entry)}
             left = left or any(map(has_content, part.entries.values()))
+
+        for directory in gone:
+            doubtful.pop((folder, directory), None)
 
         def entry_of(path: str) -> Entry | None:
             return closed.get(path) or peer.entry(folder, path)

@@ -74,7 +74,8 @@ class Pruner:
                 summaries = self._summaries(places, folder)
                 if not summaries:
                     return
-                self._remove(places, folder, name, summaries[0], "the file system is full")
+                for summary in summaries[: max(1, len(summaries) // 10)]:
+                    self._remove(places, folder, name, summary, "the file system is full")
         except (OSError, ReplicationError) as error:
             _log.warning("folder %s: its versions cannot be removed: %s", name, error)
 
@@ -90,12 +91,16 @@ class Pruner:
         if self._clear(places, 0):
             return True
         summaries = self._summaries(places, 0)
-        if not summaries:
-            return False
-        reason = self._reason(summaries)
-        if reason:
-            self._remove(places, 0, name, summaries[0], reason)
-        return bool(reason)
+        total = sum(summary.size_bytes for summary in summaries)
+        files = 0
+        for place, summary in enumerate(summaries):
+            reason = self._reason(summaries, place, total)
+            if not reason or files >= MAX_REMOVED:
+                break
+            self._remove(places, 0, name, summary, reason)
+            total -= summary.size_bytes
+            files += summary.kept + 1
+        return files > 0
 
     def _summaries(self, places: Places, folder: int) -> list[Summary]:
         """Of all generations that may go, oldest first."""
@@ -113,15 +118,20 @@ class Pruner:
                 found.append(summary)
         return found
 
-    def _reason(self, summaries: list[Summary]) -> str:
-        """Why the oldest has to go; empty: it stays."""
+    def _reason(self, summaries: list[Summary], place: int, total: int) -> str:
+        """Why the oldest that is left has to go; empty: it stays.
+
+        Args:
+            summaries: of all, oldest first.
+            place: of the oldest that is left.
+            total: bytes of those that are left.
+        """
         now = self._clock()
-        oldest_at = summaries[0].at
+        oldest_at = summaries[place].at
         if oldest_at > now:  # a clock was wrong: it is no newer than what came after it
-            oldest_at = min(summary.at for summary in summaries)
+            oldest_at = min(summary.at for summary in summaries[place:])
         if oldest_at < now - self._keep_s:
             return f"older than {self._keep_s:g} s (sync.keep_versions_s)"
-        total = sum(summary.size_bytes for summary in summaries)
         if 0 < self._keep_bytes < total:
             return f"{total} bytes are more than {self._keep_bytes} (sync.keep_versions_bytes)"
         return ""
@@ -144,30 +154,40 @@ class Pruner:
         self._known.pop((places.roots[folder], mark.name), None)
 
     def _clear(self, places: Places, folder: int) -> bool:
-        """Remove some files of a generation that has been given up; whether there was one."""
+        """Remove some files of generations that were given up; whether there was one."""
         try:
             names = os.listdir(places.directory(folder, VERSIONS))
         except FileNotFoundError:
             return False
-        given_up = next((name for name in names if name.startswith(_REMOVED)), None)
-        if given_up is None:
-            return False
-        path = f"{VERSIONS}/{given_up}"
+        left = MAX_REMOVED
+        given_up = [name for name in names if name.startswith(_REMOVED)]
+        for name in given_up:
+            left -= self._empty(places, folder, name, left)
+            if left <= 0:
+                break
+        return bool(given_up)
+
+    def _empty(self, places: Places, folder: int, name: str, limit: int) -> int:
+        """Remove files of a generation, and its directory after the last; how many."""
+        path = f"{VERSIONS}/{name}"
         directory = places.directory(folder, path)
         with os.scandir(directory) as entries:
-            some = list(itertools.islice(entries, MAX_REMOVED))
+            some = list(itertools.islice(entries, limit))
         for entry in some:
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.name, dir_fd=directory)  # nobody but others made it
             else:
                 os.unlink(entry.name, dir_fd=directory)
-        if len(some) < MAX_REMOVED:
+        if len(some) < limit:
             places.forget(folder, path)
-            os.rmdir(given_up, dir_fd=places.directory(folder, VERSIONS))
-        return True
+            os.rmdir(name, dir_fd=places.directory(folder, VERSIONS))
+        return len(some)
 
 
 def _lacks(places: Places, folder: int, needed_bytes: int) -> bool:
     status = os.fstatvfs(places.directory(folder))
     free_bytes = status.f_bavail * status.f_frsize
-    return free_bytes < max(needed_bytes, FREE_SHARE * status.f_blocks * status.f_frsize)
+    # Inodes run out, too; a file system without a table of them says 0 of 0.
+    return status.f_favail < FREE_SHARE * status.f_files or free_bytes < max(
+        needed_bytes, FREE_SHARE * status.f_blocks * status.f_frsize
+    )

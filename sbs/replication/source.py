@@ -48,7 +48,7 @@ class Source:
         self._doubtful: Doubtful = {}
         self._withheld = False
         """The last update was held: what it would have deleted has to be found again."""
-        self._patching = True
+        self._patching = self._patched = True
         self._equal: dict[tuple[str, str], bytes] = {}
         """What stood on both nodes when they met, and is not recorded yet."""
 
@@ -86,6 +86,7 @@ class Source:
         if changes.everything:
             self._index.drop_unused_blocks()
         patching, self._patching = self._patching, True
+        self._patched = patching
         return Update(
             self._folders,
             outlook,
@@ -124,8 +125,11 @@ class Source:
             return read_anew(places, folder, name, self._index, paths, check)
 
     def send_whole(self) -> None:
-        """The next update patches no file: the follower refused, and perhaps that is why."""
-        self._patching = False
+        """The next update patches no file: the follower refused, and perhaps that is why.
+
+        Unless the last one did not either: a disk may have room for a few blocks alone.
+        """
+        self._patching = not self._patched
 
     def confirm(
         self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]

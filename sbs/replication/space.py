@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Generator, Iterable, Sequence
 from typing import Final
 
 from sbs.core.manifest import Action, FolderSpec, Operation
-from sbs.errors import ReplicationError
+from sbs.errors import ReplicationError, StateError
 from sbs.replication.places import Places
 from sbs.replication.pruning import Pruner
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def make_room(
-    error: ReplicationError, places: Places, folders: Sequence[FolderSpec], pruner: Pruner
-) -> None:
+@contextlib.contextmanager
+def making_room(places: Places, folders: Sequence[FolderSpec], pruner: Pruner) -> Generator[None]:
     """Versions are never why an update cannot be taken: a full disk gets the oldest back.
 
+    The journal and the index may lie on the file system that versions fill. What failed for want
+    of room fails all the same, and is tried again.
+
     Args:
-        error: why it could not be taken; nothing is done if that is something else.
         places: of the folders.
         folders: their settings.
         pruner: removes versions.
     """
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno in _FULL:
-        for number, spec in enumerate(folders):
-            pruner.make_room(places, number, spec.name)
+    try:
+        yield
+    except (ReplicationError, StateError) as error:
+        if _is_full(error.__cause__):
+            for number, spec in enumerate(folders):
+                pruner.make_room(places, number, spec.name)
+        raise
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    if isinstance(cause, sqlite3.Error):
+        return cause.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(cause, OSError) and cause.errno in _FULL
 
 
 def check_space(

@@ -26,7 +26,7 @@ from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import Quarantine
 from sbs.replication.seal import Seal
-from sbs.replication.space import check_space, make_room
+from sbs.replication.space import check_space, making_room
 from sbs.replication.staging import Staging, remove_staging
 from sbs.replication.versions import Versions
 
@@ -169,22 +169,23 @@ class Target:
             raise ReplicationError(
                 f"generation {begin.number} begins before the last one was applied"
             )
-        with _mapped("the journal"):
+        with self._room(), _mapped("the journal"):
             self._journal.create(self._places.roots)
         self._staging = Staging(self._places)
         self._epoch = begin.epoch
 
     def take(self, message: Content, check: Callable[[], object]) -> None:
         """Stage what a message carries; see :meth:`pack`, :meth:`chunk` and :meth:`patch`."""
-        match message:
-            case Pack():
-                self.pack(message, check)
-            case Chunk():
-                self.chunk(message)
-            case Patch():
-                self.patch(message, check)
-            case _:
-                assert_never(message)
+        with self._room():
+            match message:
+                case Pack():
+                    self.pack(message, check)
+                case Chunk():
+                    self.chunk(message)
+                case Patch():
+                    self.patch(message, check)
+                case _:
+                    assert_never(message)
 
     def pack(self, pack: Pack, check: Callable[[], object]) -> None:
         """Verify and stage operations and their contents.
@@ -230,12 +231,8 @@ class Target:
             ReplicationError: its folder or place in the stream is wrong, or there is no space.
         """
         staging = self._begun()
-        try:
-            with _mapped(f"stream {chunk.stream}"):
-                staging.write(chunk)
-        except ReplicationError as error:
-            make_room(error, self._places, self._folders, self.versions.pruner)
-            raise
+        with _mapped(f"stream {chunk.stream}"):
+            staging.write(chunk)
 
     def patch(self, patch: Patch, check: Callable[[], object]) -> None:
         """Begin to stage a large file as a copy of the one that stands here (B24).
@@ -308,12 +305,13 @@ class Target:
             operations=tuple(self._operations),
             contents_at=0,
         )
-        with _mapped("the journal"):
-            check_space(self._places, self._folders, self._operations, self.versions.pruner)
-            staging.sync()
-        self._keep(record, check)
-        with _mapped("the journal"):
-            record = self._journal.commit(record)
+        with self._room():
+            with _mapped("the journal"):
+                check_space(self._places, self._folders, self._operations, self.versions.pruner)
+                staging.sync()
+            self._keep(record, check)
+            with _mapped("the journal"):
+                record = self._journal.commit(record)
         self._surveyed = True
         self._staging = None
         self._places.close()
@@ -356,6 +354,9 @@ class Target:
         self._places.close()
         self._journal.close()
 
+    def _room(self) -> contextlib.AbstractContextManager[None]:
+        return making_room(self._places, self._folders, self.versions.pruner)
+
     def _begun(self) -> Staging:
         if self._staging is None:
             raise ReplicationError("no generation was begun")
@@ -378,13 +379,10 @@ class Target:
         with Places(record.places, unlock=True) as places:
             bases = self._lister.still(record.folders, places)
             keeper = self.versions.keeper(places, record, check, again=again)
-            try:
+            with making_room(places, record.folders, self.versions.pruner):
                 applied = RollForward(
                     places, record, self._journal, self._index, self._common, bases, keeper, check
                 ).run()
-            except ReplicationError as error:
-                make_room(error, places, record.folders, self.versions.pruner)
-                raise
         self.versions.applied()
         return applied
 

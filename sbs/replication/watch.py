@@ -2,7 +2,8 @@
 
 Only hints: the index decides what changed. Whatever could be missed is reported as a change: a
 directory that is filled before its watch is set, and everything when the queue overflows.
-(What is stored through a shared memory map is never reported by the kernel: full scans find it.)
+(What is stored through a shared memory map, or through another name of the same file, is never
+reported by the kernel: full scans find it.)
 """
 
 from __future__ import annotations
@@ -125,7 +126,10 @@ class Watcher:
             self._lost = True
         elif not _is_staging(child := _below(place, name)):
             self._note(place)
-            if mask & _ISDIR and mask & (_CREATE | _MOVED_TO) and self._add(child):
+            came, watched = mask & (_CREATE | _MOVED_TO), len(self._watches)
+            # One that was closed to us when it came can be watched when its mode changes.
+            looked = name and mask & _ISDIR and mask & (_CREATE | _MOVED_TO | _ATTRIB)
+            if looked and self._add(child) and (came or len(self._watches) > watched):
                 # Its old watch, if it was moved, was found again by the kernel.
                 self._add_below(child)
 

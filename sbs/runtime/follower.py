@@ -20,6 +20,7 @@ from sbs.core.messages import (
     MAX_TEXT,
     Abandon,
     Audit,
+    Audited,
     Begin,
     Chunk,
     Commit,
@@ -303,7 +304,7 @@ class FollowerSession:
 
     async def _handle(self, message: Message) -> None:
         """One message; a failure is told to the leader, which tries again with a new update."""
-        if self._failed and not isinstance(message, Begin):
+        if self._failed and not isinstance(message, Begin | Audit):
             return  # the rest of an update that was refused already
         try:
             await self._take(message)
@@ -329,7 +330,7 @@ class FollowerSession:
             case Pack() | Chunk() | Patch():
                 await trio.to_thread.run_sync(target.take, message, check)
             case Audit() as audit:
-                self._link.post(await trio.to_thread.run_sync(target.audit, audit, check))
+                self._link.post(await self._audit(audit))
             case Commit() as commit:
                 self._check_epoch(commit.generation.epoch)
                 self._history = await self._follower.commit(
@@ -341,6 +342,15 @@ class FollowerSession:
                 raise ReplicationError(f"the primary gave the update up: {text}")
             case other:
                 raise RemoteProtocolError(f"{type(other).__name__} is not for a secondary")
+
+    async def _audit(self, audit: Audit) -> Audited:
+        """Read files anew; what cannot be done is no verdict on an update (B26)."""
+        target, check = self._follower.target, trio.from_thread.check_cancelled
+        try:
+            return await trio.to_thread.run_sync(target.audit, audit, check)
+        except (ReplicationError, StateError) as error:
+            _log.error("verify: %s", error)
+            return Audited(())
 
     def _check_epoch(self, epoch: Epoch) -> None:
         """B2: nothing of an older epoch is taken, and no other than the one welcomed."""

@@ -12,7 +12,7 @@ import trio
 from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.messages import MAX_AUDITED, Audit, Audited
 from sbs.errors import RemoteProtocolError, ReplicationError
-from sbs.replication.audit import UNKNOWN, Reading
+from sbs.replication.audit import Reading
 from sbs.replication.peer_tree import PeerTree
 from sbs.replication.problems import printable
 from sbs.replication.source import Source
@@ -128,6 +128,8 @@ class Verifier:
             audited = await self._answers.receive()
         except trio.EndOfChannel:
             raise ReplicationError("the connection to the secondary was lost") from None
+        if not audited.digests:
+            raise ReplicationError("the secondary cannot compare; its log says why")
         if len(audited.digests) != len(held):
             raise RemoteProtocolError(f"{len(audited.digests)} digests of {len(held)} files")
         for (path, entry), digest in zip(held.items(), audited.digests, strict=True):
@@ -142,7 +144,7 @@ class Verifier:
         if own.is_damaged:
             found.damaged += 1
             self._name(folder, entry.path, _damage(theirs == entry.digest), found)
-        elif UNKNOWN in (own.digest, own.expected) or own.digest != entry.digest:
+        elif own.digest != entry.digest:
             found.skipped += 1  # the next update deals with it
         elif theirs != entry.digest:
             found.repaired += 1

@@ -143,6 +143,9 @@ def test_a_base_that_differs_is_refused_and_the_file_goes_whole(
         pair.target.abandon()
         pair.source.send_whole()
         assert body_bytes(sent(pair)) == SIZE
+        write(f"{pair.a}/f", b"y" + content[1:])
+        pair.source.send_whole()  # the last one went whole: that was not why it failed
+        assert body_bytes(sent(pair)) == BLOCK_BYTES
 
 
 def test_without_shared_blocks_the_base_is_copied(

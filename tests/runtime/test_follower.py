@@ -15,6 +15,8 @@ from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import (
     MAX_FINDINGS,
     Abandon,
+    Audit,
+    Audited,
     Begin,
     Commit,
     Committed,
@@ -25,13 +27,14 @@ from sbs.core.messages import (
     Listing,
     Message,
 )
-from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.kept import Kept
 from sbs.replication.problems import Problem
 from sbs.replication.target import Applied, CommitRecord, Target
 from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
+from sbs.testing.nodes import wait_until
 
 EPOCH = Epoch(3, 1)
 COMMIT = Commit(generation=Generation(EPOCH, 1, bytes(32)), operations=0)
@@ -49,7 +52,7 @@ class FakeQuarantine:
 class FakeTarget:
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.failures: list[ReplicationError] = []
+        self.failures: list[ReplicationError | StateError] = []
         self.problems: tuple[Problem, ...] = ()
         self.quarantine = FakeQuarantine()
         self.operations: tuple[Operation, ...] = ()
@@ -85,6 +88,12 @@ class FakeTarget:
 
     def abandon(self) -> None:
         self.calls.append("abandon")
+
+    def audit(self, audit: Audit, check: object) -> Audited:
+        self.calls.append("audit")
+        if self.failures:
+            raise self.failures.pop()
+        return Audited((b"d" * 32,))
 
 
 class Context:
@@ -350,3 +359,20 @@ async def test_node_that_ends_leaves_the_roll_forward_to_its_next_start() -> Non
     assert play.target.calls == ["commit"]
     play.follower.abandon()
     assert play.target.calls == ["commit"], "what is committed is not dropped"
+
+
+async def test_an_audit_is_answered_also_after_a_refused_update() -> None:
+    """B26: whoever compares must not wait for ever; a failure is no verdict on an update."""
+    play = Play(own={"data": "/here"})
+    refused, broken = ReplicationError("no space"), StateError("a damaged index")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.session.run)
+        play.target.failures = [refused]
+        await play.session.take(Begin(EPOCH, 1))
+        await play.session.take(Audit(0, ("f",)))
+        await wait_until(lambda: play.link.sent[-1:] == [Audited((b"d" * 32,))], "the answer")
+        play.target.failures = [broken]
+        await play.session.take(Audit(0, ("f",)))
+        await wait_until(lambda: play.link.sent[-1:] == [Audited(())], "the refusal")
+        assert [type(each) for each in play.link.sent] == [Failed, Audited, Audited]
+        nursery.cancel_scope.cancel()

@@ -154,10 +154,11 @@ def _held(
     order: Order, make: Callable[[Path], list[Path]], files: int, size_bytes: int
 ) -> Iterator[tuple[Held, list[Path]]]:
     """Both sides in step with a tree that ``make`` makes; also its files."""
+    # Two targets, a large file twice while it is replaced, and what SBS keeps of each update.
+    copies = 5 + order.count
     with (
         disk(order.directory, size_bytes, files) as source,
-        # Two targets, and a large file is there twice while it is replaced.
-        disk(order.directory, 4 * size_bytes, 2 * files) as target,
+        disk(order.directory, copies * size_bytes, copies * files) as target,
         rsync(target.path, target.path / "target") as daemon,
     ):
         folder = source.path / "folder"

@@ -178,7 +178,8 @@ def test_a_fence_hook_has_to_succeed_first(pair: Pair, works: bool, tmp_path: Pa
         (tmp_path / "off").touch()
     pair.configure({"failover": {"partition_policy": "protect", "fence": ["sh", "-c", script]}})
     primary, secondary = start_together(pair)
-    for pid in (primary.fencer_pid, primary.pid):
+    fencer_pid = primary.fencer_pid
+    for pid in (fencer_pid, primary.pid):
         os.kill(pid, signal.SIGSTOP)
     if not works:
         assert "ended with code 1" in secondary.wait_alarm("fence-failed")
@@ -187,6 +188,7 @@ def test_a_fence_hook_has_to_succeed_first(pair: Pair, works: bool, tmp_path: Pa
     secondary.wait_role("primary")
     assert called.read_text() == f"{primary.name} {primary.address}\n"
     primary.kill()
+    os.kill(fencer_pid, signal.SIGCONT)  # it ends, and the services with it
 
 
 def test_while_paused_nobody_takes_over(pair: Pair) -> None:

@@ -1,7 +1,7 @@
 """Who may say what when, in a conversation of two nodes: tables, and a step by them.
 
 The phases, with ``!`` for what the side sends and ``?`` for what it receives. Not drawn: Refused,
-legal everywhere; Heartbeat, from *following* on; and what changes no state in a session, from
+legal everywhere; Chunk and Patch, legal where Pack is; Heartbeat, from *following* on; and what changes no state in a session, from
 Welcome to Released: AskLease, Will, Serving, Audit of the leader, GrantLease, Findings, Audited of
 the follower, SetPause of both::
 
@@ -19,7 +19,7 @@ the follower, SetPause of both::
                  | !Listing, the last                   | ?Listing, the last
            +-> CURRENT <------------------+       +-> READY <---------------------+
            |     | ?Begin                 |       |     | !Begin                  |
-           |   STAGING -----> !Failed ----+       |   UPDATING (!Pack !Chunk) --+ |
+           |   STAGING -----> !Failed ----+       |   UPDATING (!Pack, ...) ----+ |
            |     | ?Commit | ?Abandon     |       |     | !Commit               | |
            |     |         |              |       |     | !Abandon         ?Failed|
            |     |     GIVEN_UP > !Failed +       |     |                       | |

@@ -55,6 +55,7 @@ class Folders:
 class Listing:
     """A part of what stands in the follower's folder; ``last`` ends the last folder's list.
 
+    A directory stands before what is below it, and the entries of one directory come together.
     The last one is always sent, also where there is nothing to list; then updates may begin.
     """
 

@@ -1,9 +1,9 @@
 """Who may say what when, in a conversation of two nodes: tables, and a step by them.
 
 The phases, with ``!`` for what the side sends and ``?`` for what it receives. Not drawn: Refused,
-legal everywhere; Chunk and Patch, legal where Pack is; Heartbeat, from *following* on; and what changes no state in a session, from
-Welcome to Released: AskLease, Will, Serving, Audit of the leader, GrantLease, Findings, Audited of
-the follower, SetPause of both::
+legal everywhere; Chunk and Patch, legal where Pack is; Heartbeat, from *following* on; and what
+changes no state in a session, from Welcome to Released: AskLease, Will, Serving, Audit of the
+leader, GrantLease, Findings, Audited of the follower, SetPause of both::
 
     phase      dialler = follower                     acceptor = leader
 

@@ -95,6 +95,7 @@ def _stopped(config_path: str) -> Status:
         "paused": None,  # a node may have been paused and stopped
         "alarms": [],
         "problems": [],
+        "notes": [],
         "conflicts": [],
         "conflict_count": 0,
         **dict.fromkeys(("listen", "node_id", "pid", "version")),
@@ -115,6 +116,8 @@ def _show_text(found: Status) -> None:
         click.echo(f"  {click.style('alarm', fg='red', bold=True)}       {plain(text)}")
     for problem in found["problems"]:
         click.echo(f"  {'problem':<12}{plain(problem)}")
+    for note in found["notes"]:
+        click.echo(f"  {'note':<12}{plain(note)}")
     for text in _conflicts(found):
         click.echo(f"  {'conflict':<12}{plain(text)}")
 

@@ -13,6 +13,7 @@ from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.plan import Plan, Step, is_closed, plan, restore
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.common import Common
+from sbs.replication.hard_links import HardLinks
 from sbs.replication.index import Index
 from sbs.replication.peer_tree import PeerTree
 from sbs.replication.places import Places
@@ -31,11 +32,13 @@ class Outlook:
         plans: one for each folder.
         prospects: the same, as the guard sees them.
         full: nothing was left out.
+        notes: what is replicated otherwise than it stands here; complete if ``full``.
     """
 
     plans: tuple[Plan, ...]
     prospects: tuple[Prospect, ...]
     full: bool
+    notes: tuple[Problem, ...] = ()
 
 
 @attrs.frozen
@@ -105,8 +108,9 @@ class Planner:
                 changes = EVERYTHING
             if changes.everything:
                 doubtful.clear()
+            links = HardLinks([spec.name for spec in self._folders])
             found = [
-                self._plan(number, scanner, peer, changes.of_folder(number), doubtful)
+                self._plan(number, scanner, peer, changes.of_folder(number), doubtful, links)
                 for number, scanner in enumerate(scanners)
             ]
         return Outlook(
@@ -118,6 +122,7 @@ class Planner:
                 for prospect, each in zip(prospects, found, strict=True)
             ),
             full=changes.everything,
+            notes=links.notes,
         )
 
     def _plan(
@@ -127,6 +132,7 @@ class Planner:
         peer: PeerTree,
         directories: list[str] | None,
         doubtful: Doubtful,
+        links: HardLinks,
     ) -> _Found:
         spec, rules = self._folders[folder], self._rules[folder]
 
@@ -141,6 +147,7 @@ class Planner:
         gone = set(directories or ())
         for part in parts:
             gone.discard(part.directory)
+            links.add(folder, part)
             _note(doubtful, folder, part)
             target = _standing(peer, folder, part, strict_delete=spec.strict_delete)
             unreadable = part.unreadable

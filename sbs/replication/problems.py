@@ -1,7 +1,8 @@
-"""What could not be carried over, for the administrator; the rest still was."""
+"""What could not be carried over, or not as it is, for the administrator; the rest still was."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,28 +11,32 @@ import attrs
 MAX_PROBLEMS: Final = 1000
 """Problems listed one by one: more than anybody reads. Further ones are counted."""
 
+_log = logging.getLogger(__name__)
+
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """One thing that was left out.
+    """One thing that was left out, or that is not on the secondary as it is on the primary.
 
     Args:
         path: folder name and path within it, printable.
         text: what is wrong with it, one line, printable.
         folder: its name.
         entry: the path within it, as it is; empty for what is about no single one.
+        note: all contents were replicated; something else about them could not be.
     """
 
     path: str
     text: str
     folder: str = ""
     entry: str = ""
+    note: bool = False
 
     @classmethod
-    def of(cls, folder: str, entry: str, text: str) -> Problem:
-        """A problem of one path."""
-        where = printable(f"{folder}/{entry}")
-        return cls(path=where, text=printable(text), folder=folder, entry=entry)
+    def of(cls, folder: str, entry: str, text: str, *, note: bool = False) -> Problem:
+        """A problem of one path, or of a whole folder where ``entry`` is empty."""
+        where = printable(f"{folder}/{entry}" if entry else folder)
+        return cls(path=where, text=printable(text), folder=folder, entry=entry, note=note)
 
 
 class Problems:
@@ -65,6 +70,18 @@ class Problems:
             return tuple(self._listed)
         rest = Problem(path=self._folder, text=f"and {self._further} more")
         return (*self._listed, rest)
+
+
+def log_new(before: Iterable[Problem], now: Iterable[Problem]) -> None:
+    """Write to the log what was not known before."""
+    known = set(before)
+    for problem in now:
+        if problem in known:
+            continue
+        if problem.note:
+            _log.info("%s: %s", problem.path, problem.text)
+        else:
+            _log.warning("not replicated: %s: %s", problem.path, problem.text)
 
 
 def printable(text: str) -> str:

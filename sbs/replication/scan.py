@@ -30,6 +30,7 @@ class Part:
         entries: what is included of it by path, in the order of names.
         unreadable: paths at and below which nothing is known; the directory itself, perhaps.
         unsettled: files whose digest is known from a reading that came too soon after a change.
+        inodes: device and inode of the files that have another name somewhere.
         problems: a line for each of ``unreadable``.
     """
 
@@ -38,6 +39,7 @@ class Part:
     unreadable: set[str]
     unsettled: dict[str, Row]
     problems: tuple[Problem, ...]
+    inodes: dict[str, tuple[int, int]] = attrs.field(factory=dict[str, tuple[int, int]])
 
 
 class Scanner:
@@ -183,6 +185,7 @@ class _Visit:
         self._entries: dict[str, Entry] = {}
         self._unreadable: set[str] = set()
         self._unsettled: dict[str, Row] = {}
+        self._inodes: dict[str, tuple[int, int]] = {}
         self._problems = Problems(name)
 
     def part(self, directory: str) -> Part:
@@ -192,6 +195,7 @@ class _Visit:
             unreadable=self._unreadable,
             unsettled=self._unsettled,
             problems=self._problems.collected,
+            inodes=self._inodes,
         )
 
     def enter(self, entry: os.DirEntry[str], path: str) -> None:
@@ -224,6 +228,8 @@ class _Visit:
                     mtime_ns=status.st_mtime_ns,
                     digest=self._digest(entry.name, path, status),
                 )
+                if status.st_nlink > 1:
+                    self._inodes[path] = status.st_dev, status.st_ino
             case stat.S_IFDIR:
                 self._entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
             case stat.S_IFLNK:

@@ -15,7 +15,7 @@ from sbs.replication.peer_tree import PeerTree
 from sbs.replication.places import Places
 from sbs.replication.planner import Doubtful, Planner
 from sbs.replication.preview import Preview, preview
-from sbs.replication.problems import Problems
+from sbs.replication.problems import Problem, Problems
 from sbs.replication.update import Update
 
 __all__ = ["PeerTree", "Source", "Update"]
@@ -48,6 +48,8 @@ class Source:
         self._doubtful: Doubtful = {}
         self._withheld = False
         """The last update was held: what it would have deleted has to be found again."""
+        self._notes: tuple[Problem, ...] = ()
+        """Of the last full scan."""
         self._patching = self._patched = True
         self._equal: dict[tuple[str, str], bytes] = {}
         """What stood on both nodes when they met, and is not recorded yet."""
@@ -80,7 +82,10 @@ class Source:
         if held is not None and held.id == accepted:
             held = None
         self._withheld = held is not None
+        if outlook.full:
+            self._notes = outlook.notes
         problems = Problems()
+        problems.extend(self._notes)
         for found in self._doubtful.values():
             problems.extend(found)
         if changes.everything:

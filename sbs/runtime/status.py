@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import attrs
@@ -86,6 +87,7 @@ class Status:
         in_step: the secondary holds a complete generation of the primary's data.
         held: what the guard holds of this primary, ``None`` if nothing (B22).
         problems: what could not be replicated, one line each.
+        notes: what is not on the secondary as it is on the primary, though no content is missing.
         conflicts: versions kept in quarantine on either node, the first
             :data:`MAX_CONFLICTS_SHOWN`.
         conflict_count: how many there are.
@@ -109,6 +111,7 @@ class Status:
     paused: bool
     alarms: tuple[StandingAlarm, ...]
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
     conflicts: tuple[Conflict, ...]
     conflict_count: int
     listen: str
@@ -145,7 +148,7 @@ def make_status(
         alarms: that stand.
         last_update: sent or applied.
         held: by the guard.
-        problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown.
+        problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown, and as many notes.
         conflicts: on either node.
     """
     settings, durable = model.settings, model.durable
@@ -169,7 +172,8 @@ def make_status(
         held=held,
         paused=durable.pause.on,
         alarms=alarms,
-        problems=tuple(f"{each.path}: {each.text}" for each in problems[:MAX_PROBLEMS_SHOWN]),
+        problems=_lines(each for each in problems if not each.note),
+        notes=_lines(each for each in problems if each.note),
         conflicts=tuple(conflicts[:MAX_CONFLICTS_SHOWN]),
         conflict_count=len(conflicts),
         listen=listen,
@@ -177,6 +181,11 @@ def make_status(
         pid=os.getpid(),
         version=__version__,
     )
+
+
+def _lines(problems: Iterable[Problem]) -> tuple[str, ...]:
+    shown = islice(problems, MAX_PROBLEMS_SHOWN)
+    return tuple(f"{each.path}: {each.text}" for each in shown)
 
 
 def _votes(model: Model) -> Mapping[str, bool] | None:

@@ -25,7 +25,7 @@ from sbs.replication.changes import Changes
 from sbs.replication.hints import Hints
 from sbs.replication.index import Index
 from sbs.replication.preview import Preview
-from sbs.replication.problems import Problem
+from sbs.replication.problems import Problem, log_new
 from sbs.replication.source import Source
 from sbs.replication.target import CommitRecord, Target
 from sbs.replication.versions import Versions
@@ -366,7 +366,7 @@ class Updates:
         if update is not None:
             self.last_update = update
         self._alarms.clear("update-failed")
-        self._log_new(self._problems, problems)
+        log_new(self._problems, problems)
         self._problems = problems
         self._conflicts.review()
 
@@ -382,17 +382,11 @@ class Updates:
         """See :class:`~sbs.runtime.leader.LeaderContext`."""
         before = self._conflicts.problems
         self._conflicts.take(self._peer_name, findings)
-        self._log_new(before, self._conflicts.problems)
-
-    def _log_new(self, before: tuple[Problem, ...], now: tuple[Problem, ...]) -> None:
-        known = set(before)
-        for problem in now:
-            if problem not in known:
-                _log.warning("not replicated: %s: %s", problem.path, problem.text)
+        log_new(before, self._conflicts.problems)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What could not be replicated, by either node."""
+        """What could not be replicated, or not as it is, by either node."""
         return self._problems + self._conflicts.problems
 
     @property

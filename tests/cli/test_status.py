@@ -40,6 +40,7 @@ RUNNING: dict[str, Any] = {
     "paused": False,
     "alarms": [{"code": "no-secondary", "text": "no\nsecondary", "since": 0.0}],
     "problems": ["a\x1b[2Jb: cannot be read"],
+    "notes": ["data: 2 names are\x07 hard links"],
     "conflicts": [
         {"node": "beta", "folder": "data", "path": f"f{n}", "kept": f"q/f{n}", "generation": 3}
         for n in range(12)
@@ -119,6 +120,7 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "  last update 1970-01-01 00:00:00 +0000, 3 files, 99 bytes, 0.250 s\n"
         "  alarm       1970-01-01 00:00:00 +0000  no-secondary: no\\nsecondary\n"
         "  problem     a\\x1b[2Jb: cannot be read\n"
+        "  note        data: 2 names are\\x07 hard links\n"
         + "".join(f"  conflict    data/f{n} of beta, kept as q/f{n}\n" for n in range(10))
         + "  conflict    and 4 more; see --json\n"
     )

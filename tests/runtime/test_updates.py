@@ -140,6 +140,25 @@ async def test_what_is_in_the_way_on_the_secondary_is_told_and_cured(
         await wait_for_both(pair, lambda node: not node.node.updates.problems)
 
 
+async def test_hard_links_are_a_note_and_no_problem(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are replicated; a monitor that counts problems stays quiet."""
+    caplog.set_level("INFO", "sbs.replication.problems")
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha, beta = pair.alpha, pair.beta
+        alpha.write("one", "content")
+        os.link(f"{alpha.folder}/one", f"{alpha.folder}/two")
+        await pair.start()
+        await beta.wait_file("two", "content")
+        await pair.wait_in_step(alpha)
+        await wait_until(lambda: alpha.node.updates.problems != (), "the primary knows of them")
+        status = await alpha.node.status()
+        assert status.problems == ()
+        assert [note.rpartition(": ")[2] for note in status.notes] == ["one, two"]
+    assert not any("not replicated" in record.getMessage() for record in caplog.records)
+
+
 async def test_a_damaged_journal_does_not_keep_the_node_from_starting(tmp_path: Path) -> None:
     """B20: it is set aside, and an alarm says so until the next update."""
     async with recorded_pair(tmp_path) as (pair, _):

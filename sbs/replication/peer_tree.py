@@ -31,6 +31,19 @@ _KINDS: Final[dict[int, Kind]] = {kind.value: kind for kind in Kind}
 _fields: Final = attrgetter("kind", "mode", "size_bytes", "mtime_ns", "digest", "target")
 
 
+@attrs.frozen
+class Alike:
+    """A directory of which the follower has all that the leader has.
+
+    Args:
+        fingerprint: of the leader's, as :class:`~sbs.replication.scan.Part` has it.
+        content: whether there is a file or a link in it.
+    """
+
+    fingerprint: bytes
+    content: bool
+
+
 class PeerTree:
     """What the follower holds: from its listing, and from what it committed since.
 
@@ -44,6 +57,8 @@ class PeerTree:
         self.complete: bool = False
         self._folders: list[dict[str, tuple[int, bytes]]] = [{} for _ in range(folders)]
         """By directory, how many files and links are in it, and its packed entries."""
+        self._alike: list[dict[str, Alike]] = [{} for _ in range(folders)]
+        """By directory; forgotten with the next change of the follower's."""
         self._listed: tuple[int, str] | None = None
         self._listing: dict[str, Entry] = {}
         """The directory that the listing is at."""
@@ -124,6 +139,14 @@ class PeerTree:
         """How many files and links there are."""
         return sum(count for count, _ in self._folders[folder].values())
 
+    def alike(self, folder: int, directory: str) -> Alike | None:
+        """How the leader's directory looked when the follower had all that is in it."""
+        return self._alike[folder].get(directory)
+
+    def remember(self, folder: int, directory: str, alike: Alike) -> None:
+        """The follower has all that is in a directory of the leader."""
+        self._alike[folder][directory] = alike
+
     def commit(self, operations: Iterable[Operation]) -> None:
         """The follower holds what an update has sent."""
         for (folder, directory), group in groupby(operations, key=_place):
@@ -161,6 +184,7 @@ class PeerTree:
 
     def _store(self, folder: int, directory: str, entries: dict[str, Entry]) -> None:
         self._looked_at = (-1, ""), {}
+        self._alike[folder].pop(directory, None)
         if not entries:
             self._folders[folder].pop(directory, None)
             return

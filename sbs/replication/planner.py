@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import attrs
@@ -15,7 +16,7 @@ from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.common import Common
 from sbs.replication.hard_links import HardLinks
 from sbs.replication.index import Index
-from sbs.replication.peer_tree import PeerTree
+from sbs.replication.peer_tree import Alike, PeerTree
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem
 from sbs.replication.scan import Part, Scanner
@@ -93,7 +94,15 @@ class Planner:
         before = self._common.bases()
         with Places([spec.path for spec in self._folders]) as places:
             scanners = [
-                Scanner(places, number, spec.name, self._rules[number], self._index, check)
+                Scanner(
+                    places,
+                    number,
+                    spec.name,
+                    self._rules[number],
+                    self._index,
+                    check,
+                    partial(peer.alike, number),
+                )
                 for number, spec in enumerate(self._folders)
             ]
             bases = [
@@ -149,13 +158,19 @@ class Planner:
             gone.discard(part.directory)
             links.add(folder, part)
             _note(doubtful, folder, part)
+            if part.alike is not None:
+                left = left or part.alike.content
+                continue
             target = _standing(peer, folder, part, strict_delete=spec.strict_delete)
             unreadable = part.unreadable
             made = plan(part.entries, target, spec, folder, rules=rules, unreadable=unreadable)
             steps += made
             deletes += deleted_contents(made, target)
             closed |= {path: entry for path, entry in part.entries.items() if is_closed(entry)}
-            left = left or any(map(has_content, part.entries.values()))
+            content = any(map(has_content, part.entries.values()))
+            left = left or content
+            if not made and part.fingerprint:
+                peer.remember(folder, part.directory, Alike(part.fingerprint, content))
 
         for directory in gone:
             doubtful.pop((folder, directory), None)

@@ -5,20 +5,34 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 import attrs
+from blake3 import blake3
 
 from sbs.core.filters import Filter, directories_above, parent_of
 from sbs.core.manifest import STAGING_NAME, Entry, Kind
 from sbs.errors import ReplicationError
 from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.peer_tree import Alike
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """A directory is no longer there, or something else is."""
+
+_STATE: Final = struct.Struct("=IIQqqQQ")
+_state: Final = attrgetter(
+    "st_mode", "st_nlink", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_dev"
+)
+_name: Final[Callable[[os.DirEntry[str]], str]] = attrgetter("name")
+
+
+def _nothing_known(_directory: str) -> Alike | None:
+    return None
 
 
 @attrs.frozen(kw_only=True)
@@ -32,14 +46,21 @@ class Part:
         unsettled: files whose digest is known from a reading that came too soon after a change.
         inodes: device and inode of the files that have another name somewhere.
         problems: a line for each of ``unreadable``.
+        below: the directories in it.
+        fingerprint: tells any change in the directory, excluded entries included; empty where
+            none can be told, or where something was left out or has another name.
+        alike: it looks as it did when the follower had all of it, and was not looked at further.
     """
 
     directory: str
-    entries: dict[str, Entry]
-    unreadable: set[str]
-    unsettled: dict[str, Row]
-    problems: tuple[Problem, ...]
+    entries: dict[str, Entry] = attrs.field(factory=dict[str, Entry])
+    unreadable: set[str] = attrs.field(factory=set[str])
+    unsettled: dict[str, Row] = attrs.field(factory=dict[str, Row])
     inodes: dict[str, tuple[int, int]] = attrs.field(factory=dict[str, tuple[int, int]])
+    problems: tuple[Problem, ...] = ()
+    below: tuple[str, ...] = ()
+    fingerprint: bytes = b""
+    alike: Alike | None = None
 
 
 class Scanner:
@@ -52,6 +73,7 @@ class Scanner:
         rules: excluded directories are not entered.
         index: known digests; rows of files that are gone are dropped from it.
         check: called for each directory and each thousand entries; may raise to cancel.
+        alike: how a directory looked when the other node had all that is in it.
     """
 
     def __init__(
@@ -62,6 +84,7 @@ class Scanner:
         rules: Filter,
         index: Index,
         check: Callable[[], object],
+        alike: Callable[[str], Alike | None] = _nothing_known,
     ) -> None:
         self._places = places
         self._folder = folder
@@ -69,6 +92,7 @@ class Scanner:
         self._rules = rules
         self._index = index
         self._check = check
+        self._alike = alike
 
     def root(self) -> str:
         """Which directory the folder is, see :meth:`~sbs.replication.places.Places.root`.
@@ -100,7 +124,7 @@ class Scanner:
                     raise self._lost(error) from error
                 part = self._closed(directory, error)
             yield part
-            pending += reversed(_below(part))
+            pending += reversed(part.below)
         self._index.keep_directories(self._name, visited)
 
     def some(self, directories: Iterable[str], known: Callable[[str], bool]) -> Iterator[Part]:
@@ -133,7 +157,7 @@ class Scanner:
                     continue
                 part = self._closed(directory, error)
             yield part
-            pending += [path for path in reversed(_below(part)) if not known(path)]
+            pending += [path for path in reversed(part.below) if not known(path)]
 
     def _is_included(self, directory: str) -> bool:
         above = sorted(directories_above([f"{directory}/."])) if directory else []
@@ -147,32 +171,50 @@ class Scanner:
 
     def _closed(self, directory: str, error: OSError) -> Part:
         problem = Problem.of(self._name, directory, f"cannot be read: {error.strerror}")
-        return Part(
-            directory=directory,
-            entries={},
-            unreadable={directory},
-            unsettled={},
-            problems=(problem,),
-        )
+        return Part(directory=directory, unreadable={directory}, problems=(problem,))
 
     def _visit(self, directory: str) -> Part:
         self._check()
         with os.scandir(self._places.directory(self._folder, directory)) as entries:
-            found = sorted(entries, key=_entry_name)
+            found = sorted(entries, key=_name)
+        prefix = directory + "/" if directory else ""
+        if not prefix:
+            found = [entry for entry in found if entry.name != STAGING_NAME]
+        fingerprint = _fingerprint(found, self._check)
+        alike = self._alike(directory)
+        if alike is not None and alike.fingerprint == fingerprint:
+            below = tuple(
+                path
+                for entry in found
+                if entry.is_dir(follow_symlinks=False)
+                and self._rules.decide(path := prefix + entry.name, True).included
+            )
+            return Part(directory=directory, below=below, alike=alike)
         visit = _Visit(self._places, self._folder, self._name)
         visit.rows = self._index.rows(self._name, directory)
-        prefix = directory + "/" if directory else ""
         for count, entry in enumerate(found, 1):
             if count % 1000 == 0:
                 self._check()
-            if not prefix and entry.name == STAGING_NAME:
-                continue
             path = prefix + entry.name
             if self._rules.decide(path, entry.is_dir(follow_symlinks=False)).included:
                 visit.enter(entry, path)
         if visit.rows:
             self._index.drop(self._name, [(directory, name) for name in visit.rows])
-        return visit.part(directory)
+        return visit.part(directory, fingerprint)
+
+
+def _fingerprint(entries: Sequence[os.DirEntry[str]], check: Callable[[], object]) -> bytes:
+    """What changes with every change in a directory that ``stat`` shows, or nothing."""
+    states: list[bytes] = []
+    try:
+        for count, entry in enumerate(entries, 1):
+            if count % 1000 == 0:
+                check()
+            states.append(_STATE.pack(*_state(entry.stat(follow_symlinks=False))))
+            states.append(entry.name.encode("utf-8", "surrogateescape") + b"/")
+    except (OSError, struct.error):  # it is gone by now, or bears a date beyond all dates
+        return b""
+    return blake3(b"".join(states)).digest()
 
 
 class _Visit:
@@ -188,7 +230,7 @@ class _Visit:
         self._inodes: dict[str, tuple[int, int]] = {}
         self._problems = Problems(name)
 
-    def part(self, directory: str) -> Part:
+    def part(self, directory: str, fingerprint: bytes) -> Part:
         return Part(
             directory=directory,
             entries=self._entries,
@@ -196,6 +238,10 @@ class _Visit:
             unsettled=self._unsettled,
             problems=self._problems.collected,
             inodes=self._inodes,
+            below=tuple(
+                path for path, entry in self._entries.items() if entry.kind is Kind.DIRECTORY
+            ),
+            fingerprint=b"" if self._unreadable or self._inodes else fingerprint,
         )
 
     def enter(self, entry: os.DirEntry[str], path: str) -> None:
@@ -260,12 +306,3 @@ def _with_unknown(directories: Iterable[str], known: Callable[[str], bool]) -> s
                 break
             directory = parent_of(directory)
     return found
-
-
-def _below(part: Part) -> list[str]:
-    """The directories in a directory."""
-    return [path for path, entry in part.entries.items() if entry.kind is Kind.DIRECTORY]
-
-
-def _entry_name(entry: os.DirEntry[str]) -> str:
-    return entry.name

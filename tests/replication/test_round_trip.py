@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sbs.core.filters import Decision, Filter
+from sbs.core.filters import Filter
 from sbs.core.manifest import STAGING_NAME, Action
 from sbs.core.messages import Chunk, Content, Pack
 from sbs.errors import ReplicationError
@@ -260,19 +260,23 @@ def test_special_files_are_reported_and_protected(tmp_path: Path) -> None:
 def test_a_file_that_becomes_a_directory_during_the_scan_is_left_alone(tmp_path: Path) -> None:
     """R22, adversarial case 16: below a directory that was not entered nothing is deleted."""
 
-    class Swapping(Filter):
-        def decide(self, path: str, is_directory: bool) -> Decision:
-            if path == "d" and not is_directory:
-                os.unlink(f"{pair.a}/d")
-                write(f"{pair.a}/d/f", b"1")
-            return super().decide(path, is_directory)
+    def swap() -> None:
+        """Called before the thousandth entry is looked at, too."""
+        if os.path.isfile(f"{pair.a}/d"):
+            os.unlink(f"{pair.a}/d")
+            write(f"{pair.a}/d/f", b"1")
 
     with Pair(str(tmp_path)) as pair:
+        for number in range(999):
+            write(f"{pair.a}/a{number}")
         write(f"{pair.a}/d")
         with Places([pair.a]) as places, closing(Index(f"{tmp_path}/index")) as index:
-            (found,) = Scanner(places, 0, "data", Swapping(), index, proceed).all()
-        assert "d" in found.unreadable
-        assert found.entries == {}
+            checks = iter([proceed, swap])
+            scanner = Scanner(places, 0, "data", Filter(), index, lambda: next(checks, proceed)())
+            (found,) = scanner.all()
+        assert found.unreadable == {"d"}
+        assert len(found.entries) == 999
+        assert not found.fingerprint
         assert "replaced" in found.problems[0].text
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,14 @@ from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import MAX_BODY_BYTES, MAX_ITEMS, Listing, Pack
 from sbs.replication import peer_tree
 from sbs.replication.content import BLOCKS_ABOVE
+from sbs.replication.index import SETTLING_NS, Index, Row
 from sbs.replication.packing import MAX_NAMES_BYTES, Packer
 from sbs.replication.problems import MAX_PROBLEMS, Problems
 from sbs.replication.seal import Seal
-from sbs.replication.source import PeerTree
+from sbs.replication.source import PeerTree, Source
 from tests.replication.rig import EPOCH, Pair, look, proceed, write
+
+LONGER_THAN_SETTLING_S = 2 * SETTLING_NS / 1e9
 
 ENTRY = Entry(path="f", kind=Kind.FILE)
 
@@ -159,3 +164,33 @@ def test_problems_are_bounded_and_fit_for_a_terminal() -> None:
     assert collected[0].path == "data/0\\n\\x1b[31m\\udcff"
     assert collected[0].text == "text\\r"
     assert collected[-1].text == "and 5 more"
+
+
+def test_a_directory_that_looks_as_it_did_is_not_looked_into(tmp_path: Path) -> None:
+    """B23: a full scan asks the index only about directories in which something has changed."""
+    asked: list[str] = []
+
+    class Counting(Index):
+        def rows(self, folder: str, directory: str) -> dict[str, Row]:
+            asked.append(directory)
+            return super().rows(folder, directory)
+
+    with Pair(str(tmp_path), strict_delete=True) as pair, closing(Counting(f"{tmp_path}/i")) as i:
+        pair.source = Source(pair.specs, i)
+        for name in ("one/f", "two/f", "two/below/f"):
+            write(f"{pair.a}/{name}", b"1")
+        time.sleep(LONGER_THAN_SETTLING_S)
+        pair.replicate()
+        pair.update()  # the first after a transfer compares the directories with what was sent
+        asked.clear()
+        update, _ = pair.update()
+        assert (asked, update.operations) == ([], [])
+        write(f"{pair.a}/two/below/f", b"2")
+        time.sleep(LONGER_THAN_SETTLING_S)
+        update, _ = pair.update()
+        assert asked == ["two/below"]
+        assert [each.path for each in update.operations] == ["two/below/f"]
+        assert look(pair.b) == look(pair.a)
+        pair.peer.forget(0, "one/f")  # what the follower could not put in place is sent again
+        update, _ = pair.update()
+        assert [each.path for each in update.operations] == ["one/f"]

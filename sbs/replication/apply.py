@@ -23,19 +23,15 @@ from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.common import Common
 from sbs.replication.index import Index, Row, stat_key
-from sbs.replication.journal import CommitRecord, Journal, write_all
-from sbs.replication.keeping import BESIDE, place_link
+from sbs.replication.journal import CommitRecord, Journal
+from sbs.replication.keeping import place_link
 from sbs.replication.places import IN_THE_WAY, Places, handle_path, sync_file_system
 from sbs.replication.problems import Problem, Problems
-from sbs.replication.reading import digest_of
-from sbs.replication.staging import create, open_staging, remove_staging, stream_name
+from sbs.replication.putting import Putter
+from sbs.replication.staging import open_staging, remove_staging
 from sbs.replication.versions import Keeper
 
-_TEMPORARY: Final = "put"
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-
-_COPY_BYTES: Final = 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -80,20 +76,18 @@ class RollForward:
     ) -> None:
         self._places = places
         self._record = record
-        self._journal = journal
         self._index = index
         self._common = common
         self._bases = bases
         self._keeper = keeper
         self._number = 0
         self._check = check
-        self._position = record.contents_at
+        self._putter = Putter(places, journal, record.contents_at, check)
         self._modes: dict[tuple[int, str], int] = {}
         self._made: set[tuple[int, str]] = set()
         """Directories that were not there: nothing was in them."""
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
         self._held: dict[tuple[str, str], bytes | None] = {}
-        self._mounts: dict[int, int] = {}
         self._successors = _successors(record.operations)
         self._problems = Problems()
         self._files = 0
@@ -129,8 +123,7 @@ class RollForward:
             ) from error
         finally:
             self._keeper.close()
-            for fd in self._mounts.values():
-                os.close(fd)
+            self._putter.close()
         return Applied(
             files=self._files, size_bytes=self._size_bytes, problems=self._problems.collected
         )
@@ -140,7 +133,7 @@ class RollForward:
             with contextlib.suppress(FileNotFoundError):  # nothing is to be done in this one
                 remove_staging(self._places, folder)
         devices: set[int] = set()
-        for fd in (*(self._places.directory(folder) for folder in folders), *self._mounts.values()):
+        for fd in (*(self._places.directory(folder) for folder in folders), *self._putter.mounts):
             device = os.fstat(fd).st_dev
             if device not in devices:
                 devices.add(device)
@@ -182,101 +175,12 @@ class RollForward:
         self._problems.add(path, f"something is in the way here: {error.strerror}", name)
 
     def _put(self, operation: Operation) -> None:
-        if operation.stream is not None:
-            status = self._put_stream(operation)
-        else:
-            position = self._position
-            self._position += operation.size_bytes
-            content = self._journal.read(position, operation.size_bytes)
-            if len(content) != operation.size_bytes:
-                raise ReplicationError(f"the journal lacks the content of {operation.path!r}")
-            status = self._put_content(operation, content)
+        status = self._putter.put(operation, self._keep)
         self._files += 1
         self._size_bytes += operation.size_bytes
         path = operation.path
         row = Row(stat_key(status), operation.digest, 0)
         self._rows[operation.folder].append((parent_of(path), path[path.rfind("/") + 1 :], row))
-
-    def _put_content(self, operation: Operation, content: bytes) -> os.stat_result:
-        staging = self._staging(operation.folder)
-        fd = create(_TEMPORARY, staging)
-        try:
-            write_all(fd, content)
-            self._dress(fd, operation)
-            parent, name = self._parent(operation)
-            self._keep(operation, parent, name)
-            try:
-                os.rename(_TEMPORARY, name, src_dir_fd=staging, dst_dir_fd=parent)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                return self._copy(staging, _TEMPORARY, operation)
-            return os.fstat(fd)
-        finally:
-            os.close(fd)
-
-    def _put_stream(self, operation: Operation) -> os.stat_result:
-        assert operation.stream is not None
-        temporary = stream_name(operation.stream)
-        staging = self._staging(operation.folder)
-        try:
-            handle = os.open(temporary, _HANDLE, dir_fd=staging)
-        except FileNotFoundError:
-            return self._in_place(operation)
-        try:
-            os.chmod(handle_path(handle), operation.mode)
-            if operation.mtime_ns is not None:
-                os.utime(handle_path(handle), ns=(operation.mtime_ns, operation.mtime_ns))
-            parent, name = self._parent(operation)
-            self._keep(operation, parent, name)
-            try:
-                os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                return self._copy(staging, temporary, operation)
-            return os.fstat(handle)
-        finally:
-            os.close(handle)
-
-    def _in_place(self, operation: Operation) -> os.stat_result:
-        """A stream that was put already, before a crash."""
-        parent, name = self._parent(operation)
-        fd = os.open(name, _READ, dir_fd=parent)
-        try:
-            status = os.fstat(fd)
-            if (
-                not stat.S_ISREG(status.st_mode)
-                or status.st_size != operation.size_bytes
-                or digest_of(fd, status.st_size, self._check) != operation.digest
-            ):
-                raise FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
-            return status
-        finally:
-            os.close(fd)
-
-    def _copy(self, staging: int, temporary: str, operation: Operation) -> os.stat_result:
-        """Put a file where another file system is mounted inside the folder."""
-        parent, name = self._parent(operation)
-        self._remember_mount(parent)
-        source = os.open(temporary, _READ, dir_fd=staging)
-        try:
-            fd = create(BESIDE, parent)
-            try:
-                while os.sendfile(fd, source, None, _COPY_BYTES):
-                    self._check()
-                self._dress(fd, operation)
-                os.rename(BESIDE, name, src_dir_fd=parent, dst_dir_fd=parent)
-                return os.fstat(fd)
-            except OSError:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(BESIDE, dir_fd=parent)
-                raise
-            finally:
-                os.close(fd)
-        finally:
-            os.close(source)
-            os.unlink(temporary, dir_fd=staging)
 
     def _mkdir(self, operation: Operation) -> None:
         parent, name = self._parent(operation)
@@ -299,7 +203,7 @@ class RollForward:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._remember_mount(parent)
+            self._putter.remember_mount(parent)
             place_link(operation.target, parent, parent, name)
 
     def _touch(self, operation: Operation) -> None:
@@ -354,16 +258,6 @@ class RollForward:
 
     def _parent(self, operation: Operation) -> tuple[int, str]:
         return self._places.parent(operation.folder, operation.path, make=True)
-
-    def _dress(self, fd: int, operation: Operation) -> None:
-        os.fchmod(fd, operation.mode)
-        if operation.mtime_ns is not None:
-            os.utime(fd, ns=(operation.mtime_ns, operation.mtime_ns))
-
-    def _remember_mount(self, fd: int) -> None:
-        device = os.fstat(fd).st_dev
-        if device not in self._mounts:
-            self._mounts[device] = os.dup(fd)
 
 
 def _successors(operations: Sequence[Operation]) -> dict[tuple[int, str], Action]:

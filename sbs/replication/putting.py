@@ -1,0 +1,185 @@
+"""Files of a committed generation, put in their places (B20).
+
+They appear whole, by rename from the folder's staging directory. Each may be put again after a
+crash, with the same outcome.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Collection
+from typing import Final, TypeAlias
+
+from sbs.core.manifest import STAGING_NAME, Operation
+from sbs.errors import ReplicationError
+from sbs.replication.journal import Journal, write_all
+from sbs.replication.keeping import BESIDE
+from sbs.replication.places import Places, handle_path
+from sbs.replication.reading import digest_of
+from sbs.replication.staging import create, stream_name
+
+Keep: TypeAlias = Callable[[Operation, int, str], object]
+"""Called with operation, directory and name, before what stands there is replaced (B21)."""
+
+_TEMPORARY: Final = "put"
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_COPY_BYTES: Final = 1024 * 1024
+
+
+class Putter:
+    """Puts the files of one generation, in the order of its operations.
+
+    Args:
+        places: of the generation's folders.
+        journal: holds the small contents.
+        contents_at: where in the journal the first of them lies.
+        check: called for each MiB; may raise to cancel.
+    """
+
+    def __init__(
+        self, places: Places, journal: Journal, contents_at: int, check: Callable[[], object]
+    ) -> None:
+        self._places = places
+        self._journal = journal
+        self._position = contents_at
+        self._check = check
+        self._mounts: dict[int, int] = {}
+
+    @property
+    def mounts(self) -> Collection[int]:
+        """Descriptors on file systems that are mounted inside a folder, and were written to."""
+        return self._mounts.values()
+
+    def remember_mount(self, fd: int) -> None:
+        """Something was written to the file system of this directory."""
+        device = os.fstat(fd).st_dev
+        if device not in self._mounts:
+            self._mounts[device] = os.dup(fd)
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        for fd in self._mounts.values():
+            os.close(fd)
+        self._mounts.clear()
+
+    def put(self, operation: Operation, keep: Keep) -> os.stat_result:
+        """Put one file.
+
+        Args:
+            operation: PUT.
+            keep: called before anything is replaced.
+
+        Returns:
+            what the file is now.
+
+        Raises:
+            ReplicationError: the journal lacks its content.
+            OSError: it cannot be put.
+        """
+        if operation.stream is not None:
+            return self._put_stream(operation, operation.stream, keep)
+        position = self._position
+        self._position += operation.size_bytes
+        content = self._journal.read(position, operation.size_bytes)
+        if len(content) != operation.size_bytes:
+            raise ReplicationError(f"the journal lacks the content of {operation.path!r}")
+        return self._put_content(operation, content, keep)
+
+    def _put_content(self, operation: Operation, content: bytes, keep: Keep) -> os.stat_result:
+        staging = self._staging(operation.folder)
+        fd = create(_TEMPORARY, staging)
+        try:
+            write_all(fd, content)
+            dress(fd, operation)
+            parent, name = self._parent(operation)
+            keep(operation, parent, name)
+            try:
+                os.rename(_TEMPORARY, name, src_dir_fd=staging, dst_dir_fd=parent)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return self._copy(staging, _TEMPORARY, operation)
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def _put_stream(self, operation: Operation, stream: int, keep: Keep) -> os.stat_result:
+        temporary = stream_name(stream)
+        staging = self._staging(operation.folder)
+        try:
+            handle = os.open(temporary, _HANDLE, dir_fd=staging)
+        except FileNotFoundError:
+            return self._in_place(operation)
+        try:
+            os.chmod(handle_path(handle), operation.mode)
+            if operation.mtime_ns is not None:
+                os.utime(handle_path(handle), ns=(operation.mtime_ns, operation.mtime_ns))
+            parent, name = self._parent(operation)
+            keep(operation, parent, name)
+            try:
+                os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return self._copy(staging, temporary, operation)
+            return os.fstat(handle)
+        finally:
+            os.close(handle)
+
+    def _in_place(self, operation: Operation) -> os.stat_result:
+        """A stream that was put already, before a crash."""
+        parent, name = self._parent(operation)
+        fd = os.open(name, _READ, dir_fd=parent)
+        try:
+            status = os.fstat(fd)
+            if (
+                not stat.S_ISREG(status.st_mode)
+                or status.st_size != operation.size_bytes
+                or digest_of(fd, status.st_size, self._check) != operation.digest
+            ):
+                raise FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
+            return status
+        finally:
+            os.close(fd)
+
+    def _copy(self, staging: int, temporary: str, operation: Operation) -> os.stat_result:
+        """Put a file where another file system is mounted inside the folder."""
+        parent, name = self._parent(operation)
+        self.remember_mount(parent)
+        source = os.open(temporary, _READ, dir_fd=staging)
+        try:
+            fd = create(BESIDE, parent)
+            try:
+                while os.sendfile(fd, source, None, _COPY_BYTES):
+                    self._check()
+                dress(fd, operation)
+                os.rename(BESIDE, name, src_dir_fd=parent, dst_dir_fd=parent)
+                return os.fstat(fd)
+            except OSError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(BESIDE, dir_fd=parent)
+                raise
+            finally:
+                os.close(fd)
+        finally:
+            os.close(source)
+            os.unlink(temporary, dir_fd=staging)
+
+    def _staging(self, folder: int) -> int:
+        return self._places.directory(folder, STAGING_NAME)
+
+    def _parent(self, operation: Operation) -> tuple[int, str]:
+        return self._places.parent(operation.folder, operation.path, make=True)
+
+
+def dress(fd: int, operation: Operation) -> None:
+    """Give a file the mode and, if the operation has one, the time stamp that it is to have."""
+    os.fchmod(fd, operation.mode)
+    if operation.mtime_ns is not None:
+        os.utime(fd, ns=(operation.mtime_ns, operation.mtime_ns))

@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Final
 
 from sbs.core.filters import parent_of
-from sbs.core.plan import OWNER_ACCESS
 from sbs.errors import ReplicationError
 
 MAX_OPEN: Final = 128
@@ -56,11 +55,11 @@ class Places:
 
     Args:
         roots: the path of each folder.
-        unlock: give the owner access to directories on the way that lack it (the secondary,
-            which sets their modes again afterwards).
+        unlock: mode bits that directories on the way are given where they lack them (on the
+            secondary, which sets their modes again when a generation is applied).
     """
 
-    def __init__(self, roots: Sequence[str], *, unlock: bool = False) -> None:
+    def __init__(self, roots: Sequence[str], *, unlock: int = 0) -> None:
         if sys.getfilesystemencoding() != "utf-8":
             raise ReplicationError(
                 f"file names are {sys.getfilesystemencoding()} here; run SBS in a UTF-8 locale"
@@ -168,21 +167,21 @@ class Places:
         except PermissionError:
             if not self._unlock:
                 raise
-            _grant(fd, name)
+            _grant(fd, name, self._unlock)
             below = os.open(name, _BELOW, dir_fd=fd)
         if self._unlock:
             mode = stat.S_IMODE(os.fstat(below).st_mode)
-            if mode & OWNER_ACCESS != OWNER_ACCESS:
-                os.fchmod(below, mode | OWNER_ACCESS)
+            if mode & self._unlock != self._unlock:
+                os.fchmod(below, mode | self._unlock)
         return below
 
 
-def _grant(fd: int, name: str) -> None:
+def _grant(fd: int, name: str, access: int) -> None:
     """Give the owner access to a directory that cannot be opened otherwise."""
     handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
     try:
         mode = stat.S_IMODE(os.fstat(handle).st_mode)
-        os.chmod(handle_path(handle), mode | OWNER_ACCESS)
+        os.chmod(handle_path(handle), mode | access)
     finally:
         os.close(handle)
 

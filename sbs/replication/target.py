@@ -11,6 +11,7 @@ from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Audit, Audited, Begin, Chunk, Commit, Content, Listing, Pack, Patch
+from sbs.core.plan import OWNER_ACCESS
 from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
@@ -31,6 +32,9 @@ from sbs.replication.staging import Staging, remove_staging
 from sbs.replication.versions import Versions
 
 __all__ = ["MAX_OPERATIONS", "Applied", "CommitRecord", "Target"]
+
+READ_ACCESS: Final = 0o500
+"""What looking at a directory takes; nothing may change before a generation is committed."""
 
 MAX_OPERATIONS: Final = 16_000_000
 """Operations of one generation: as many as a folder may have entries."""
@@ -365,7 +369,7 @@ class Target:
     def _keep(self, record: CommitRecord, check: Callable[[], object]) -> None:
         """Before anything is overwritten: what nobody else may have goes to quarantine (B4)."""
         self._common.reconcile(record.history)
-        with _mapped("a folder"), Places(record.places, unlock=True) as places:
+        with _mapped("a folder"), Places(record.places, unlock=READ_ACCESS) as places:
             survey = Survey(places, record.folders, self._index, self._common, check)
             versions = survey.diverging(record.operations)
             names = [spec.name for spec in record.folders]
@@ -376,7 +380,7 @@ class Target:
         if again:  # a crash or an error came between: look again
             self._keep(record, check)
         self._surveyed = False
-        with Places(record.places, unlock=True) as places:
+        with Places(record.places, unlock=OWNER_ACCESS) as places:
             bases = self._lister.still(record.folders, places)
             keeper = self.versions.keeper(places, record, check, again=again)
             with making_room(places, record.folders, self.versions.pruner):

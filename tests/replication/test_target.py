@@ -228,6 +228,20 @@ def test_a_lost_stream_is_not_mistaken_for_the_file_that_stands(
         assert look(pair.b) == look(pair.a)
 
 
+def test_no_directory_is_opened_up_before_the_commit(tmp_path: Path) -> None:
+    """B20: a generation that is not committed leaves the modes of directories, too, as they are."""
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/closed/f", b"1")
+        os.chmod(f"{pair.a}/closed", 0o550)
+        pair.replicate()
+        write(f"{pair.a}/closed/f", b"2")
+        before = look(pair.b)
+        record = pair.commit(pair.stage())
+        assert look(pair.b) == before
+        pair.target.apply(record, proceed)
+        assert look(pair.b) == look(pair.a)
+
+
 def test_calls_out_of_order_are_refused(pair: Pair) -> None:
     target = pair.target
     record = pair.commit(pair.stage())

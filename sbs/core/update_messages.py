@@ -12,6 +12,7 @@ import attrs
 from attrs.validators import and_, deep_iterable, ge, instance_of, le, max_len, min_len
 
 from sbs.core.epoch import Epoch
+from sbs.core.folding import Folding
 from sbs.core.history import DIGEST_BYTES, Generation
 from sbs.core.manifest import (
     MAX_FILE_BYTES,
@@ -56,12 +57,14 @@ class Listing:
     """A part of what stands in the follower's folder; ``last`` ends the last folder's list.
 
     A directory stands before what is below it, and the entries of one directory come together.
+    ``folding`` says what the folder's file system does to names; once is enough.
     The last one is always sent, also where there is nothing to list; then updates may begin.
     """
 
     folder: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
     entries: tuple[Entry, ...] = attrs.field(default=(), validator=max_len(MAX_ITEMS))
     last: bool = False
+    folding: Folding = attrs.field(default=Folding.NONE, validator=instance_of(Folding))
 
 
 @attrs.frozen

@@ -22,6 +22,7 @@ from sbs.core.guard import Basis
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.common import Common
+from sbs.replication.folding import Spellings
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import CommitRecord, Journal
 from sbs.replication.keeping import place_link
@@ -82,13 +83,14 @@ class RollForward:
         self._keeper = keeper
         self._number = 0
         self._check = check
-        self._putter = Putter(places, journal, record.contents_at, check)
+        self._putter = Putter(places, journal, record.contents_at, check, self._parent)
         self._modes: dict[tuple[int, str], int] = {}
         self._made: set[tuple[int, str]] = set()
         """Directories that were not there: nothing was in them."""
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
         self._held: dict[tuple[str, str], bytes | None] = {}
         self._successors = _successors(record.operations)
+        self._spellings = Spellings.of(places, record)
         self._problems = Problems()
         self._files = 0
         self._size_bytes = 0
@@ -257,6 +259,8 @@ class RollForward:
         return self._places.directory(folder, STAGING_NAME)
 
     def _parent(self, operation: Operation) -> tuple[int, str]:
+        if operation.folder in self._spellings:
+            self._spellings[operation.folder].settle(operation.path, self._number)
         return self._places.parent(operation.folder, operation.path, make=True)
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
 
 from sbs.core.filters import parent_of
-from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.manifest import Action, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.common import Common
+from sbs.replication.folding import Spellings
 from sbs.replication.index import Index, stat_key
+from sbs.replication.journal import CommitRecord
 from sbs.replication.places import IN_THE_WAY, Places
 from sbs.replication.reading import digest_of, open_file, unchanged
 
@@ -49,7 +51,7 @@ class Survey:
 
     Args:
         places: of its folders.
-        folders: their settings.
+        record: of the generation.
         index: digests of the node's own files.
         common: what both nodes hold.
         check: called for each operation and each MiB; may raise to cancel.
@@ -58,18 +60,20 @@ class Survey:
     def __init__(
         self,
         places: Places,
-        folders: Sequence[FolderSpec],
+        record: CommitRecord,
         index: Index,
         common: Common,
         check: Callable[[], object],
     ) -> None:
         self._places = places
-        self._folders = folders
+        self._folders = record.folders
+        self._operations = record.operations
+        self._spellings = Spellings.of(places, record)
         self._index = index
         self._common = common
         self._check = check
 
-    def diverging(self, operations: Sequence[Operation]) -> list[Version]:
+    def diverging(self) -> list[Version]:
         """The versions that nobody else is known to have.
 
         Where a file has its new content already (a roll-forward that a crash cut short put it
@@ -81,12 +85,12 @@ class Survey:
         """
         puts = {
             (operation.folder, operation.path): operation
-            for operation in operations
+            for operation in self._operations
             if operation.action is Action.PUT
         }
         replaced = dict.fromkeys(
             (operation.folder, operation.path)
-            for operation in operations
+            for operation in self._operations
             if operation.action in (Action.PUT, Action.LINK, Action.DELETE)
         )
         found = (self._look(folder, path, puts) for folder, path in replaced)
@@ -109,7 +113,7 @@ class Survey:
         successor = puts.get((folder, path))
         if digest != UNREADABLE and digest in (
             None if successor is None else successor.digest,
-            self._common.digest(self._folders[folder].name, path),
+            self._common.digest(self._folders[folder].name, self._known_as(folder, path)),
         ):
             return None
         return Version(
@@ -119,6 +123,11 @@ class Survey:
             digest=digest,
             successor=successor,
         )
+
+    def _known_as(self, folder: int, path: str) -> str:
+        """The name of what stands there, before the generation renames it."""
+        spellings = self._spellings.get(folder)
+        return path if spellings is None else spellings.standing(path) or path
 
     def _digest(self, folder: int, path: str, status: os.stat_result) -> bytes:
         name = path[path.rfind("/") + 1 :]

@@ -26,6 +26,7 @@ import msgpack
 from blake3 import blake3
 
 from sbs.core.epoch import Epoch
+from sbs.core.folding import Folding
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.rows import OPERATION_FIELDS, operation_from
@@ -57,6 +58,7 @@ class CommitRecord:
         active: the services that start on takeover (R32).
         folders: the settings of the folders (R24).
         places: where each of them lies here.
+        foldings: what their file systems do to names.
         operations: what to do, in this order.
         contents_at: where in the journal the first content lies; they follow each other in the
             order of the operations that have no stream.
@@ -66,6 +68,7 @@ class CommitRecord:
     active: tuple[str, ...]
     folders: tuple[FolderSpec, ...]
     places: tuple[str, ...]
+    foldings: tuple[Folding, ...]
     operations: tuple[Operation, ...]
     contents_at: int
 
@@ -285,6 +288,7 @@ def _encode(record: CommitRecord) -> dict[str, object]:
         "active": record.active,
         "folders": [attrs.asdict(spec) for spec in record.folders],
         "places": record.places,
+        "foldings": [folding.value for folding in record.foldings],
         "contents_at": record.contents_at,
         "operations": [_row(operation) for operation in record.operations],
     }
@@ -303,6 +307,7 @@ def _decode(body: bytes) -> CommitRecord:
         active=fields["active"],
         folders=tuple(FolderSpec(**spec) for spec in fields["folders"]),
         places=fields["places"],
+        foldings=tuple(Folding(value) for value in fields["foldings"]),
         contents_at=fields["contents_at"],
         operations=tuple(operation_from(list(row)) for row in fields["operations"]),
     )

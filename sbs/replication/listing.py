@@ -9,16 +9,20 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 import attrs
 
 from sbs.core.filters import Filter, parent_of
+from sbs.core.folding import Folding
 from sbs.core.guard import Basis
 from sbs.core.manifest import Entry, FolderSpec
 from sbs.core.messages import MAX_ITEMS, Listing
 from sbs.errors import ReplicationError
+from sbs.replication.folding import probe
 from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.journal import Journal
 from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import digest_of, open_file, settled_status, unchanged
 from sbs.replication.scan import Part, Scanner
+from sbs.replication.staging import remove_staging
 
 
 class Lister:
@@ -28,31 +32,55 @@ class Lister:
         places: where they lie.
         folders: their settings.
         index: digests of the node's own files.
+        journal: empty; it remembers where files may be left while a session begins.
 
     Raises:
         ValueError: a filter rule is malformed.
     """
 
-    def __init__(self, places: Places, folders: Sequence[FolderSpec], index: Index) -> None:
+    def __init__(
+        self, places: Places, folders: Sequence[FolderSpec], index: Index, journal: Journal
+    ) -> None:
         self._places = places
         self._folders = folders
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
+        self._journal = journal
         self.problems: tuple[Problem, ...] = ()
         self.bases: dict[str, Basis] = {}
         """Of the folders that were listed, by name."""
+        self.foldings: tuple[Folding, ...] = (Folding.NONE,) * len(folders)
+        """What their file systems do to names, when they were listed last."""
 
     def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
         """See :meth:`sbs.replication.target.Target.listing`."""
         problems = Problems()
         try:
+            self._probe(problems)
             for number in range(len(self._folders)):
+                if self.foldings[number] is not Folding.NONE:
+                    yield Listing(folder=number, folding=self.foldings[number])
                 for entries in _parts(self._entries(number, problems, check)):
                     yield Listing(folder=number, entries=entries)
         finally:
             self._places.close()
         self.problems = problems.collected
         yield Listing(folder=max(len(self._folders) - 1, 0), last=True)
+
+    def _probe(self, problems: Problems) -> None:
+        """Find out what the file systems do to names; a crash leaves what the journal can clear."""
+        found = [Folding.NONE for _ in self._folders]
+        name = ""
+        try:
+            self._journal.create(self._places.roots)
+            for number, spec in enumerate(self._folders):
+                name = spec.name
+                found[number] = probe(self._places, number)
+                remove_staging(self._places, number)
+            self._journal.discard()
+        except OSError as error:  # a full disk, say: versions may have to give way first
+            problems.add("", f"whether it folds names is not known: {error.strerror}", name)
+        self.foldings = tuple(found)
 
     def still(self, folders: Sequence[FolderSpec], places: Places) -> dict[str, Basis]:
         """On what basis the folders stand that are what was listed (B22).

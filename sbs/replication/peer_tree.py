@@ -15,6 +15,7 @@ import attrs
 import msgpack
 
 from sbs.core.filters import parent_of
+from sbs.core.folding import Folding
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import Listing
@@ -59,6 +60,7 @@ class PeerTree:
         """By directory, how many files and links are in it, and its packed entries."""
         self._alike: list[dict[str, Alike]] = [{} for _ in range(folders)]
         """By directory; forgotten with the next change of the follower's."""
+        self._foldings: dict[int, Folding] = {}
         self._listed: tuple[int, str] | None = None
         self._listing: dict[str, Entry] = {}
         """The directory that the listing is at."""
@@ -81,6 +83,8 @@ class PeerTree:
             raise ValueError(
                 f"a listing of folder {listing.folder}; the session has {len(self._folders)}"
             )
+        if listing.folding is not Folding.NONE:
+            self._foldings[listing.folder] = listing.folding
         self._entries += len(listing.entries)
         if self._entries > MAX_ENTRIES:
             raise ValueError(f"a listing of more than {MAX_ENTRIES} entries")
@@ -90,6 +94,10 @@ class PeerTree:
             self._end_directory()
             self._known.clear()
             self.complete = True
+
+    def folding(self, folder: int) -> Folding:
+        """Which names are one in the follower's folder."""
+        return self._foldings.get(folder, Folding.NONE)
 
     def directory(self, folder: int, path: str) -> dict[str, Entry]:
         """The entries of one directory by path; none where there is no such directory."""
@@ -151,7 +159,10 @@ class PeerTree:
         """The follower holds what an update has sent."""
         for (folder, directory), group in groupby(operations, key=_place):
             entries = self.directory(folder, directory)
+            spellings = self.folding(folder).spellings(entries)
             for operation in group:
+                if spellings:
+                    self._spell(folder, operation.path, entries, spellings)
                 _apply(entries, operation)
             self._store(folder, directory, entries)
 
@@ -161,6 +172,22 @@ class PeerTree:
         entries = self.directory(folder, directory)
         if entries.pop(path, None) is not None:
             self._store(folder, directory, entries)
+
+    def _spell(
+        self, folder: int, path: str, entries: dict[str, Entry], spellings: dict[str, str]
+    ) -> None:
+        """What stood there under another name of the same key does not any more.
+
+        What was in a directory is in it still, and is unknown until it is sent or listed again.
+        """
+        key = self.folding(folder).key(path)
+        former, spellings[key] = spellings.get(key, path), path
+        if former != path and former in entries:
+            del entries[former]
+            gone = [each for each in self._folders[folder] if f"{each}/".startswith(f"{former}/")]
+            for directory in gone:
+                del self._folders[folder][directory]
+                self._alike[folder].pop(directory, None)
 
     def _list(self, folder: int, entry: Entry) -> None:
         place = folder, parent_of(entry.path)

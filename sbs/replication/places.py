@@ -41,10 +41,12 @@ IN_THE_WAY: Final = frozenset(
         errno.EINVAL,
         errno.EILSEQ,
         errno.ENOENT,
+        errno.ENOSYS,
+        errno.EOPNOTSUPP,
     }
 )
 """What trying again would not cure: a link, a directory or a mount where there should be none,
-entries in a directory to remove, a name or a mode that the file system does not take."""
+entries in a directory to remove, a name, a mode or a link that the file system does not take."""
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BELOW: Final = _DIRECTORY | os.O_NOFOLLOW

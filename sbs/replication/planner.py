@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -102,6 +102,7 @@ class Planner:
                     self._index,
                     check,
                     partial(peer.alike, number),
+                    partial(_clashes, peer, number),
                 )
                 for number, spec in enumerate(self._folders)
             ]
@@ -197,10 +198,26 @@ def _standing(peer: PeerTree, folder: int, part: Part, *, strict_delete: bool) -
     """What the follower has in a directory, and below what is no directory of the leader."""
     if part.directory in part.unreadable:
         return {}
-    target = peer.directory(folder, part.directory)
-    for entry in [*target.values()]:
-        own = part.entries.get(entry.path)
+    folding = peer.folding(folder)
+    spellings = folding.spellings(part.entries)
+    target: dict[str, Entry] = {}
+    for entry in peer.directory(folder, part.directory).values():
+        former = path = entry.path
+        if spellings and former not in part.entries:
+            path = spellings.get(folding.key(former), former)
+        own = part.entries.get(path)
+        if path != former and own is not None and own.kind is entry.kind:
+            continue  # what is put there anew gives it the new name
+        target[path] = attrs.evolve(entry, path=path)
         goes = strict_delete if own is None else own.kind is not Kind.DIRECTORY
         if entry.kind is Kind.DIRECTORY and goes:
-            target |= {below.path: below for below in peer.below(folder, entry.path)}
+            for below in peer.below(folder, former):
+                respelled = path + below.path[len(former) :]
+                target[respelled] = attrs.evolve(below, path=respelled)
     return target
+
+
+def _clashes(
+    peer: PeerTree, folder: int, directory: str, paths: Collection[str]
+) -> Mapping[str, str]:
+    return peer.folding(folder).clashes(paths, lambda: peer.directory(folder, directory))

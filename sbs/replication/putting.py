@@ -24,6 +24,9 @@ from sbs.replication.staging import create, stream_name
 Keep: TypeAlias = Callable[[Operation, int, str], object]
 """Called with operation, directory and name, before what stands there is replaced (B21)."""
 
+Parent: TypeAlias = Callable[[Operation], tuple[int, str]]
+"""Tells the directory that an operation acts in, which it makes, and the name there."""
+
 _TEMPORARY: Final = "put"
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -40,15 +43,22 @@ class Putter:
         journal: holds the small contents.
         contents_at: where in the journal the first of them lies.
         check: called for each MiB; may raise to cancel.
+        parent: of an operation.
     """
 
     def __init__(
-        self, places: Places, journal: Journal, contents_at: int, check: Callable[[], object]
+        self,
+        places: Places,
+        journal: Journal,
+        contents_at: int,
+        check: Callable[[], object],
+        parent: Parent,
     ) -> None:
         self._places = places
         self._journal = journal
         self._position = contents_at
         self._check = check
+        self._parent = parent
         self._mounts: dict[int, int] = {}
 
     @property
@@ -173,9 +183,6 @@ class Putter:
 
     def _staging(self, folder: int) -> int:
         return self._places.directory(folder, STAGING_NAME)
-
-    def _parent(self, operation: Operation) -> tuple[int, str]:
-        return self._places.parent(operation.folder, operation.path, make=True)
 
 
 def dress(fd: int, operation: Operation) -> None:

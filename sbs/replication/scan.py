@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 from blake3 import blake3
@@ -20,6 +20,8 @@ from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.peer_tree import Alike
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
+
+Clashes: TypeAlias = Callable[[str, Collection[str]], Mapping[str, str]]
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """A directory is no longer there, or something else is."""
@@ -74,6 +76,8 @@ class Scanner:
         index: known digests; rows of files that are gone are dropped from it.
         check: called for each directory and each thousand entries; may raise to cancel.
         alike: how a directory looked when the other node had all that is in it.
+        clashes: tells of a directory and the paths in it which of them are left out, and for which
+            other one each; left out: none.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Scanner:
         index: Index,
         check: Callable[[], object],
         alike: Callable[[str], Alike | None] = _nothing_known,
+        clashes: Clashes | None = None,
     ) -> None:
         self._places = places
         self._folder = folder
@@ -93,6 +98,8 @@ class Scanner:
         self._index = index
         self._check = check
         self._alike = alike
+        self._clashes = clashes
+        self._left_out: set[str] = set()
 
     def root(self) -> str:
         """Which directory the folder is, see :meth:`~sbs.replication.places.Places.root`.
@@ -161,7 +168,9 @@ class Scanner:
 
     def _is_included(self, directory: str) -> bool:
         above = sorted(directories_above([f"{directory}/."])) if directory else []
-        return all(self._rules.decide(path, True).included for path in above)
+        return self._left_out.isdisjoint(above) and all(
+            self._rules.decide(path, True).included for path in above
+        )
 
     def _lost(self, error: OSError) -> ReplicationError:
         place = self._places.roots[self._folder]
@@ -200,6 +209,10 @@ class Scanner:
                 visit.enter(entry, path)
         if visit.rows:
             self._index.drop(self._name, [(directory, name) for name in visit.rows])
+        if self._clashes is not None:
+            for path, chosen in self._clashes(directory, visit.entries).items():
+                visit.clash(path, chosen)
+                self._left_out.add(path)
         return visit.part(directory, fingerprint)
 
 
@@ -224,7 +237,7 @@ class _Visit:
         self._places = places
         self._folder = folder
         self.rows: dict[str, Row] = {}
-        self._entries: dict[str, Entry] = {}
+        self.entries: dict[str, Entry] = {}
         self._unreadable: set[str] = set()
         self._unsettled: dict[str, Row] = {}
         self._inodes: dict[str, tuple[int, int]] = {}
@@ -233,13 +246,13 @@ class _Visit:
     def part(self, directory: str, fingerprint: bytes) -> Part:
         return Part(
             directory=directory,
-            entries=self._entries,
+            entries=self.entries,
             unreadable=self._unreadable,
             unsettled=self._unsettled,
             problems=self._problems.collected,
             inodes=self._inodes,
             below=tuple(
-                path for path, entry in self._entries.items() if entry.kind is Kind.DIRECTORY
+                path for path, entry in self.entries.items() if entry.kind is Kind.DIRECTORY
             ),
             fingerprint=b"" if self._unreadable or self._inodes else fingerprint,
         )
@@ -254,6 +267,17 @@ class _Visit:
         except ValueError as error:  # longer than a path may be
             self._leave_out(path, str(error))
 
+    def clash(self, path: str, chosen: str) -> None:
+        """Leave out what would replace another entry on the secondary."""
+        self.entries.pop(path)
+        self._inodes.pop(path, None)
+        self._unsettled.pop(path, None)
+        self._leave_out(
+            path,
+            "the secondary's file system takes its name for that of"
+            f" {chosen[chosen.rfind('/') + 1 :]!r}, which is replicated; rename one of them",
+        )
+
     def _leave_out(self, path: str, text: str) -> None:
         self._unreadable.add(path)
         self._problems.add(path, text)
@@ -266,7 +290,7 @@ class _Visit:
             return
         match stat.S_IFMT(status.st_mode):
             case stat.S_IFREG:
-                self._entries[path] = Entry(
+                self.entries[path] = Entry(
                     path=path,
                     kind=Kind.FILE,
                     mode=mode,
@@ -277,11 +301,11 @@ class _Visit:
                 if status.st_nlink > 1:
                     self._inodes[path] = status.st_dev, status.st_ino
             case stat.S_IFDIR:
-                self._entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
+                self.entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
             case stat.S_IFLNK:
                 parent = self._places.parent(self._folder, path)[0]
                 target = os.readlink(entry.name, dir_fd=parent)
-                self._entries[path] = Entry(path=path, kind=Kind.SYMLINK, target=target)
+                self.entries[path] = Entry(path=path, kind=Kind.SYMLINK, target=target)
             case _:
                 self._leave_out(path, "is a device, pipe or socket; only files are replicated")
 

@@ -59,7 +59,7 @@ class Target:
         self._journal = Journal(state_dir)
         self._folders: tuple[FolderSpec, ...] = ()
         self._places = Places(())
-        self._lister = Lister(self._places, (), index)
+        self._lister = Lister(self._places, (), index, self._journal)
         self._staging: Staging | None = None
         self._operations: list[Operation] = []
         self._seal = Seal()
@@ -130,7 +130,7 @@ class Target:
         check_apart([spec.name for spec in folders], places, self._state_dir)
         if self._journal.committed:
             raise ReplicationError("a session begins before the last generation was applied")
-        lister = Lister(opened := Places(places), tuple(folders), self._index)
+        lister = Lister(opened := Places(places), tuple(folders), self._index, self._journal)
         self._folders = tuple(folders)
         self._places.close()
         self._places, self._lister = opened, lister
@@ -306,6 +306,7 @@ class Target:
             active=commit.active,
             folders=self._folders,
             places=self._places.roots,
+            foldings=self._lister.foldings,
             operations=tuple(self._operations),
             contents_at=0,
         )
@@ -370,8 +371,7 @@ class Target:
         """Before anything is overwritten: what nobody else may have goes to quarantine (B4)."""
         self._common.reconcile(record.history)
         with _mapped("a folder"), Places(record.places, unlock=READ_ACCESS) as places:
-            survey = Survey(places, record.folders, self._index, self._common, check)
-            versions = survey.diverging(record.operations)
+            versions = Survey(places, record, self._index, self._common, check).diverging()
             names = [spec.name for spec in record.folders]
             self.quarantine.keep(places, names, record.history.entries[-1], versions, check)
 

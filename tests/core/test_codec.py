@@ -19,6 +19,7 @@ from sbs.core import messages as m
 from sbs.core.claim import Claim, Mode, Pause, Policy, Role
 from sbs.core.codec import MAX_GREETING_ARRAY, NUMBERS, decode, decode_versions, encode
 from sbs.core.epoch import MAX_COUNTER, Epoch
+from sbs.core.folding import Folding
 from sbs.core.frames import (
     GREETING_LIMITS,
     HEADER,
@@ -87,6 +88,7 @@ SAMPLES: dict[str, m.Message] = {
         ),
         last=True,
     ),
+    "listing of a folder that folds names": m.Listing(folder=1, folding=Folding.CASE),
     "begin": m.Begin(EPOCH, 42, 2, 2**40),
     "pack": m.Pack(
         (
@@ -296,6 +298,7 @@ def test_field_given_twice_is_refused() -> None:
         ("listing", ["entries", 2, 0], "../x", r"entries\[2\]: path '../x' has a component '.'"),
         ("listing", ["entries", 3, 5], b"x", r"entries\[3\]: 'digest' must be 32 bytes, not 1"),
         ("listing", ["folder"], 256, "Listing: 'folder' must be <= 255: 256"),
+        ("listing", ["folding"], "some", "Listing.folding: must be one of none, case, .*'some'"),
         ("pack", ["operations", 1, 1], 5, r"'action' must be one of \[0, 1, 2, 3, 4\], not 5"),
         ("pack", ["operations", 1, 3], 0o10000, r"operations\[1\]: 'mode' must be 0 to 4095"),
         ("pack", ["operations", 1, 3], True, r"operations\[1\]: 'mode' must be int, not bool"),

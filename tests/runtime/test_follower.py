@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from sbs.core.epoch import Epoch
+from sbs.core.folding import Folding
 from sbs.core.history import DIGEST_BYTES, Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import (
@@ -76,6 +77,7 @@ class FakeTarget:
             active=(),
             folders=(FolderSpec(name="data", path="/there"),),
             places=("/here",),
+            foldings=(Folding.NONE,),
             operations=self.operations,
             contents_at=0,
         )

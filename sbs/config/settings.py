@@ -12,7 +12,7 @@ import attrs
 
 from sbs.config.declare import checked, key, root, section
 from sbs.config.failover import NO_WITNESS, FailoverSettings, WitnessSettings
-from sbs.config.kinds import Flag, Integer, Member, Number, Path, Place, Text
+from sbs.config.kinds import Choice, Flag, Integer, Member, Number, Path, Place, Text
 from sbs.config.later import (
     LicenceSettings,
     MailSettings,
@@ -136,6 +136,14 @@ class SyncSettings:
             Number(MIN_INTERVAL_S, MAX_PERIOD_S),
             "Seconds between full scans, which do not trust the watcher (`watch`); without it "
             "every update scans fully.",
+        ),
+    )
+    compression: str = attrs.field(
+        default="auto",
+        metadata=key(
+            Choice(("auto", "off")),
+            'What this node sends as primary: `"auto"` compresses contents where a sample and the '
+            "measured speeds say that they arrive sooner.",
         ),
     )
     accept_under: tuple[str, ...] = attrs.field(

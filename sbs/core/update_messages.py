@@ -41,6 +41,8 @@ MAX_FINDINGS = 100
 MAX_TEXT = 2000
 """Characters of an explanation for people."""
 
+_RAW_BYTES = and_(instance_of(int), ge(0), le(MAX_BODY_BYTES))
+
 
 @attrs.frozen
 class Folders:
@@ -86,10 +88,14 @@ class Begin:
 
 @attrs.frozen
 class Pack:
-    """Operations, and in their order the contents of those that are carried here."""
+    """Operations, and in their order the contents of those that are carried here.
+
+    ``raw_bytes`` is what the body has when it is decompressed, or 0: it is as it is.
+    """
 
     operations: tuple[Operation, ...] = attrs.field(validator=max_len(MAX_ITEMS))
     body: bytes = attrs.field(default=b"", repr=False, validator=max_len(MAX_BODY_BYTES))
+    raw_bytes: int = attrs.field(default=0, kw_only=True, validator=_RAW_BYTES)
 
 
 @attrs.frozen
@@ -100,12 +106,14 @@ class Chunk:
 
     ``folder`` is where the file will stand: it is staged on that folder's own file system.
     In a stream that a :class:`Patch` began, ``at`` is where the piece belongs; else it is -1.
+    ``raw_bytes`` is as in :class:`Pack`.
     """
 
     stream: int = attrs.field(validator=[instance_of(int), ge(0), le(2**31 - 1)])
     body: bytes = attrs.field(default=b"", repr=False, validator=max_len(MAX_BODY_BYTES))
     folder: int = attrs.field(default=0, validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
     at: int = attrs.field(default=-1, validator=[instance_of(int), ge(-1), le(MAX_FILE_BYTES)])
+    raw_bytes: int = attrs.field(default=0, kw_only=True, validator=_RAW_BYTES)
 
 
 @attrs.frozen(kw_only=True)

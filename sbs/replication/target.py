@@ -16,6 +16,7 @@ from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
 from sbs.replication.audit import answer
+from sbs.replication.bodies import expand
 from sbs.replication.common import Common
 from sbs.replication.content import digest_of_content
 from sbs.replication.divergence import Survey
@@ -179,7 +180,8 @@ class Target:
         self._epoch = begin.epoch
 
     def take(self, message: Content, check: Callable[[], object]) -> None:
-        """Stage what a message carries; see :meth:`pack`, :meth:`chunk` and :meth:`patch`."""
+        """Decompress and stage a message; see :meth:`pack`, :meth:`chunk` and :meth:`patch`."""
+        message = expand(message)
         with self._room():
             match message:
                 case Pack():

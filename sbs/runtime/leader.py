@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import trio
 
+from sbs.config.settings import SyncSettings
 from sbs.core.epoch import Epoch
 from sbs.core.guard import Held
 from sbs.core.history import Generation, History
@@ -19,13 +20,11 @@ from sbs.core.messages import (
     Begin,
     Commit,
     Committed,
-    Content,
     Failed,
     Findings,
     Folders,
     Listing,
     Message,
-    Patch,
 )
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.changes import EVERYTHING, Changes
@@ -34,11 +33,10 @@ from sbs.replication.preview import Preview
 from sbs.replication.problems import Problem
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.runtime.asked import Asked
-from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
 from sbs.runtime.pace import Pace
 from sbs.runtime.placements import Placements
-from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead
+from sbs.runtime.sender import Sender
 from sbs.runtime.status import LastUpdate
 from sbs.runtime.verdicts import FollowerError, failure_of
 from sbs.runtime.verifier import Verifier
@@ -106,8 +104,7 @@ class Leader:
         folders: their settings (R24).
         history: the generations that the follower has gone through.
         hints: where something may have changed.
-        period_s: time from one update that runs the update scripts to the next.
-        rescan_s: time from one full scan to the next.
+        settings: of updates.
         context: the node.
     """
 
@@ -119,8 +116,7 @@ class Leader:
         folders: tuple[FolderSpec, ...],
         history: History,
         hints: Hints,
-        period_s: float,
-        rescan_s: float,
+        settings: SyncSettings,
         context: LeaderContext,
     ) -> None:
         self._link = link
@@ -128,7 +124,8 @@ class Leader:
         self._source = source
         self._folders = folders
         self._hints = hints
-        self._pace = Pace(period_s, rescan_s)
+        self._sender = Sender(link, settings)
+        self._pace = Pace(settings.period_s, settings.rescan_s)
         self._context = context
         self._tree = PeerTree(len(folders), history)
         self._placements = Placements(source, folders)
@@ -275,7 +272,7 @@ class Leader:
                     await trio.to_thread.run_sync(self._source.settle, update)
                 self._context.updated(None, update.problems)
                 return
-            await self._begin(update)
+            await self._link.send(self._begin(update))
         commit = update.seal(self._epoch, self._context.history, active)
         await self._context.proposed(commit.generation)
         await self._link.send(commit)
@@ -308,42 +305,24 @@ class Leader:
         # It says that all before it is there: nothing but the last generation may lie under it.
         return self._holds_last and active != self._told_active
 
-    async def _begin(self, update: Update) -> None:
+    def _begin(self, update: Update) -> Begin:
         number = self._context.history.number + 1
-        await self._link.send(
-            Begin(self._epoch, number, update.operations_planned, update.size_bytes)
-        )
+        return Begin(self._epoch, number, update.operations_planned, update.size_bytes)
 
     async def _send_contents(self, update: Update) -> int | None:
-        """Send what has changed of what the update reads; reading and sending overlap.
+        """Send what has changed of what the update reads.
 
         Returns:
             how many bytes of contents; ``None`` if there was nothing to say: nothing has begun.
         """
-        sent_bytes: int | None = None
-        failure: ReplicationError | StateError | None = None
-        send, receive = trio.open_memory_channel[Content](READ_AHEAD)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(read_ahead, update, send)
-                async with receive:
-                    async for message in receive:
-                        if sent_bytes is None:
-                            await self._begin(update)
-                            sent_bytes = 0
-                        await self._check_earlyfailure_of()
-                        await self._link.send(message)
-                        sent_bytes += 0 if isinstance(message, Patch) else len(message.body)
-        except* (ReplicationError, StateError) as group:
-            # Raised below: what is raised here comes as a group from some releases of Python 3.11.
-            failure = next(leaves(group))
-        if failure is None:
-            return sent_bytes
-        if sent_bytes is not None:
-            await self._abandon(failure)
-        raise failure
+            return await self._sender.send(update, self._begin(update), self._check_early_failure)
+        except (ReplicationError, StateError) as error:
+            if self._sender.begun:
+                await self._abandon(error)
+            raise
 
-    async def _check_earlyfailure_of(self) -> None:
+    async def _check_early_failure(self) -> None:
         try:
             answer = self._answers.receive_nowait()
         except trio.WouldBlock:

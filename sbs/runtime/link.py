@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 
+from sbs.adapters.transports.account import Account, account_of, is_local
 from sbs.core.connection import Connection, Side
 from sbs.core.messages import MAX_TEXT, Code, Heartbeat, Hello, Message, Refused
 from sbs.core.testament import Fenced
@@ -169,6 +170,16 @@ class Link:
             code = Code.VERSION if isinstance(error, VersionError) else Code.PROTOCOL
             await self.finish(Refused(code, str(error)[:MAX_TEXT]))
             raise
+
+    @property
+    def account(self) -> Account | None:
+        """What has arrived at the other side, and what waits; ``None`` where nobody counts."""
+        return account_of(self._stream)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether both nodes are on one machine."""
+        return is_local(self._stream)
 
     def post(self, message: Message) -> None:
         """Write a control message soon, in order, without waiting."""

@@ -137,8 +137,7 @@ class Updates:
             folders,
             History() if claim is None else claim.history,
             hints,
-            self._config.sync.period_s,
-            self._config.sync.rescan_s,
+            self._config.sync,
             self,
         )
         self._leader, self._leading = leader, link.number

@@ -16,11 +16,17 @@ import attrs
 import click
 
 import sbs
-from tests.bench import again, detection, first, peers, starts, table, w7, w8, w9
+from tests.bench import again, detection, first, peers, slow, starts, table, w7, w8, w9
 from tests.bench.order import Order
 
 Result: TypeAlias = (
-    table.Result | w7.Result | w8.Result | w9.Result | detection.Result | starts.Result
+    table.Result
+    | w7.Result
+    | w8.Result
+    | w9.Result
+    | detection.Result
+    | slow.Result
+    | starts.Result
 )
 
 BENCHMARKS: dict[str, tuple[Callable[[Order], Result], int]] = {
@@ -34,6 +40,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Order], Result], int]] = {
     "W8": (lambda order: w8.run(order.count), 20),
     "W9": (w9.run, 10),
     "detection": (lambda order: detection.run(order.count), 3),
+    "slow": (slow.run, 3),
     "starts": (lambda order: starts.run(order.count), 50),
 }
 """Each with the number of runs when none is given."""

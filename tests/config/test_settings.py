@@ -55,6 +55,7 @@ preserve_mtime = true
 watch = false
 max_deletes = "50%"
 rescan_s = 3600
+compression = "off"
 accept_under = ["/srv/app", "more"]
 keep_versions_s = 604800
 keep_versions_bytes = 1000
@@ -133,6 +134,7 @@ def test_every_key_of_the_file_arrives() -> None:
         watch=False,
         max_deletes="50%",
         rescan_s=3600,
+        compression="off",
         accept_under=("/srv/app", "/etc/sbs/more"),
         keep_versions_s=604800,
         keep_versions_bytes=1000,

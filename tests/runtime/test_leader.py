@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from sbs.config.settings import SyncSettings
 from sbs.core.epoch import Epoch
 from sbs.core.guard import Cause, Held, Reason
 from sbs.core.history import Generation, History
@@ -55,6 +56,9 @@ NOTHING_FOUND = Findings(findings=(), total=0)
 
 class FakeLink:
     """Keeps what is sent; :attr:`sent` is read message by message."""
+
+    account = None
+    is_local = False
 
     def __init__(self) -> None:
         self._sent, self.sent = trio.open_memory_channel[Message](math.inf)
@@ -218,8 +222,7 @@ class Play:
             FOLDERS,
             theirs,
             self.hints,
-            period_s,
-            rescan_s,
+            SyncSettings(period_s=period_s, rescan_s=rescan_s),
             self.context,
         )
 

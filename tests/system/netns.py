@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -70,6 +71,25 @@ class Lab:
             subprocess.run(
                 ["ip", "netns", "del", self.namespace(host)], check=False, capture_output=True
             )
+
+    def slow(self, sender: str, receiver: str, bytes_s: int) -> None:
+        """What ``sender`` sends to ``receiver`` takes its time; small packets do not wait long.
+
+        Args:
+            sender: a host.
+            receiver: another.
+            bytes_s: that the cable carries in this direction.
+        """
+        words = ("qdisc", "replace", "dev", f"to-{receiver}", "root", "tbf")
+        rate = ("rate", f"{8 * bytes_s}bit", "burst", "64kb", "latency", "50ms")
+        self.run(sender, "tc", *words, *rate)
+
+    def sent_bytes(self, sender: str, receiver: str) -> int:
+        """What has gone from one host to another so far, headers and all."""
+        words = ("ip", "-n", self.namespace(sender), "-s", "-j", "link", "show", f"to-{receiver}")
+        done = subprocess.run(words, check=True, capture_output=True)
+        (shown,) = json.loads(done.stdout)
+        return int(shown["stats64"]["tx"]["bytes"])
 
     # Faults.
 

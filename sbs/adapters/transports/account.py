@@ -1,0 +1,56 @@
+"""What the kernel knows of a TCP connection: how fast it is can be told from nothing else.
+
+How long a write takes tells little: the kernel's buffers take megabytes at once. Linux says what
+has arrived, and what still waits (``struct tcp_info`` of ``linux/tcp.h``, since version 4.6).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from typing import Final
+
+import attrs
+import trio
+
+_INFO: Final = struct.Struct("@120xQ16xI")
+"""``tcpi_bytes_acked`` and ``tcpi_notsent_bytes``."""
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """A connection at one moment.
+
+    Args:
+        acked_bytes: what the other side has, of all that was ever sent from here.
+        unsent_bytes: what was written here and waits to be sent.
+    """
+
+    acked_bytes: int
+    unsent_bytes: int
+
+
+def account_of(stream: trio.abc.Stream) -> Account | None:
+    """What is known of a stream; ``None`` where nobody counts: no TCP, another system."""
+    if sys.platform != "linux" or not isinstance(stream, trio.SocketStream):
+        return None
+    try:
+        info = stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+    except OSError:  # no TCP
+        return None
+    if len(info) < _INFO.size:
+        return None
+    acked_bytes, unsent_bytes = _INFO.unpack(info)
+    return Account(acked_bytes=acked_bytes, unsent_bytes=unsent_bytes)
+
+
+def is_local(stream: trio.abc.Stream) -> bool:
+    """Whether both ends of a stream have one address: then they are on one machine."""
+    if not isinstance(stream, trio.SocketStream):
+        return False
+    try:
+        own, other = stream.socket.getsockname(), stream.socket.getpeername()
+    except OSError:  # the peer has reset it
+        return False
+    return bool(own[0] == other[0])

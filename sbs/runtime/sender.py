@@ -1,0 +1,104 @@
+"""The contents of updates on their way to the follower: read, compressed and sent at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from sbs.adapters.transports.account import Account
+from sbs.config.settings import SyncSettings
+from sbs.core.compression import LinkSpeed
+from sbs.core.messages import Begin, Content, Patch
+from sbs.errors import ReplicationError, StateError
+from sbs.replication.bodies import Compressor
+from sbs.replication.source import Update
+from sbs.runtime.groups import leaves
+from sbs.runtime.link import Link
+from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead
+
+_log = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends the contents of one leader's updates.
+
+    Args:
+        link: to the follower.
+        settings: whether it compresses.
+
+    Attributes:
+        begun: the follower was told that the last update begins.
+    """
+
+    def __init__(self, link: Link, settings: SyncSettings) -> None:
+        self.begun: bool = False
+        self._link = link
+        self._speed = LinkSpeed()
+        self._account: Account | None = None
+        self._looked_at = 0.0
+        self._compressor: Compressor | None = None
+        # On one machine there is no link to wait for, and the other side needs the processor.
+        if settings.compression == "auto" and not link.is_local:
+            self._compressor = Compressor(lambda: self._speed.bytes_s)
+
+    async def send(
+        self, update: Update, begin: Begin, check: Callable[[], Awaitable[None]]
+    ) -> int | None:
+        """Send what has changed of what an update reads; reading and sending overlap.
+
+        Args:
+            update: to be read.
+            begin: goes before its first content.
+            check: called before each message; may raise to end the update.
+
+        Returns:
+            how many bytes of contents; ``None`` if there was nothing to say: nothing has begun.
+
+        Raises:
+            ReplicationError: from reading, or ``check``.
+            StateError: the index cannot be used.
+        """
+        self.begun = False
+        self._account = None  # what went between two updates is too little to tell
+        self._look()
+        size_bytes = sent_bytes = 0
+        send, receive = trio.open_memory_channel[Content](READ_AHEAD)
+        failure: ReplicationError | StateError | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read_ahead, update, self._compressor, send)
+                async with receive:
+                    async for message in receive:
+                        if not self.begun:
+                            await self._link.send(begin)
+                            self.begun = True
+                        await check()
+                        await self._send(message)
+                        if not isinstance(message, Patch):
+                            size_bytes += message.raw_bytes or len(message.body)
+                            sent_bytes += len(message.body)
+        except* (ReplicationError, StateError) as group:
+            # Raised below: what is raised here comes as a group from some releases of Python 3.11.
+            failure = next(leaves(group))
+        if failure is not None:
+            raise failure
+        if sent_bytes < size_bytes:
+            _log.info("%d bytes of contents were sent as %d", size_bytes, sent_bytes)
+        return size_bytes if self.begun else None
+
+    async def _send(self, message: Content) -> None:
+        await self._link.send(message)
+        self._look()
+
+    def _look(self) -> None:
+        """Learn from what the kernel says how fast the link is."""
+        before, self._account, began_at = self._account, self._link.account, self._looked_at
+        self._looked_at = trio.current_time()
+        if before is not None and self._account is not None:
+            self._speed = self._speed.after(
+                self._account.acked_bytes - before.acked_bytes,
+                self._looked_at - began_at,
+                full=before.unsent_bytes > 0 and self._account.unsent_bytes > 0,
+            )

@@ -1,0 +1,129 @@
+"""Contents on their way: what is compressed, by what the kernel says of the link."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Sequence
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from sbs.adapters.transports.account import Account
+from sbs.config.settings import SyncSettings
+from sbs.core.compression import DRAINED_BYTES
+from sbs.core.epoch import Epoch
+from sbs.core.messages import Begin, Chunk, Content, Message
+from sbs.errors import ReplicationError
+from sbs.replication.source import Update
+from sbs.runtime.link import Link
+from sbs.runtime.reading_ahead import READ_AHEAD
+from sbs.runtime.sender import Sender
+
+MIB = 1024 * 1024
+TEXT = (b"nothing new in this line of a log, nor in the next one\n" * 20_000)[:MIB]
+BEGIN = Begin(Epoch(1, 0), 1)
+
+
+class FakeLink:
+    """Carries so much in a second, and holds some of it like a kernel.
+
+    Args:
+        bytes_s: that arrive.
+        is_local: as in :class:`Link`.
+    """
+
+    def __init__(self, bytes_s: float, *, is_local: bool = False) -> None:
+        self.is_local = is_local
+        self.sent: list[Message] = []
+        self._bytes_s = bytes_s
+        self._free_at = 0.0
+        self._written = 0
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+        size = len(message.body) if isinstance(message, Chunk) else 0
+        self._written += size
+        self._free_at = max(self._free_at, trio.current_time()) + size / self._bytes_s
+        await trio.sleep(max(0, self._free_at - trio.current_time() - MIB / self._bytes_s))
+
+    @property
+    def account(self) -> Account:
+        unsent = round(max(0.0, self._free_at - trio.current_time()) * self._bytes_s)
+        return Account(acked_bytes=self._written - unsent, unsent_bytes=unsent)
+
+    @property
+    def compressed(self) -> list[bool]:
+        """Of each content that was sent."""
+        return [each.raw_bytes > 0 for each in self.sent if isinstance(each, Chunk)]
+
+
+class FakeUpdate:
+    def __init__(self, messages: Sequence[Content | Exception]) -> None:
+        self._messages = messages
+
+    def messages(self, check: Callable[[], object]) -> Generator[Content, None, None]:
+        for message in self._messages:
+            if isinstance(message, Exception):
+                raise message
+            yield message
+
+
+async def unhindered() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def send(
+    link: FakeLink, *messages: Content | Exception, compression: str = "auto"
+) -> tuple[Sender, int | None]:
+    sender = Sender(cast("Link", link), SyncSettings(compression=compression))
+    update = cast("Update", FakeUpdate(messages))
+    return sender, await sender.send(update, BEGIN, unhindered)
+
+
+async def test_a_slow_link_gets_compressed_content(autojump_clock: trio.testing.MockClock) -> None:
+    link = FakeLink(1e6)
+    _, size_bytes = await send(link, *[Chunk(0, TEXT)] * 20)
+    assert link.sent[0] == BEGIN
+    assert all(link.compressed)
+    assert size_bytes == 20 * MIB
+
+
+async def test_a_fast_link_gets_it_as_it_is(autojump_clock: trio.testing.MockClock) -> None:
+    """Until that is known, it is taken for a usual one."""
+    link = FakeLink(1e10)
+    noise = [Chunk(0, random.Random(3).randbytes(MIB))] * (DRAINED_BYTES // MIB + 1)
+    await send(link, Chunk(0, TEXT), *noise, *[Chunk(0, TEXT)] * (READ_AHEAD + 3))
+    assert link.compressed[0]
+    assert not any(link.compressed[1 : len(noise)])
+    assert not any(link.compressed[-2:])  # those before them were read ahead
+
+
+@pytest.mark.parametrize(
+    ("compression", "is_local"), [("off", False), ("auto", True), ("off", True)]
+)
+async def test_nothing_is_compressed_if_not_wanted_nor_on_one_machine(
+    compression: str, is_local: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    link = FakeLink(1e6, is_local=is_local)
+    await send(link, *[Chunk(0, TEXT)] * 3, compression=compression)
+    assert not any(link.compressed)
+
+
+async def test_nothing_to_say_is_no_beginning() -> None:
+    link = FakeLink(1e6)
+    sender, size_bytes = await send(link)
+    assert (link.sent, sender.begun, size_bytes) == ([], False, None)
+
+
+async def test_a_failure_says_whether_the_follower_knows_of_the_update() -> None:
+    link = FakeLink(1e9)
+    sender = Sender(cast("Link", link), SyncSettings())
+    for messages, begun in (
+        ((Chunk(0, b"x"), ReplicationError("bad sector")), True),
+        ((ReplicationError("bad sector"),), False),
+    ):
+        with pytest.raises(ReplicationError, match="bad sector"):
+            await sender.send(cast("Update", FakeUpdate(messages)), BEGIN, unhindered)
+        assert sender.begun is begun

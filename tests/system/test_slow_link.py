@@ -1,0 +1,49 @@
+"""A pair whose cable carries little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench import trees
+from tests.replication.rig import look
+from tests.support import require
+from tests.system.labpair import LabPair
+from tests.system.netns import lab
+
+MIB = 1024 * 1024
+
+CONTENT_MIB = 20
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[LabPair]:
+    """Two nodes with a megabyte and a half in a second between them."""
+    require("tc", root=True)
+    with lab() as hosts:
+        for sender, receiver in ("ab", "ba"):
+            hosts.slow(sender, receiver, 1_500_000)
+        pair = LabPair(tmp_path, hosts, {"sync": {"watch": False, "period_s": 86_400.0}})
+        try:
+            yield pair
+        finally:
+            pair.end()
+
+
+@pytest.mark.parametrize(("compression", "at_most"), [("auto", 0.5), ("off", 1.2)])
+def test_what_shrinks_is_sent_compressed(pair: LabPair, compression: str, at_most: float) -> None:
+    """A tenth of the content is incompressible, the rest becomes a quarter of its size."""
+    pair.configure({"sync": {"compression": compression}})
+    primary, secondary = pair.start()
+    one, other = pair.host(primary), pair.host(secondary)
+    trees.compressible(primary.folder, CONTENT_MIB, MIB)
+    before = pair.lab.sent_bytes(one, other)
+    primary.ask("sync")
+    sent = pair.lab.sent_bytes(one, other) - before
+    assert at_most * 0.4 < sent / (CONTENT_MIB * MIB) < at_most
+    assert (primary.status()["last_update"]["bytes"]) == CONTENT_MIB * MIB
+    pair.wait(
+        lambda: look(str(secondary.folder)) == look(str(primary.folder)), "it stands there, whole"
+    )

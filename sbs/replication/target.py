@@ -23,6 +23,7 @@ from sbs.replication.divergence import Survey
 from sbs.replication.index import Index
 from sbs.replication.journal import CommitRecord, DamagedError, Journal
 from sbs.replication.listing import Lister
+from sbs.replication.mapped import mapped
 from sbs.replication.patching import opened_base
 from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
 from sbs.replication.problems import Problem
@@ -96,7 +97,7 @@ class Target:
         """
         self.abandon()
         self._surveyed = False
-        with _mapped("the journal"):
+        with mapped("the journal"):
             try:
                 record = self._journal.load(check)
             except DamagedError as error:
@@ -107,7 +108,7 @@ class Target:
             if save is not None:
                 save(record)
             self._forget()
-        with _mapped("the journal"):
+        with mapped("the journal"):
             for place in self._journal.staged_places():
                 with Places([place]) as places, contextlib.suppress(FileNotFoundError):
                     remove_staging(places, 0)
@@ -136,7 +137,7 @@ class Target:
         self._places.close()
         self._places, self._lister = opened, lister
         for number, place in enumerate(self._places.roots):
-            with _mapped(place):
+            with mapped(place):
                 os.makedirs(place, DIRECTORY_MODE, exist_ok=True)
                 remove_staging(self._places, number)
             # Else a generation would be acknowledged of which nothing can be applied.
@@ -174,7 +175,7 @@ class Target:
             raise ReplicationError(
                 f"generation {begin.number} begins before the last one was applied"
             )
-        with self._room(), _mapped("the journal"):
+        with self._room(), mapped("the journal"):
             self._journal.create(self._places.roots)
         self._staging = Staging(self._places)
         self._epoch = begin.epoch
@@ -225,7 +226,7 @@ class Target:
             raise ReplicationError(f"a pack holds {len(body) - position} bytes of no operation")
         if len(self._operations) + len(pack.operations) > MAX_OPERATIONS:
             raise ReplicationError(f"a generation of more than {MAX_OPERATIONS} operations")
-        with _mapped("the journal"):
+        with mapped("the journal"):
             self._journal.append(body)
         self._operations += pack.operations
         self._seal.add(pack.operations)
@@ -237,7 +238,7 @@ class Target:
             ReplicationError: its folder or place in the stream is wrong, or there is no space.
         """
         staging = self._begun()
-        with _mapped(f"stream {chunk.stream}"):
+        with mapped(f"stream {chunk.stream}"):
             staging.write(chunk)
 
     def patch(self, patch: Patch, check: Callable[[], object]) -> None:
@@ -256,7 +257,7 @@ class Target:
             raise ReplicationError(f"{patch.path!r} is for folder {patch.folder}; there is none")
         name = self._folders[patch.folder].name
         with (
-            _mapped(repr(patch.path)),
+            mapped(repr(patch.path)),
             opened_base(self._places, self._index, name, patch, check) as (base, blocks),
         ):
             staging.patch(patch, base, blocks, check)
@@ -313,11 +314,11 @@ class Target:
             contents_at=0,
         )
         with self._room():
-            with _mapped("the journal"):
+            with mapped("the journal"):
                 check_space(self._places, self._folders, self._operations, self.versions.pruner)
                 staging.sync()
             self._keep(record, check)
-            with _mapped("the journal"):
+            with mapped("the journal"):
                 record = self._journal.commit(record)
         self._surveyed = True
         self._staging = None
@@ -350,7 +351,7 @@ class Target:
         self._seal = Seal()
         if staging is None:
             return
-        with _mapped("the staging directory"):
+        with mapped("the staging directory"):
             staging.clear()
             self._places.close()
             self._journal.discard()
@@ -372,7 +373,7 @@ class Target:
     def _keep(self, record: CommitRecord, check: Callable[[], object]) -> None:
         """Before anything is overwritten: what nobody else may have goes to quarantine (B4)."""
         self._common.reconcile(record.history)
-        with _mapped("a folder"), Places(record.places, unlock=READ_ACCESS) as places:
+        with mapped("a folder"), Places(record.places, unlock=READ_ACCESS) as places:
             versions = Survey(places, record, self._index, self._common, check).diverging()
             names = [spec.name for spec in record.folders]
             self.quarantine.keep(places, names, record.history.entries[-1], versions, check)
@@ -394,14 +395,5 @@ class Target:
 
     def _forget(self) -> None:
         self._operations = []
-        with _mapped("the journal"):
+        with mapped("the journal"):
             self._journal.remove()
-
-
-@contextlib.contextmanager
-def _mapped(what: str) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        path = what if error.filename is None else f"{what} ({error.filename!r})"
-        raise ReplicationError(f"{path}: {error.strerror}") from error

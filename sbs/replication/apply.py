@@ -25,7 +25,7 @@ from sbs.replication.common import Common
 from sbs.replication.folding import Spellings
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import CommitRecord, Journal
-from sbs.replication.keeping import place_link
+from sbs.replication.keeping import BESIDE, copy_file, place_link
 from sbs.replication.places import IN_THE_WAY, Places, handle_path, sync_file_system
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.putting import Putter
@@ -114,7 +114,8 @@ class RollForward:
                 self._check()
                 path = operation.path
                 self._guarded(operation)
-            for (folder, path), mode in sorted(self._modes.items(), reverse=True):
+            modes = self._places.opened | self._modes
+            for (folder, path), mode in sorted(modes.items(), reverse=True):
                 self._set_mode(folder, path, mode)
             path = ""
             self._keeper.finish()
@@ -195,7 +196,9 @@ class RollForward:
         try:
             os.fchmod(self._places.directory(folder, path), mode)
         except OSError as error:
-            self._problem(folder, path, error)
+            gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
+            if not gone or (folder, path) in self._modes:  # one that was opened may be deleted
+                self._problem(folder, path, error)
 
     def _link(self, operation: Operation) -> None:
         parent, name = self._parent(operation)
@@ -215,6 +218,10 @@ class RollForward:
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):
                 raise FileExistsError(errno.EEXIST, "it is no longer a file")
+            if before.st_nlink > 1:  # its other names are other files to the leader
+                self._copy_in_place(handle, operation.folder, parent, name)
+                os.close(handle)
+                handle = os.open(name, _HANDLE, dir_fd=parent)
             os.chmod(handle_path(handle), operation.mode)
             if operation.mtime_ns is not None:
                 os.utime(handle_path(handle), ns=(before.st_atime_ns, operation.mtime_ns))
@@ -226,6 +233,15 @@ class RollForward:
         if row is not None and row.stat == stat_key(before):
             touched = attrs.evolve(row, stat=stat_key(after))
             self._rows[operation.folder].append((place, name, touched))
+
+    def _copy_in_place(self, handle: int, folder: int, parent: int, name: str) -> None:
+        try:
+            copy_file(handle, self._staging(folder), parent, name, self._check)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._putter.remember_mount(parent)
+            copy_file(handle, parent, parent, name, self._check, temporary=BESIDE)
 
     def _keep(self, operation: Operation, parent: int, name: str) -> None:
         if (operation.folder, parent_of(operation.path)) not in self._made:

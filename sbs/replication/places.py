@@ -57,8 +57,8 @@ class Places:
 
     Args:
         roots: the path of each folder.
-        unlock: mode bits that directories on the way are given where they lack them (on the
-            secondary, which sets their modes again when a generation is applied).
+        unlock: mode bits that directories on the way are given where this account needs them (on
+            the secondary, which sets their modes again when a generation is applied).
     """
 
     def __init__(self, roots: Sequence[str], *, unlock: int = 0) -> None:
@@ -68,6 +68,8 @@ class Places:
             )
         self.roots: tuple[str, ...] = tuple(roots)
         self._unlock = unlock
+        self.opened: dict[tuple[int, str], int] = {}
+        """Modes that directories had before they were given any, by folder and path."""
         self._open: OrderedDict[tuple[int, str], int] = OrderedDict()
         self._last: tuple[int, str] | None = None
         self._last_fd = -1
@@ -153,14 +155,16 @@ class Places:
             above = parent_of(above)
         fd = os.dup(self.directory(folder, above))
         while names:
+            name = names.pop()
+            above = f"{above}/{name}" if above else name
             try:
-                below = self._step(fd, names.pop(), make)
+                below = self._step(fd, name, make, (folder, above))
             finally:
                 os.close(fd)
             fd = below
         return fd
 
-    def _step(self, fd: int, name: str, make: bool) -> int:
+    def _step(self, fd: int, name: str, make: bool, key: tuple[int, str]) -> int:
         if make:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, DIRECTORY_MODE, dir_fd=fd)
@@ -169,21 +173,26 @@ class Places:
         except PermissionError:
             if not self._unlock:
                 raise
-            _grant(fd, name, self._unlock)
+            self.opened.setdefault(key, _grant(fd, name, self._unlock))
             below = os.open(name, _BELOW, dir_fd=fd)
         if self._unlock:
             mode = stat.S_IMODE(os.fstat(below).st_mode)
-            if mode & self._unlock != self._unlock:
+            # root needs nothing; the bits of the owner are those of access(2), six places up
+            if mode & self._unlock != self._unlock and not os.access(
+                ".", self._unlock >> 6, dir_fd=below, effective_ids=True
+            ):
+                self.opened.setdefault(key, mode)
                 os.fchmod(below, mode | self._unlock)
         return below
 
 
-def _grant(fd: int, name: str, access: int) -> None:
-    """Give the owner access to a directory that cannot be opened otherwise."""
+def _grant(fd: int, name: str, access: int) -> int:
+    """Give the owner access to a directory that cannot be opened otherwise; returns its mode."""
     handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
     try:
         mode = stat.S_IMODE(os.fstat(handle).st_mode)
         os.chmod(handle_path(handle), mode | access)
+        return mode
     finally:
         os.close(handle)
 

@@ -71,7 +71,9 @@ def find(places: Places, folder: int, path: str, generation: int, newest: int) -
     later = [each for each in changes if last is None or each.mark > last]
     if not later:
         return _standing(places, folder, path, generation, earlier)
-    change = later[0]
+    # Where a file takes a directory's place both are listed; but a file may have stood there.
+    first = (each for each in later if each.mark == later[0].mark)
+    change = next((each for each in first if each.kept), later[0])
     if change.mark.after != generation and not _continuous(marks, change.mark, generation):
         _check_content(places, folder, generation, change, earlier)
     if not change.kept:

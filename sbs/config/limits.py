@@ -23,5 +23,8 @@ MAX_KEEP_S = 315_360_000.0
 MAX_KEEP_BYTES = 2**62
 """Most bytes to keep of anything: more than any disk has."""
 
+MAX_BYTES_S = 2**40
+"""Greatest limit of a link: a terabyte in a second is none."""
+
 MAX_CLOCK_DRIFT = 0.5
 """Greatest drift of two clocks: the lease rule divides by 1 - drift, and real ones keep 0.001."""

@@ -135,6 +135,27 @@ class DeleteLimit:
 
 
 @attrs.frozen
+class ByteRate:
+    """Bytes in a second, or 0 for no limit."""
+
+    low: int
+    high: int
+
+    @property
+    def expected(self) -> str:
+        """See :attr:`Kind.expected`."""
+        return f"0, or an integer from {self.low} to {self.high}"
+
+    def read(self, raw: object) -> int:
+        """See :meth:`Kind.read`."""
+        if isinstance(raw, bool) or not isinstance(raw, int):
+            raise wrong_type(raw, self.expected)
+        if raw and not self.low <= raw <= self.high:
+            raise ValueError(f"allowed is {self.expected}")
+        return raw
+
+
+@attrs.frozen
 class Installed:
     """The name of an installed entry point (B30), or one that needs none.
 

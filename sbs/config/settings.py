@@ -20,16 +20,18 @@ from sbs.config.later import (
     WebSettings,
 )
 from sbs.config.limits import (
+    MAX_BYTES_S,
     MAX_KEEP_BYTES,
     MAX_KEEP_S,
     MAX_PERIOD_S,
     MIN_INTERVAL_S,
 )
-from sbs.config.lists import Array, Command, DeleteLimit, Filters, Installed, Paths
+from sbs.config.lists import Array, ByteRate, Command, DeleteLimit, Filters, Installed, Paths
 from sbs.config.places import pair_name
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import MAX_PRIORITY, Mode, Policy
 from sbs.core.guard import DEFAULT_LIMIT
+from sbs.core.limiter import MIN_BYTES_S
 from sbs.core.manifest import FolderSpec
 from sbs.ports import Unit
 
@@ -144,6 +146,14 @@ class SyncSettings:
             Choice(("auto", "off")),
             'What this node sends as primary: `"auto"` compresses contents where a sample and the '
             "measured speeds say that they arrive sooner.",
+        ),
+    )
+    max_bytes_s: int = attrs.field(
+        default=0,
+        metadata=key(
+            ByteRate(MIN_BYTES_S, MAX_BYTES_S),
+            "Bytes that this node sends as primary in a second, of contents as they travel; 0: no "
+            "limit. The last update of a handover is not held back.",
         ),
     )
     accept_under: tuple[str, ...] = attrs.field(

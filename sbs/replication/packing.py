@@ -1,11 +1,14 @@
-"""Operations and small contents gathered into packs of bounded size."""
+"""Operations and small contents gathered into packs of bounded size, and cut again."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from sbs.core.manifest import Operation
-from sbs.core.messages import MAX_BODY_BYTES, MAX_ITEMS, Pack
+import attrs
+
+from sbs.core.manifest import Action, Operation
+from sbs.core.messages import MAX_BODY_BYTES, MAX_ITEMS, Chunk, Content, Pack
 
 MAX_NAMES_BYTES: Final = 256 * 1024
 """Names in one message: with the items' other fields its head stays below the frame's limit."""
@@ -21,9 +24,14 @@ def head_bytes(*names: str) -> int:
 
 
 class Packer:
-    """Fills packs one after the other."""
+    """Fills packs one after the other.
 
-    def __init__(self) -> None:
+    Args:
+        max_bytes: of the contents in one, if it has more than one.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BODY_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._operations: list[Operation] = []
         self._contents: list[bytes] = []
         self._body_bytes = 0
@@ -35,7 +43,7 @@ class Packer:
         full = None
         if (
             len(self._operations) == MAX_ITEMS
-            or self._body_bytes + len(content) > MAX_BODY_BYTES
+            or self._body_bytes + len(content) > self._max_bytes
             or self._head_bytes + head > MAX_NAMES_BYTES
         ):
             full = self.flush()
@@ -54,3 +62,32 @@ class Packer:
         self._operations, self._contents = [], []
         self._body_bytes = self._head_bytes = 0
         return pack
+
+
+def cut(message: Content, max_bytes: int) -> Iterator[Content]:
+    """What a message carries in smaller ones; they mean the same.
+
+    Args:
+        message: not compressed yet.
+        max_bytes: of the body of each, a multiple of the size of a block; a single small file may
+            be larger.
+    """
+    match message:
+        case Chunk(body=body) if len(body) > max_bytes:
+            for start in range(0, len(body), max_bytes):
+                at = message.at if message.at < 0 else message.at + start
+                yield attrs.evolve(message, body=body[start : start + max_bytes], at=at)
+        case Pack(body=body) if len(body) > max_bytes:
+            packer, position = Packer(max_bytes), 0
+            for operation in message.operations:
+                carried = operation.action is Action.PUT and operation.stream is None
+                end = position + (operation.size_bytes if carried else 0)
+                full = packer.add(operation, body[position:end])
+                position = end
+                if full is not None:
+                    yield full
+            rest = packer.flush()
+            if rest is not None:
+                yield rest
+        case _:
+            yield message

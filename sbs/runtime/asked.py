@@ -37,6 +37,11 @@ class Asked:
         self._accepted = ""
 
     @property
+    def ending(self) -> bool:
+        """Whether somebody waits for the last update, or it is under way."""
+        return self._last
+
+    @property
     def served(self) -> bool:
         """Whether somebody waits for the update under way."""
         return bool(self._served)

@@ -124,7 +124,7 @@ class Leader:
         self._source = source
         self._folders = folders
         self._hints = hints
-        self._sender = Sender(link, settings)
+        self._sender = Sender(link, settings, lambda: self._asked.ending)
         self._pace = Pace(settings.period_s, settings.rescan_s)
         self._context = context
         self._tree = PeerTree(len(folders), history)

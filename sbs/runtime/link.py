@@ -190,8 +190,11 @@ class Link:
         self._posted.append(message)
         self._wake.set()
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> int:
         """Write a message after everything posted; return when the stream has taken it.
+
+        Returns:
+            how many bytes it has.
 
         Raises:
             TransportError: the connection broke.
@@ -199,7 +202,9 @@ class Link:
         """
         async with self._lock:
             await self._flush_posted()
-            await self._send_bytes(self._connection.send(message))
+            data = self._connection.send(message)
+            await self._send_bytes(data)
+            return len(data)
 
     async def _write_posted(self) -> None:
         while True:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 from typing import Final
 
 import trio
 
 from sbs.core.messages import Content
 from sbs.replication.bodies import Compressor
+from sbs.replication.packing import cut
 from sbs.replication.source import Update
 
 READ_AHEAD: Final = 2
@@ -16,25 +18,33 @@ READ_AHEAD: Final = 2
 
 
 async def read_ahead(
-    update: Update, compressor: Compressor | None, send: trio.MemorySendChannel[Content]
+    update: Update,
+    max_bytes: int,
+    compressor: Compressor | None,
+    send: trio.MemorySendChannel[Content],
 ) -> None:
     """Read messages in worker threads, one hop for each, a few ahead of the network.
 
     Args:
         update: is read to its end.
+        max_bytes: of each body; see :func:`~sbs.replication.packing.cut`.
         compressor: of the messages; ``None``: they go as they are.
         send: takes them, and is closed then.
     """
     # Closed here and now: what it holds open is not left to the garbage collector.
-    with contextlib.closing(update.messages(trio.from_thread.check_cancelled)) as messages:
-
-        def read() -> Content | None:
-            message = next(messages, None)
-            return message if message is None or compressor is None else compressor.shrink(message)
-
+    with contextlib.closing(_prepared(update, max_bytes, compressor)) as messages:
         async with send:
             while True:
-                message = await trio.to_thread.run_sync(read)
+                message = await trio.to_thread.run_sync(next, messages, None)
                 if message is None:
                     return
                 await send.send(message)
+
+
+def _prepared(
+    update: Update, max_bytes: int, compressor: Compressor | None
+) -> Generator[Content, None, None]:
+    with contextlib.closing(update.messages(trio.from_thread.check_cancelled)) as messages:
+        for message in messages:
+            for piece in cut(message, max_bytes):
+                yield piece if compressor is None else compressor.shrink(piece)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import trio
 
 from sbs.adapters.transports.account import Account
 from sbs.config.settings import SyncSettings
 from sbs.core.compression import LinkSpeed
-from sbs.core.messages import Begin, Content, Patch
+from sbs.core.limiter import Limiter, piece_bytes
+from sbs.core.messages import MAX_BODY_BYTES, Begin, Content, Patch
 from sbs.errors import ReplicationError, StateError
 from sbs.replication.bodies import Compressor
+from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE
 from sbs.replication.source import Update
 from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
 from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead
+
+HURRY_S: Final = 0.1
+"""How long a handover waits at most until an update that is held back goes on at full speed."""
 
 _log = logging.getLogger(__name__)
 
@@ -26,22 +33,31 @@ class Sender:
 
     Args:
         link: to the follower.
-        settings: whether it compresses.
+        settings: whether it compresses, and how much it may send in a second.
+        hurried: whether a handover waits: then no limit counts, since no service runs.
 
     Attributes:
         begun: the follower was told that the last update begins.
     """
 
-    def __init__(self, link: Link, settings: SyncSettings) -> None:
+    def __init__(self, link: Link, settings: SyncSettings, hurried: Callable[[], bool]) -> None:
         self.begun: bool = False
         self._link = link
         self._speed = LinkSpeed()
         self._account: Account | None = None
         self._looked_at = 0.0
         self._compressor: Compressor | None = None
+        self._hurried = hurried
+        self._limiter: Limiter | None = None
+        self._max_bytes = MAX_BODY_BYTES
+        if limit := settings.max_bytes_s:
+            self._limiter = Limiter(limit)
+            self._max_bytes = piece_bytes(
+                limit, unit=BLOCK_BYTES, least=BLOCKS_ABOVE, most=MAX_BODY_BYTES
+            )
         # On one machine there is no link to wait for, and the other side needs the processor.
-        if settings.compression == "auto" and not link.is_local:
-            self._compressor = Compressor(lambda: self._speed.bytes_s)
+        if settings.compression == "auto" and (limit or not link.is_local):
+            self._compressor = Compressor(lambda: min(self._speed.bytes_s, limit or math.inf))
 
     async def send(
         self, update: Update, begin: Begin, check: Callable[[], Awaitable[None]]
@@ -68,12 +84,13 @@ class Sender:
         failure: ReplicationError | StateError | None = None
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(read_ahead, update, self._compressor, send)
+                nursery.start_soon(read_ahead, update, self._max_bytes, self._compressor, send)
                 async with receive:
                     async for message in receive:
                         if not self.begun:
                             await self._link.send(begin)
                             self.begun = True
+                        await self._wait_turn()
                         await check()
                         await self._send(message)
                         if not isinstance(message, Patch):
@@ -89,8 +106,18 @@ class Sender:
         return size_bytes if self.begun else None
 
     async def _send(self, message: Content) -> None:
-        await self._link.send(message)
+        size_bytes = await self._link.send(message)
+        if self._limiter is not None:
+            self._limiter = self._limiter.after(size_bytes, trio.current_time())
         self._look()
+
+    async def _wait_turn(self) -> None:
+        """Wait until the limit allows a message; heartbeats and answers go meanwhile."""
+        while self._limiter is not None and not self._hurried():
+            rest_s = self._limiter.free_at - trio.current_time()
+            if rest_s <= 0:
+                return
+            await trio.sleep(min(rest_s, HURRY_S))
 
     def _look(self) -> None:
         """Learn from what the kernel says how fast the link is."""

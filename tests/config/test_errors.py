@@ -134,6 +134,23 @@ CASES = [
         ],
     ),
     (
+        PEER + "[sync]\nmax_bytes_s = 5",
+        [
+            "sync.max_bytes_s = 5: allowed is 0, or an integer from 131072 to 1099511627776",
+        ],
+    ),
+    (
+        PEER + "[sync]\nmax_bytes_s = 1e6",
+        [
+            "sync.max_bytes_s = 1000000.0: is a float, expected 0, or an integer from 131072 to "
+            "1099511627776"
+        ],
+    ),
+    (
+        PEER + '[sync]\ncompression = "lz4"',
+        ['sync.compression = "lz4": allowed are "auto", "off"'],
+    ),
+    (
         PEER + '[sync]\naccept_under = "/srv"',
         ['sync.accept_under = "/srv": is a string, expected an array of paths'],
     ),

@@ -56,6 +56,7 @@ watch = false
 max_deletes = "50%"
 rescan_s = 3600
 compression = "off"
+max_bytes_s = 5_000_000
 accept_under = ["/srv/app", "more"]
 keep_versions_s = 604800
 keep_versions_bytes = 1000
@@ -135,6 +136,7 @@ def test_every_key_of_the_file_arrives() -> None:
         max_deletes="50%",
         rescan_s=3600,
         compression="off",
+        max_bytes_s=5_000_000,
         accept_under=("/srv/app", "/etc/sbs/more"),
         keep_versions_s=604800,
         keep_versions_bytes=1000,

@@ -63,9 +63,10 @@ class FakeLink:
     def __init__(self) -> None:
         self._sent, self.sent = trio.open_memory_channel[Message](math.inf)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> int:
         await trio.lowlevel.checkpoint()
         self._sent.send_nowait(message)
+        return 0
 
 
 HELD = Held(id="1234abcd", deletes=1, reasons=(Reason("data", Cause.EMPTIED, "no file is left"),))
@@ -541,7 +542,7 @@ async def test_another_word_between_two_updates_ends_the_session() -> None:
 
 async def test_broken_connection_ends_the_leader() -> None:
     class Broken(FakeLink):
-        async def send(self, message: Message) -> None:
+        async def send(self, message: Message) -> int:
             raise TransportError("broken")
 
     play = Play()

@@ -20,6 +20,7 @@ from sbs.replication.source import Update
 from sbs.runtime.link import Link
 from sbs.runtime.reading_ahead import READ_AHEAD
 from sbs.runtime.sender import Sender
+from tests.runtime.test_link import session
 
 MIB = 1024 * 1024
 TEXT = (b"nothing new in this line of a log, nor in the next one\n" * 20_000)[:MIB]
@@ -41,12 +42,13 @@ class FakeLink:
         self._free_at = 0.0
         self._written = 0
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> int:
         self.sent.append(message)
         size = len(message.body) if isinstance(message, Chunk) else 0
         self._written += size
         self._free_at = max(self._free_at, trio.current_time()) + size / self._bytes_s
         await trio.sleep(max(0, self._free_at - trio.current_time() - MIB / self._bytes_s))
+        return size
 
     @property
     def account(self) -> Account:
@@ -70,6 +72,10 @@ class FakeUpdate:
             yield message
 
 
+def never() -> bool:
+    return False
+
+
 async def unhindered() -> None:
     await trio.lowlevel.checkpoint()
 
@@ -77,7 +83,7 @@ async def unhindered() -> None:
 async def send(
     link: FakeLink, *messages: Content | Exception, compression: str = "auto"
 ) -> tuple[Sender, int | None]:
-    sender = Sender(cast("Link", link), SyncSettings(compression=compression))
+    sender = Sender(cast("Link", link), SyncSettings(compression=compression), never)
     update = cast("Update", FakeUpdate(messages))
     return sender, await sender.send(update, BEGIN, unhindered)
 
@@ -119,7 +125,7 @@ async def test_nothing_to_say_is_no_beginning() -> None:
 
 async def test_a_failure_says_whether_the_follower_knows_of_the_update() -> None:
     link = FakeLink(1e9)
-    sender = Sender(cast("Link", link), SyncSettings())
+    sender = Sender(cast("Link", link), SyncSettings(), never)
     for messages, begun in (
         ((Chunk(0, b"x"), ReplicationError("bad sector")), True),
         ((ReplicationError("bad sector"),), False),
@@ -127,3 +133,72 @@ async def test_a_failure_says_whether_the_follower_knows_of_the_update() -> None
         with pytest.raises(ReplicationError, match="bad sector"):
             await sender.send(cast("Update", FakeUpdate(messages)), BEGIN, unhindered)
         assert sender.begun is begun
+
+
+NOISE = random.Random(4).randbytes(MIB)
+LIMIT = 256 * 1024
+
+
+def limited(link: object, hurried: Callable[[], bool] = never) -> Sender:
+    return Sender(cast("Link", link), SyncSettings(max_bytes_s=LIMIT), hurried)
+
+
+async def test_a_limit_holds_for_what_is_sent(autojump_clock: trio.testing.MockClock) -> None:
+    """Of compressed content that is what is left of it."""
+    for body in (NOISE, TEXT):
+        link = FakeLink(1e9, is_local=True)
+        began_at = trio.current_time()
+        update = cast("Update", FakeUpdate([Chunk(0, body)] * 10))
+        assert await limited(link).send(update, BEGIN, unhindered) == 10 * MIB
+        sizes = [len(each.body) for each in link.sent if isinstance(each, Chunk)]
+        assert max(sizes) <= 256 * 1024
+        took_s = trio.current_time() - began_at
+        assert took_s == pytest.approx((sum(sizes) - sizes[-1]) / LIMIT, abs=0.2)
+
+
+async def test_a_handover_is_not_held_back(autojump_clock: trio.testing.MockClock) -> None:
+    """R8: no service runs until it is done."""
+    link = FakeLink(1e9)
+    async with trio.open_nursery() as nursery:
+        waits = trio.Event()
+        sender = limited(link, waits.is_set)
+        update = cast("Update", FakeUpdate([Chunk(0, NOISE)] * 100))
+        nursery.start_soon(sender.send, update, BEGIN, unhindered)
+        await trio.sleep(10)
+        assert len(link.sent) < 20
+        waits.set()
+        asked_at = trio.current_time()
+    assert trio.current_time() - asked_at < 1
+    assert len(link.sent) == 401
+
+
+async def test_heartbeats_do_not_wait_for_the_limit(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """R7, R20: a second for each message, and a heartbeat every tenth."""
+    follower, leader = await session()
+    heard: list[float] = []
+    taken: list[Message] = []
+
+    async def note(message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        taken.append(message)
+
+    async def listen() -> None:
+        while True:
+            await trio.sleep(0.05)
+            heard.append(float(follower._echo))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follower.run, note)
+        nursery.start_soon(leader.run, note)
+        nursery.start_soon(leader.beat, 0.1)
+        nursery.start_soon(listen)
+        update = cast("Update", FakeUpdate([Chunk(0, NOISE)] * 5))
+        began_at = trio.current_time()
+        await limited(leader).send(update, BEGIN, unhindered)
+        assert trio.current_time() - began_at > 15
+        nursery.cancel_scope.cancel()
+    assert len([each for each in taken if isinstance(each, Chunk)]) >= 19
+    silent = max(sum(1 for each in heard if each == beat) for beat in set(heard[4:-4]))
+    assert silent <= 4  # looks, of 0.05 s each

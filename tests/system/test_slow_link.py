@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from tests.bench import trees
 from tests.replication.rig import look
-from tests.support import require
+from tests.support import FAST, require
 from tests.system.labpair import LabPair
 from tests.system.netns import lab
+from tests.system.nodes import pair_in
 
 MIB = 1024 * 1024
 
@@ -47,3 +49,20 @@ def test_what_shrinks_is_sent_compressed(pair: LabPair, compression: str, at_mos
     pair.wait(
         lambda: look(str(secondary.folder)) == look(str(primary.folder)), "it stands there, whole"
     )
+
+
+def test_a_limit_is_kept_and_nobody_counts_as_gone(tmp_path: Path) -> None:
+    """R7: the content takes several times the down interval, each of its pieces a heartbeat."""
+    limit, size = 512 * 1024, 2 * MIB
+    sync = {"max_bytes_s": limit, "watch": False, "period_s": 86_400.0}
+    with pair_in(tmp_path, {**FAST, "sync": sync}) as pair:
+        primary, secondary = pair.start()
+        epoch = primary.status()["epoch"]
+        (primary.folder / "noise").write_bytes(random.Random(7).randbytes(size))
+        primary.ask("sync")
+        update = primary.status()["last_update"]
+        assert update["bytes"] == size
+        assert update["duration_s"] > 0.8 * size / limit  # the first piece does not wait
+        assert (primary.role, secondary.role) == ("primary", "secondary")
+        assert secondary.status()["epoch"] == epoch
+        assert not primary.alarms

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -23,13 +23,14 @@ from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.common import Common
 from sbs.replication.folding import Spellings
-from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.index import Index, Row, Stat, stat_key
 from sbs.replication.journal import CommitRecord, Journal
 from sbs.replication.keeping import BESIDE, copy_file, place_link
 from sbs.replication.places import IN_THE_WAY, Places, handle_path, sync_file_system
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.putting import Putter
 from sbs.replication.staging import open_staging, remove_staging
+from sbs.replication.trees import Root, Trees
 from sbs.replication.versions import Keeper
 
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -84,6 +85,10 @@ class RollForward:
         self._number = 0
         self._check = check
         self._putter = Putter(places, journal, record.contents_at, check, self._parent)
+        self._looks: Iterator[Stat] = iter(())
+        self._trees = Trees(record.trees, record.unbuilt)
+        self._planted: set[tuple[int, str]] = set()
+        """Folders and names of the trees that were put in their places as a whole."""
         self._modes: dict[tuple[int, str], int] = {}
         self._made: set[tuple[int, str]] = set()
         """Directories that were not there: nothing was in them."""
@@ -95,13 +100,17 @@ class RollForward:
         self._files = 0
         self._size_bytes = 0
 
-    def run(self) -> Applied:
+    def run(self, looks: Iterable[Stat] = ()) -> Applied:
         """Apply everything, durably.
+
+        Args:
+            looks: of the files that were built in staging, in their order; none after a crash.
 
         Raises:
             ReplicationError: a place is missing, or an I/O error; it can be tried again.
             StateError: the index cannot be written.
         """
+        self._looks = iter(looks)
         folders = sorted({operation.folder for operation in self._record.operations})
         path = ""
         try:
@@ -151,14 +160,15 @@ class RollForward:
         self._common.store(self._record.history.entries[-1], self._held, self._bases)
 
     def _guarded(self, operation: Operation) -> None:
+        place = self._trees.place(operation)
         try:
             match operation.action:
                 case Action.PUT:
-                    self._put(operation)
+                    self._put(operation, place)
                 case Action.MKDIR:
                     self._mkdir(operation)
                 case Action.LINK:
-                    self._link(operation)
+                    self._link(operation, place)
                 case Action.TOUCH:
                     self._touch(operation)
                 case Action.DELETE:
@@ -177,20 +187,51 @@ class RollForward:
         name = self._record.folders[folder].name
         self._problems.add(path, f"something is in the way here: {error.strerror}", name)
 
-    def _put(self, operation: Operation) -> None:
-        status = self._putter.put(operation, self._keep)
+    def _put(self, operation: Operation, place: str | None) -> None:
+        if place is None:
+            look = stat_key(self._putter.put(operation, self._keep))
+        else:
+            look = self._put_built(operation, place, next(self._looks, None))
         self._files += 1
         self._size_bytes += operation.size_bytes
         path = operation.path
-        row = Row(stat_key(status), operation.digest, 0)
+        row = Row(look, operation.digest, 0)
         self._rows[operation.folder].append((parent_of(path), path[path.rfind("/") + 1 :], row))
 
+    def _put_built(self, operation: Operation, place: str, look: Stat | None) -> Stat:
+        if not self._is_planted(operation, place):
+            return stat_key(self._putter.move(operation, place, self._keep))
+        return stat_key(self._putter.stand(operation)) if look is None else look
+
     def _mkdir(self, operation: Operation) -> None:
+        root = self._trees.root(operation)
+        if root is not None:
+            self._plant(root, operation)
         parent, name = self._parent(operation)
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
             self._made.add((operation.folder, operation.path))
         self._modes[operation.folder, operation.path] = operation.mode
+
+    def _plant(self, root: Root, operation: Operation) -> None:
+        """Put a new directory in its place with all that is in it.
+
+        Else, or if a crash came after it, what is in it is put one by one.
+        """
+        self._places.forget(operation.folder, operation.path)
+        parent, name = self._parent(operation)
+        try:
+            os.rename(
+                root.name, name, src_dir_fd=self._staging(operation.folder), dst_dir_fd=parent
+            )
+        except OSError as error:
+            if error.errno not in IN_THE_WAY and error.errno != errno.EXDEV:
+                raise
+        else:
+            self._planted.add((root.folder, root.name))
+
+    def _is_planted(self, operation: Operation, place: str) -> bool:
+        return (operation.folder, place.split("/")[1]) in self._planted
 
     def _set_mode(self, folder: int, path: str, mode: int) -> None:
         try:
@@ -200,7 +241,9 @@ class RollForward:
             if not gone or (folder, path) in self._modes:  # one that was opened may be deleted
                 self._problem(folder, path, error)
 
-    def _link(self, operation: Operation) -> None:
+    def _link(self, operation: Operation, place: str | None) -> None:
+        if place is not None and self._is_planted(operation, place):
+            return
         parent, name = self._parent(operation)
         self._keep(operation, parent, name)
         try:

@@ -72,6 +72,8 @@ class Survey:
         self._index = index
         self._common = common
         self._check = check
+        self._closed: set[tuple[int, str]] = set()
+        """Directories that are not there, or not to be entered."""
 
     def diverging(self) -> list[Version]:
         """The versions that nobody else is known to have.
@@ -100,8 +102,10 @@ class Survey:
         self, folder: int, path: str, puts: Mapping[tuple[int, str], Operation]
     ) -> Version | None:
         self._check()
+        if (folder, parent_of(path)) in self._closed:
+            return None
         try:
-            parent, name = self._places.parent(folder, path)
+            parent, name = self._parent(folder, path)
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         except OSError as error:
             if error.errno not in IN_THE_WAY:
@@ -128,6 +132,14 @@ class Survey:
         """The name of what stands there, before the generation renames it."""
         spellings = self._spellings.get(folder)
         return path if spellings is None else spellings.standing(path) or path
+
+    def _parent(self, folder: int, path: str) -> tuple[int, str]:
+        try:
+            return self._places.parent(folder, path)
+        except OSError as error:
+            if error.errno in IN_THE_WAY:
+                self._closed.add((folder, parent_of(path)))
+            raise
 
     def _digest(self, folder: int, path: str, status: os.stat_result) -> bytes:
         name = path[path.rfind("/") + 1 :]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -31,13 +31,14 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.rows import OPERATION_FIELDS, operation_from
 from sbs.errors import StateError
+from sbs.replication.trees import Root, Trees
 
 _packb: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - it has no types
 _unpackb: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
 
 _row: Final = attrgetter(*OPERATION_FIELDS)
 
-MAGIC: Final = b"SBSJRNL\x01"
+MAGIC: Final = b"SBSJRNL\x02"
 """What the file begins and ends with; the last byte is the version."""
 
 _LENGTH: Final = struct.Struct(">I")
@@ -61,7 +62,9 @@ class CommitRecord:
         foldings: what their file systems do to names.
         operations: what to do, in this order.
         contents_at: where in the journal the first content lies; they follow each other in the
-            order of the operations that have no stream.
+            order of the operations that have no stream and are not built in staging.
+        trees: new directories that are built in staging.
+        unbuilt: folder and path of what belongs into one of them, but cannot be made there.
     """
 
     history: History
@@ -71,6 +74,17 @@ class CommitRecord:
     foldings: tuple[Folding, ...]
     operations: tuple[Operation, ...]
     contents_at: int
+    trees: tuple[Root, ...] = ()
+    unbuilt: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def journaled(self) -> Iterator[Operation]:
+        """Those whose contents lie in the journal, in their order."""
+        trees = Trees(self.trees, self.unbuilt)
+        for operation in self.operations:
+            built = trees.place(operation) is not None
+            if operation.action is Action.PUT and operation.stream is None and not built:
+                yield operation
 
 
 class DamagedError(StateError):
@@ -237,13 +251,12 @@ class Journal:
     def _verify_contents(self, record: CommitRecord, check: Callable[[], object]) -> None:
         """Raise ValueError unless all are what their operations say; nothing is applied yet."""
         position = record.contents_at
-        for operation in record.operations:
-            if operation.action is Action.PUT and operation.stream is None:
-                check()
-                content = self.read(position, operation.size_bytes)
-                if blake3(content).digest() != operation.digest:
-                    raise ValueError(f"the content for {operation.path!r}")
-                position += operation.size_bytes
+        for operation in record.journaled:
+            check()
+            content = self.read(position, operation.size_bytes)
+            if blake3(content).digest() != operation.digest:
+                raise ValueError(f"the content for {operation.path!r}")
+            position += operation.size_bytes
 
     def _set_aside(self) -> str:
         self.close()
@@ -290,6 +303,8 @@ def _encode(record: CommitRecord) -> dict[str, object]:
         "places": record.places,
         "foldings": [folding.value for folding in record.foldings],
         "contents_at": record.contents_at,
+        "unbuilt": record.unbuilt,
+        "trees": [attrs.astuple(root) for root in record.trees],
         "operations": [_row(operation) for operation in record.operations],
     }
 
@@ -309,5 +324,7 @@ def _decode(body: bytes) -> CommitRecord:
         places=fields["places"],
         foldings=tuple(Folding(value) for value in fields["foldings"]),
         contents_at=fields["contents_at"],
+        unbuilt=tuple(tuple(at) for at in fields["unbuilt"]),
+        trees=tuple(Root(*root) for root in fields["trees"]),
         operations=tuple(operation_from(list(row)) for row in fields["operations"]),
     )

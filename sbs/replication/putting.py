@@ -20,6 +20,7 @@ from sbs.replication.keeping import BESIDE
 from sbs.replication.places import Places, handle_path
 from sbs.replication.reading import digest_of
 from sbs.replication.staging import create, stream_name
+from sbs.replication.trees import name_of
 
 Keep: TypeAlias = Callable[[Operation, int, str], object]
 """Called with operation, directory and name, before what stands there is replaced (B21)."""
@@ -93,7 +94,7 @@ class Putter:
             OSError: it cannot be put.
         """
         if operation.stream is not None:
-            return self._put_stream(operation, operation.stream, keep)
+            return self._move(operation, STAGING_NAME, stream_name(operation.stream), keep)
         position = self._position
         self._position += operation.size_bytes
         content = self._journal.read(position, operation.size_bytes)
@@ -119,10 +120,37 @@ class Putter:
         finally:
             os.close(fd)
 
-    def _put_stream(self, operation: Operation, stream: int, keep: Keep) -> os.stat_result:
-        temporary = stream_name(stream)
-        staging = self._staging(operation.folder)
+    def move(self, operation: Operation, place: str, keep: Keep) -> os.stat_result:
+        """Put one file that was built in staging, by itself.
+
+        Args:
+            operation: PUT.
+            place: the directory in the folder that it was built in.
+            keep: called before anything is replaced.
+
+        Returns:
+            what the file is now.
+
+        Raises:
+            OSError: it cannot be put.
+        """
+        return self._move(operation, place, name_of(operation), keep)
+
+    def stand(self, operation: Operation) -> os.stat_result:
+        """Look at a file that was put together with the directory that it lies in.
+
+        Raises:
+            OSError: it is not there any more.
+        """
+        parent, name = self._parent(operation)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != operation.size_bytes:
+            raise _replaced()
+        return status
+
+    def _move(self, operation: Operation, place: str, temporary: str, keep: Keep) -> os.stat_result:
         try:
+            staging = self._places.directory(operation.folder, place)
             handle = os.open(temporary, _HANDLE, dir_fd=staging)
         except FileNotFoundError:
             return self._in_place(operation)
@@ -143,7 +171,7 @@ class Putter:
             os.close(handle)
 
     def _in_place(self, operation: Operation) -> os.stat_result:
-        """A stream that was put already, before a crash."""
+        """A file that was moved already, before a crash."""
         parent, name = self._parent(operation)
         fd = os.open(name, _READ, dir_fd=parent)
         try:
@@ -153,7 +181,7 @@ class Putter:
                 or status.st_size != operation.size_bytes
                 or digest_of(fd, status.st_size, self._check) != operation.digest
             ):
-                raise FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
+                raise _replaced()
             return status
         finally:
             os.close(fd)
@@ -183,6 +211,10 @@ class Putter:
 
     def _staging(self, folder: int) -> int:
         return self._places.directory(folder, STAGING_NAME)
+
+
+def _replaced() -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
 
 
 def dress(fd: int, operation: Operation) -> None:

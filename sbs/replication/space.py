@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from typing import Final
 
-from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.manifest import FolderSpec
 from sbs.errors import ReplicationError, StateError
+from sbs.replication.journal import CommitRecord
 from sbs.replication.places import Places
 from sbs.replication.pruning import Pruner
 
@@ -44,27 +45,23 @@ def _is_full(cause: BaseException | None) -> bool:
     return isinstance(cause, OSError) and cause.errno in _FULL
 
 
-def check_space(
-    places: Places, folders: Sequence[FolderSpec], operations: Iterable[Operation], pruner: Pruner
-) -> None:
+def check_space(places: Places, record: CommitRecord, pruner: Pruner) -> None:
     """Whether the contents that lie in the journal fit into the folders.
 
     Args:
         places: of the folders.
-        folders: their settings.
-        operations: of the generation.
+        record: of the generation.
         pruner: removes versions where there is no room.
 
     Raises:
         ReplicationError: they do not.
     """
     needed: dict[int, int] = {}
-    for operation in operations:
-        if operation.action is Action.PUT and operation.stream is None:
-            needed[operation.folder] = needed.get(operation.folder, 0) + operation.size_bytes
+    for operation in record.journaled:
+        needed[operation.folder] = needed.get(operation.folder, 0) + operation.size_bytes
     for folder, size_bytes in needed.items():
         if size_bytes > _free_bytes(places, folder):
-            pruner.make_room(places, folder, folders[folder].name, size_bytes)
+            pruner.make_room(places, folder, record.folders[folder].name, size_bytes)
         if size_bytes > (free_bytes := _free_bytes(places, folder)):
             raise ReplicationError(
                 f"{places.roots[folder]!r}: the update needs {size_bytes} bytes,"

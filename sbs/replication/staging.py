@@ -26,8 +26,8 @@ _FICLONE: Final = 0x40049409  # linux/fs.h
 
 _COPY_BYTES: Final = 1024 * 1024
 
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
+CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""A new file, and nothing else that bears its name."""
 
 QUARANTINE_NAME: Final = "quarantine"
 """What in a staging directory outlives every update (:mod:`sbs.replication.quarantine`)."""
@@ -62,6 +62,7 @@ class Staging:
         self._stream = _Stream(0, ContentHash())
         self._fd = -1
         self.folders: set[int] = set()
+        """In which anything is staged."""
 
     def write(self, chunk: Chunk) -> None:
         """Add a piece to the stream that it names.
@@ -136,10 +137,10 @@ class Staging:
         return content.blocks
 
     def sync(self) -> None:
-        """Make all streams durable.
+        """Make all that is staged in the folders durable.
 
         Raises:
-            OSError: they could not be written.
+            OSError: it could not be written.
         """
         self.finish()
         for folder in self.folders:
@@ -154,7 +155,7 @@ class Staging:
             self._finished[self._current] = self._stream
 
     def clear(self) -> None:
-        """Remove all streams and their directories.
+        """Remove all that is staged in the folders.
 
         Raises:
             OSError: something cannot be removed.
@@ -176,7 +177,7 @@ class Staging:
         self._forget_unclaimed()
         self.folders.add(folder)
         self._fd = os.open(
-            stream_name(number), _CREATE, 0o600, dir_fd=open_staging(self._places, folder)
+            stream_name(number), CREATE, 0o600, dir_fd=open_staging(self._places, folder)
         )
         self._current = number
         self._stream = _Stream(folder, content)
@@ -220,10 +221,10 @@ def _copy(source: int, target: int, size_bytes: int, check: Callable[[], object]
 def create(name: str, directory: int) -> int:
     """A new temporary file; what a crash left under its name is replaced."""
     try:
-        return os.open(name, _CREATE, 0o600, dir_fd=directory)
+        return os.open(name, CREATE, 0o600, dir_fd=directory)
     except FileExistsError:
         os.unlink(name, dir_fd=directory)
-        return os.open(name, _CREATE, 0o600, dir_fd=directory)
+        return os.open(name, CREATE, 0o600, dir_fd=directory)
 
 
 def open_staging(places: Places, folder: int) -> int:

@@ -5,41 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Generator, Sequence
-from typing import Final, assert_never
+from typing import Final
 
-from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
-from sbs.core.manifest import Action, FolderSpec, Operation
-from sbs.core.messages import Audit, Audited, Begin, Chunk, Commit, Content, Listing, Pack, Patch
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import Audit, Audited, Begin, Commit, Content, Listing
 from sbs.core.plan import OWNER_ACCESS
-from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
 from sbs.replication.audit import answer
-from sbs.replication.bodies import expand
 from sbs.replication.common import Common
-from sbs.replication.content import digest_of_content
 from sbs.replication.divergence import Survey
-from sbs.replication.index import Index
+from sbs.replication.incoming import Incoming
+from sbs.replication.index import Index, Stat
 from sbs.replication.journal import CommitRecord, DamagedError, Journal
 from sbs.replication.listing import Lister
 from sbs.replication.mapped import mapped
-from sbs.replication.patching import opened_base
 from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import Quarantine
-from sbs.replication.seal import Seal
 from sbs.replication.space import check_space, making_room
-from sbs.replication.staging import Staging, remove_staging
+from sbs.replication.staging import remove_staging
 from sbs.replication.versions import Versions
 
-__all__ = ["MAX_OPERATIONS", "Applied", "CommitRecord", "Target"]
+__all__ = ["Applied", "CommitRecord", "Target"]
 
 READ_ACCESS: Final = 0o500
 """What looking at a directory takes; nothing may change before a generation is committed."""
-
-MAX_OPERATIONS: Final = 16_000_000
-"""Operations of one generation: as many as a folder may have entries."""
 
 
 class Target:
@@ -62,10 +54,8 @@ class Target:
         self._folders: tuple[FolderSpec, ...] = ()
         self._places = Places(())
         self._lister = Lister(self._places, (), index, self._journal)
-        self._staging: Staging | None = None
-        self._operations: list[Operation] = []
-        self._seal = Seal()
-        self._epoch = NO_EPOCH
+        self._incoming: Incoming | None = None
+        self._looks: Sequence[Stat] = ()
         self._surveyed = False
         self.quarantine: Quarantine = Quarantine()
         """Versions that updates would have destroyed (B4)."""
@@ -177,95 +167,19 @@ class Target:
             )
         with self._room(), mapped("the journal"):
             self._journal.create(self._places.roots)
-        self._staging = Staging(self._places)
-        self._epoch = begin.epoch
+        self._incoming = Incoming(
+            begin.epoch, self._folders, self._places, self._journal, self._index
+        )
 
     def take(self, message: Content, check: Callable[[], object]) -> None:
-        """Decompress and stage a message; see :meth:`pack`, :meth:`chunk` and :meth:`patch`."""
-        message = expand(message)
+        """Stage what a message carries; see :class:`~sbs.replication.incoming.Incoming`.
+
+        Raises:
+            ReplicationError: it cannot be, or no generation was begun.
+            StateError: the index cannot be used.
+        """
         with self._room():
-            match message:
-                case Pack():
-                    self.pack(message, check)
-                case Chunk():
-                    self.chunk(message)
-                case Patch():
-                    self.patch(message, check)
-                case _:
-                    assert_never(message)
-
-    def pack(self, pack: Pack, check: Callable[[], object]) -> None:
-        """Verify and stage operations and their contents.
-
-        Raises:
-            ReplicationError: a content is not what its operation says, a folder or a stream
-                does not exist, or there is no space.
-            StateError: the index cannot be used.
-        """
-        check()
-        staging = self._begun()
-        body = memoryview(pack.body)
-        position = 0
-        for operation in pack.operations:
-            if operation.folder >= len(self._folders):
-                raise ReplicationError(
-                    f"{operation.path!r} is for folder {operation.folder};"
-                    f" the session has {len(self._folders)}"
-                )
-            if operation.action is not Action.PUT:
-                continue
-            if operation.stream is not None:
-                self._claim(staging, operation)
-                continue
-            content = body[position : position + operation.size_bytes]
-            position += operation.size_bytes
-            sized = len(content) == operation.size_bytes
-            if not sized or digest_of_content(content) != operation.digest:
-                raise ReplicationError(f"{operation.path!r}: its content does not fit its digest")
-        if position != len(body):
-            raise ReplicationError(f"a pack holds {len(body) - position} bytes of no operation")
-        if len(self._operations) + len(pack.operations) > MAX_OPERATIONS:
-            raise ReplicationError(f"a generation of more than {MAX_OPERATIONS} operations")
-        with mapped("the journal"):
-            self._journal.append(body)
-        self._operations += pack.operations
-        self._seal.add(pack.operations)
-
-    def chunk(self, chunk: Chunk) -> None:
-        """Stage a piece of a large file.
-
-        Raises:
-            ReplicationError: its folder or place in the stream is wrong, or there is no space.
-        """
-        staging = self._begun()
-        with mapped(f"stream {chunk.stream}"):
-            staging.write(chunk)
-
-    def patch(self, patch: Patch, check: Callable[[], object]) -> None:
-        """Begin to stage a large file as a copy of the one that stands here (B24).
-
-        Args:
-            patch: which, and what is to become of it.
-            check: called for each MiB that is read or copied; may raise to cancel.
-
-        Raises:
-            ReplicationError: it is not what the leader takes it for, or there is no space.
-            StateError: the index cannot be used.
-        """
-        staging = self._begun()
-        if patch.folder >= len(self._folders):
-            raise ReplicationError(f"{patch.path!r} is for folder {patch.folder}; there is none")
-        name = self._folders[patch.folder].name
-        with (
-            mapped(repr(patch.path)),
-            opened_base(self._places, self._index, name, patch, check) as (base, blocks),
-        ):
-            staging.patch(patch, base, blocks, check)
-
-    def _claim(self, staging: Staging, operation: Operation) -> None:
-        blocks = staging.claim(operation)
-        if blocks:
-            self._index.store_blocks(operation.digest, blocks)
+            self._begun().take(message, check)
 
     def audit(self, audit: Audit, check: Callable[[], object]) -> Audited:
         """Read files anew, and say what they hold (B26); see :func:`sbs.replication.audit.answer`.
@@ -290,38 +204,29 @@ class Target:
                 has cannot be kept; the last generation stays.
             StateError: the index cannot be used.
         """
-        staging = self._begun()
+        incoming = self._begun()
         check()
-        if commit.operations != self._seal.count:
-            raise ReplicationError(
-                f"the leader sent {commit.operations} operations, {self._seal.count} came"
-            )
-        sealed = self._seal.generation(self._epoch, history, commit.active)
-        if commit.generation != sealed:
-            raise ReplicationError(f"generation {commit.generation} does not fit its digest")
-        try:
-            check_deletes(self._operations, self._folders)
-            following = history.append(commit.generation)
-        except ValueError as error:
-            raise ReplicationError(f"generation {commit.generation}: {error}") from error
+        following = incoming.verify(commit, history)
         record = CommitRecord(
             history=following,
             active=commit.active,
             folders=self._folders,
             places=self._places.roots,
             foldings=self._lister.foldings,
-            operations=tuple(self._operations),
+            operations=tuple(incoming.operations),
             contents_at=0,
+            trees=incoming.trees,
+            unbuilt=incoming.unbuilt,
         )
         with self._room():
             with mapped("the journal"):
-                check_space(self._places, self._folders, self._operations, self.versions.pruner)
-                staging.sync()
+                check_space(self._places, record, self.versions.pruner)
+                incoming.sync()
             self._keep(record, check)
             with mapped("the journal"):
                 record = self._journal.commit(record)
         self._surveyed = True
-        self._staging = None
+        self._incoming, self._looks = None, incoming.looks
         self._places.close()
         return record
 
@@ -346,13 +251,11 @@ class Target:
         Raises:
             ReplicationError: temporary files cannot be removed.
         """
-        staging, self._staging = self._staging, None
-        self._operations = []
-        self._seal = Seal()
-        if staging is None:
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
             return
         with mapped("the staging directory"):
-            staging.clear()
+            incoming.clear()
             self._places.close()
             self._journal.discard()
 
@@ -365,10 +268,10 @@ class Target:
     def _room(self) -> contextlib.AbstractContextManager[None]:
         return making_room(self._places, self._folders, self.versions.pruner)
 
-    def _begun(self) -> Staging:
-        if self._staging is None:
+    def _begun(self) -> Incoming:
+        if self._incoming is None:
             raise ReplicationError("no generation was begun")
-        return self._staging
+        return self._incoming
 
     def _keep(self, record: CommitRecord, check: Callable[[], object]) -> None:
         """Before anything is overwritten: what nobody else may have goes to quarantine (B4)."""
@@ -383,17 +286,17 @@ class Target:
         if again:  # a crash or an error came between: look again
             self._keep(record, check)
         self._surveyed = False
+        looks, self._looks = () if again else self._looks, ()
         with Places(record.places, unlock=OWNER_ACCESS) as places:
             bases = self._lister.still(record.folders, places)
             keeper = self.versions.keeper(places, record, check, again=again)
             with making_room(places, record.folders, self.versions.pruner):
                 applied = RollForward(
                     places, record, self._journal, self._index, self._common, bases, keeper, check
-                ).run()
+                ).run(looks)
         self.versions.applied()
         return applied
 
     def _forget(self) -> None:
-        self._operations = []
         with mapped("the journal"):
             self._journal.remove()

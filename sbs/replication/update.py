@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import Final
 
@@ -280,12 +281,12 @@ class _Reading:
         self.content = b""
         self.number = None
         self.status = settled_status(self._fd)
-        self.row = Row(stat_key(self.status), b"")
+        self._began_at_ns = time.time_ns()
         return self.status.st_size
 
     def whole(self) -> None:
         """Read a small file."""
-        self.content = b"".join(self._pieces())
+        self.content = os.pread(self._fd, self.status.st_size, 0)
         self._finish(digest_of_content(self.content))
 
     def hashes_to(self, standing: Entry) -> bool:
@@ -345,4 +346,4 @@ class _Reading:
         self.complete = unchanged(self._fd, self.status)
         self.digest = digest
         self.blocks = blocks
-        self.row = attrs.evolve(self.row, digest=digest)
+        self.row = Row(stat_key(self.status), digest, self._began_at_ns)

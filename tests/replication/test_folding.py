@@ -209,6 +209,18 @@ def test_a_link_is_told_where_the_file_system_has_none(pair: Pair) -> None:
     ]
 
 
+def test_what_a_new_directory_cannot_hold_stops_nothing_else(pair: Pair) -> None:
+    """R25: it is built in staging, but for that."""
+    write(f"{pair.a}/new/below/f", b"1")
+    write(f"{pair.a}/new/g", b"2")
+    os.symlink("g", f"{pair.a}/new/below/link")
+    _, applied = pair.replicate()
+    assert read(f"{pair.b}/new/below/f") == b"1"
+    assert read(f"{pair.b}/new/g") == b"2"
+    links = os.path.lexists(f"{pair.b}/new/below/link")
+    assert [each.path for each in applied.problems] == ["data/new/below/link"] * (not links)
+
+
 def test_composed_and_decomposed_names_are_one_for_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,27 +66,27 @@ def other(operation: Operation) -> Operation:
 def test_a_pack_that_does_not_fit_is_refused(pair: Pair, pack: Pack, text: str) -> None:
     """B20: verified as it comes; adversarial case 7."""
     with pytest.raises(ReplicationError, match=text):
-        pair.target.pack(pack, proceed)
+        pair.target.take(pack, proceed)
     pair.target.abandon()
     assert look(pair.b) == {}
 
 
 def test_a_stream_must_be_whole_and_is_used_once(pair: Pair) -> None:
     target = pair.target
-    target.chunk(Chunk(3, b"abc"))
-    target.chunk(Chunk(3, b"def"))
+    target.take(Chunk(3, b"abc"), proceed)
+    target.take(Chunk(3, b"def"), proceed)
     with pytest.raises(ReplicationError, match="other content"):
-        target.pack(Pack((put("f", b"abc", stream=3),)), proceed)
+        target.take(Pack((put("f", b"abc", stream=3),)), proceed)
     with pytest.raises(ReplicationError, match="its end"):
-        target.chunk(Chunk(3, b"more"))
-    target.chunk(Chunk(4, b"abc"))
+        target.take(Chunk(3, b"more"), proceed)
+    target.take(Chunk(4, b"abc"), proceed)
     with pytest.raises(ReplicationError, match="must ascend"):
-        target.chunk(Chunk(3, b"more"))
+        target.take(Chunk(3, b"more"), proceed)
     with pytest.raises(ReplicationError, match="there is none"):
-        target.chunk(Chunk(5, b"more", folder=7))
-    target.pack(Pack((put("f", b"abc", stream=4),)), proceed)
+        target.take(Chunk(5, b"more", folder=7), proceed)
+    target.take(Pack((put("f", b"abc", stream=4),)), proceed)
     with pytest.raises(ReplicationError, match="no stream 4"):
-        target.pack(Pack((put("g", b"abc", stream=4),)), proceed)
+        target.take(Pack((put("g", b"abc", stream=4),)), proceed)
     target.abandon()
     assert os.listdir(pair.b) == []
 
@@ -246,8 +246,8 @@ def test_calls_out_of_order_are_refused(pair: Pair) -> None:
     target = pair.target
     record = pair.commit(pair.stage())
     calls: list[Callable[[], None]] = [
-        lambda: target.pack(Pack(()), proceed),
-        lambda: target.chunk(Chunk(0)),
+        lambda: target.take(Pack(()), proceed),
+        lambda: target.take(Chunk(0), proceed),
         lambda: target.begin(Begin(EPOCH, 2)),
         lambda: target.open(pair.specs, pair.copies),
     ]
@@ -283,7 +283,7 @@ def test_staged_files_never_show_and_never_stay(tmp_path: Path) -> None:
 
 
 def test_an_unused_stream_is_dropped(pair: Pair) -> None:
-    pair.target.chunk(Chunk(0, b"unused"))
+    pair.target.take(Chunk(0, b"unused"), proceed)
     update = pair.source.prepare(pair.peer, EVERYTHING, proceed)
     assert update.empty
     record = pair.commit(update)
@@ -294,7 +294,7 @@ def test_an_unused_stream_is_dropped(pair: Pair) -> None:
 def test_at_most_one_unused_stream_takes_room(pair: Pair) -> None:
     """A large file that keeps changing is sent again; what was sent before goes at once."""
     for stream in range(5):
-        pair.target.chunk(Chunk(stream, b"changed meanwhile"))
+        pair.target.take(Chunk(stream, b"changed meanwhile"), proceed)
         assert os.listdir(f"{pair.b}/{STAGING_NAME}") == [f"stream-{stream}"]
 
 
@@ -584,7 +584,7 @@ def test_a_directory_that_is_removed_and_made_again_is_the_new_one(pair: Pair) -
         ),
         b"new",
     )
-    pair.target.pack(pack, proceed)
+    pair.target.take(pack, proceed)
     seal = Seal()
     seal.add(pack.operations)
     commit = Commit(generation=seal.generation(EPOCH, pair.history, ()), operations=4)

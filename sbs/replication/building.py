@@ -1,0 +1,125 @@
+"""What belongs into new directories, carried out in staging; see :mod:`sbs.replication.trees`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Final, assert_never
+
+from sbs.core.manifest import STAGING_NAME, Action, Operation
+from sbs.errors import ReplicationError
+from sbs.replication.index import Stat, stat_key
+from sbs.replication.journal import write_all
+from sbs.replication.places import IN_THE_WAY, Places
+from sbs.replication.putting import dress
+from sbs.replication.staging import CREATE, open_staging, stream_name
+from sbs.replication.trees import Root, Trees, name_of
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Builder:
+    """Builds the new directories of one generation.
+
+    Args:
+        places: where the folders lie.
+        folders: in which anything is staged; kept up to date.
+    """
+
+    def __init__(self, places: Places, folders: set[int]) -> None:
+        self._places = places
+        self._folders = folders
+        self.trees: Trees = Trees()
+        """Which operations were carried out, and which could not be."""
+        self.looks: list[Stat] = []
+        """Of the files that were built, in their order."""
+
+    def take(self, operation: Operation, content: bytes | memoryview = b"") -> bool:
+        """Carry out an operation in staging if it belongs there.
+
+        Args:
+            operation: the next one.
+            content: of a file that came without a stream.
+
+        Returns:
+            whether it did.
+
+        Raises:
+            ReplicationError: it changes what the same generation makes.
+            OSError: it cannot be carried out.
+        """
+        place = self.trees.place(operation)
+        if place is None and operation.action is Action.MKDIR and self._is_missing(operation):
+            open_staging(self._places, operation.folder)
+            self._folders.add(operation.folder)
+            name = f"tree-{len(self.trees.roots)}"
+            self.trees.add(Root(operation.folder, operation.path, name))
+            place = self.trees.place(operation)
+        if place is None:
+            return False
+        root = self.trees.root(operation)
+        name = root.name if root else name_of(operation)
+        parent = self._places.directory(operation.folder, place)
+        try:
+            self._build(operation, content, parent, name)
+        except OSError as error:
+            if error.errno not in IN_THE_WAY:
+                raise
+            self.trees.leave(operation)
+            return False
+        return True
+
+    def _is_missing(self, operation: Operation) -> bool:
+        try:
+            parent, name = self._places.parent(operation.folder, operation.path)
+            os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        except OSError:  # whoever carries it out will meet it, too
+            return False
+        return False
+
+    def _build(
+        self, operation: Operation, content: bytes | memoryview, parent: int, name: str
+    ) -> None:
+        match operation.action:
+            case Action.MKDIR:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=parent)
+            case Action.LINK:
+                os.symlink(operation.target, name, dir_fd=parent)
+            case Action.PUT:
+                if operation.stream is None:
+                    self._write(operation, content, parent, name)
+                else:
+                    self._move(operation, operation.stream, parent, name)
+            case Action.TOUCH | Action.DELETE:
+                raise ReplicationError(
+                    f"{operation.path!r}: {operation.action.name} of what this generation makes"
+                )
+            case _:
+                assert_never(operation.action)
+
+    def _write(
+        self, operation: Operation, content: bytes | memoryview, parent: int, name: str
+    ) -> None:
+        fd = os.open(name, CREATE, 0o600, dir_fd=parent)
+        try:
+            write_all(fd, content)
+            dress(fd, operation)
+            self.looks.append(stat_key(os.fstat(fd)))
+        except OSError:
+            os.unlink(name, dir_fd=parent)
+            raise
+        finally:
+            os.close(fd)
+
+    def _move(self, operation: Operation, stream: int, parent: int, name: str) -> None:
+        staging = self._places.directory(operation.folder, STAGING_NAME)
+        fd = os.open(stream_name(stream), _READ, dir_fd=staging)
+        try:
+            dress(fd, operation)
+            os.rename(stream_name(stream), name, src_dir_fd=staging, dst_dir_fd=parent)
+            self.looks.append(stat_key(os.fstat(fd)))
+        finally:
+            os.close(fd)

@@ -51,8 +51,9 @@ class Incoming:
         self._places = places
         self._journal = journal
         self._index = index
-        self._staging = Staging(places)
-        self._builder = Builder(places, self._staging.folders)
+        self.staging: Staging = Staging(places)
+        """What lies in the folders until the generation is committed."""
+        self._builder = Builder(places, self.staging.folders)
         self._seal = Seal()
         self.operations: list[Operation] = []
         """What came so far."""
@@ -92,7 +93,7 @@ class Incoming:
                 self._pack(message)
             case Chunk(stream):
                 with mapped(f"stream {stream}"):
-                    self._staging.write(message)
+                    self.staging.write(message)
             case Patch():
                 self._patch(message, check)
             case _:
@@ -125,22 +126,6 @@ class Incoming:
         except ValueError as error:
             raise ReplicationError(f"generation {commit.generation}: {error}") from error
 
-    def sync(self) -> None:
-        """Make what lies in the folders durable.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        self._staging.sync()
-
-    def clear(self) -> None:
-        """Remove what lies in the folders.
-
-        Raises:
-            OSError: something cannot be removed.
-        """
-        self._staging.clear()
-
     def _pack(self, pack: Pack) -> None:
         if len(self.operations) + len(pack.operations) > MAX_OPERATIONS:
             raise ReplicationError(f"a generation of more than {MAX_OPERATIONS} operations")
@@ -158,7 +143,7 @@ class Incoming:
                     raise ReplicationError(
                         f"{operation.path!r}: its content does not fit its digest"
                     )
-            elif operation.stream is not None and (blocks := self._staging.claim(operation)):
+            elif operation.stream is not None and (blocks := self.staging.claim(operation)):
                 self._index.store_blocks(operation.digest, blocks)
             with mapped(repr(operation.path)):
                 if not self._builder.take(operation, content) and content:
@@ -177,7 +162,7 @@ class Incoming:
             mapped(repr(patch.path)),
             opened_base(self._places, self._index, name, patch, check) as (base, blocks),
         ):
-            self._staging.patch(patch, base, blocks, check)
+            self.staging.patch(patch, base, blocks, check)
 
     def _check_folder(self, folder: int, path: str) -> None:
         if folder >= len(self._folders):

@@ -221,7 +221,7 @@ class Target:
         with self._room():
             with mapped("the journal"):
                 check_space(self._places, record, self.versions.pruner)
-                incoming.sync()
+                incoming.staging.sync()
             self._keep(record, check)
             with mapped("the journal"):
                 record = self._journal.commit(record)
@@ -255,7 +255,7 @@ class Target:
         if incoming is None:
             return
         with mapped("the staging directory"):
-            incoming.clear()
+            incoming.staging.clear()
             self._places.close()
             self._journal.discard()
 

@@ -50,8 +50,8 @@ class Node:
         self.history = record.history
 
     def _leave(self) -> None:
-        if self.target._staging is not None:
-            self.target._staging.finish()
+        if self.target._incoming is not None:
+            self.target._incoming.staging.finish()
         self.target._places.close()
         self.target._journal.close()
         self.index.close()

@@ -7,6 +7,8 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -15,6 +17,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from sbs.replication import index
 from sbs.replication.reading import _CLOCK_REALTIME_COARSE
 from tests.replication.machine import Replication, made
+
+run = cast("Callable[..., None]", run_state_machine_as_test)
+"""It has types in some releases only."""
 
 OPERATIONS = int(os.environ.get("SBS_OPERATIONS", "20000"))
 SEED = int(os.environ.get("SBS_OPERATIONS_SEED", "1"))
@@ -48,7 +53,7 @@ def test_random_operations(
     while (made - before)["operations"] < OPERATIONS:
         sys.stdout.write(f"SBS_OPERATIONS_SEED={number}\n")
         machine = seed(number)(type("Replication", (Replication,), {}))
-        run_state_machine_as_test(machine, settings=SLICE)
+        run(machine, settings=SLICE)
         number += 1
     done = made - before
     sys.stdout.write(f"{dict(done.most_common())}\n")

@@ -173,6 +173,11 @@ class PeerTree:
         if entries.pop(path, None) is not None:
             self._store(folder, directory, entries)
 
+    def put_back(self, folder: int, entry: Entry) -> None:
+        """The follower could not delete this: the next update does so, if it has to go still."""
+        directory = parent_of(entry.path)
+        self._store(folder, directory, self.directory(folder, directory) | {entry.path: entry})
+
     def _spell(
         self, folder: int, path: str, entries: dict[str, Entry], spellings: dict[str, str]
     ) -> None:

@@ -277,8 +277,8 @@ class Leader:
         await self._context.proposed(commit.generation)
         await self._link.send(commit)
         await self._take_verdict(commit)
+        self._placements.expect(commit.generation, update, self._tree)
         self._tree.commit(update.operations)
-        self._placements.expect(commit.generation, update)
         self._sent_active = self._told_active = active
         self._holds_last = True
         await self._context.acknowledged(commit.generation)

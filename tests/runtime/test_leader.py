@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import cast
 
 import attrs
@@ -16,7 +17,7 @@ from sbs.config.settings import SyncSettings
 from sbs.core.epoch import Epoch
 from sbs.core.guard import Cause, Held, Reason
 from sbs.core.history import Generation, History
-from sbs.core.manifest import Entry, FolderSpec, Kind
+from sbs.core.manifest import Action, Entry, FolderSpec, Kind, Operation
 from sbs.core.messages import (
     Abandon,
     Audit,
@@ -85,7 +86,7 @@ class FakeUpdate:
         self.rebased = rebased
         self.operations_planned = len(messages)
         self.size_bytes = self.sent_bytes = 0
-        self.operations: list[object] = []
+        self.operations: list[Operation] = []
         self.problems: tuple[Problem, ...] = ()
 
     def messages(self, check: Callable[[], object]) -> Generator[Chunk, None, None]:
@@ -519,6 +520,36 @@ async def test_what_was_refused_is_sent_again_only_now_and_then() -> None:
     tree = listed(*entries)
     placements.retry(tree, math.inf)
     assert paths(tree) == {"f", "g"}
+
+
+async def test_what_goes_on_being_refused_is_sent_ever_less_often() -> None:
+    """R22: what is excluded keeps its directory for ever, and each attempt is a generation."""
+    placements = Placements(cast("Source", FakeSource()), FOLDERS)
+    await placements.take(found(REFUSED))
+    tried = [at for at in range(0, 30_000, 20) if placements.retry(listed(), float(at))]
+    pauses = [after - before for before, after in pairwise(tried)][:9]
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    await placements.take(found(REFUSED, Finding(folder="data", path="g", text="new")))
+    at = tried[-1] + RETRY_REFUSED_S
+    assert not placements.retry(listed(), at - 1)
+    assert placements.retry(listed(), at)
+
+
+async def test_what_could_not_be_deleted_is_deleted_again() -> None:
+    """R22: the leader's account has it back, as it was."""
+    placements = Placements(cast("Source", FakeSource()), FOLDERS)
+    directory, file = Entry(path="f", kind=Kind.DIRECTORY), Entry(path="g", kind=Kind.FILE)
+    tree = listed(directory, file)
+    update = FakeUpdate([])
+    update.operations = [Operation(folder=0, action=Action.DELETE, path=path) for path in "fg"]
+    placements.expect(Generation(EPOCH, 1), cast("Update", update), tree)
+    tree.commit(update.operations)
+    assert paths(tree) == set()
+    await placements.take(found(REFUSED))
+    assert placements.retry(tree, 0.0) == Changes.of([(0, "")])
+    assert tree.directory(0, "") == {"f": directory}
+    await placements.take(found())
+    assert not placements.retry(tree, math.inf)
 
 
 async def test_a_record_that_cannot_be_written_is_an_alarm() -> None:

@@ -140,6 +140,34 @@ async def test_what_is_in_the_way_on_the_secondary_is_told_and_cured(
         await wait_for_both(pair, lambda node: not node.node.updates.problems)
 
 
+async def test_what_keeps_a_directory_from_being_deleted_is_told_and_cured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R22: likewise; what filters protect is in the way of a delete."""
+    monkeypatch.setattr("sbs.runtime.placements.RETRY_REFUSED_S", 0.0)
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha, beta = pair.alpha, pair.beta
+        for node in (alpha, beta):
+            (folder,) = node.config.folders
+            node.config = attrs.evolve(
+                node.config,
+                folders=(attrs.evolve(folder, filters=("- *.tmp",)),),
+                sync=attrs.evolve(node.config.sync, strict_delete=True, max_deletes="off"),
+            )
+        alpha.write("d/file", "content")
+        await pair.start()
+        await beta.wait_file("d/file", "content")
+        await pair.wait_in_step(alpha)
+        beta.write("d/mine.tmp", "protected")
+        shutil.rmtree(f"{alpha.folder}/d")
+        await wait_for_both(pair, lambda node: node.node.updates.problems)
+        assert sorted(look(beta.folder)) == [b"d", b"d/mine.tmp"]
+        os.unlink(f"{beta.folder}/d/mine.tmp")
+        alpha.write("another", "change")
+        await wait_until(lambda: not os.path.exists(f"{beta.folder}/d"), "it is deleted")
+        await wait_for_both(pair, lambda node: not node.node.updates.problems)
+
+
 async def test_hard_links_are_a_note_and_no_problem(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,8 @@
 """The guard: which updates are not sent before somebody has looked at them (B22).
 
 Only files and links that an update would delete are its business: a directory holds no content
-of its own, and what is overwritten has a successor. Where nothing would be deleted nothing is held.
+of its own, what is overwritten has a successor, and what was renamed is still there. Where nothing
+would be deleted nothing is held.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ class Prospect:
 
     Args:
         name: of the folder.
-        deletes: the follower's files and links that it deletes, by path.
+        deletes: the follower's files and links that it deletes, by path, but for those that only
+            went elsewhere.
         standing: how many files and links the follower has.
         emptied: the leader has none.
         basis: of this update.

@@ -16,6 +16,7 @@ from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.common import Common
 from sbs.replication.hard_links import HardLinks
 from sbs.replication.index import Index
+from sbs.replication.moves import Moves
 from sbs.replication.peer_tree import Alike, PeerTree
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem
@@ -47,7 +48,7 @@ class _Found:
     """In one folder; see :class:`~sbs.core.guard.Prospect`."""
 
     plan: Plan
-    deletes: tuple[str, ...]
+    deletes: dict[str, Entry]
     standing: int
     emptied: bool
 
@@ -69,6 +70,7 @@ class Planner:
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
         self._common = common
+        self._moves = [Moves(index, number, spec.name) for number, spec in enumerate(folders)]
 
     def look(
         self,
@@ -123,17 +125,34 @@ class Planner:
                 self._plan(number, scanner, peer, changes.of_folder(number), doubtful, links)
                 for number, scanner in enumerate(scanners)
             ]
+            prospects = [
+                attrs.evolve(
+                    prospect,
+                    deletes=self._lost(number, prospect, each, places, check),
+                    standing=each.standing,
+                    emptied=each.emptied,
+                )
+                for number, (prospect, each) in enumerate(zip(prospects, found, strict=True))
+            ]
         return Outlook(
             plans=tuple(each.plan for each in found),
-            prospects=tuple(
-                attrs.evolve(
-                    prospect, deletes=each.deletes, standing=each.standing, emptied=each.emptied
-                )
-                for prospect, each in zip(prospects, found, strict=True)
-            ),
+            prospects=tuple(prospects),
             full=changes.everything,
             notes=links.notes,
         )
+
+    def _lost(
+        self,
+        folder: int,
+        prospect: Prospect,
+        found: _Found,
+        places: Places,
+        check: Callable[[], object],
+    ) -> tuple[str, ...]:
+        """What is deleted, but for what only went elsewhere in its folder."""
+        if prospect.before is None or prospect.before.root != prospect.basis.root:
+            return tuple(found.deletes)  # inodes of another file system tell nothing
+        return self._moves[folder].lost(found.deletes, found.plan.steps, places, check)
 
     def _plan(
         self,
@@ -151,7 +170,7 @@ class Planner:
 
         parts = scanner.all() if directories is None else scanner.some(directories, is_known)
         steps: list[Step] = []
-        deletes: list[str] = []
+        deletes: dict[str, Entry] = {}
         closed: dict[str, Entry] = {}
         left = False
         gone = set(directories or ())
@@ -166,7 +185,9 @@ class Planner:
             unreadable = part.unreadable
             made = plan(part.entries, target, spec, folder, rules=rules, unreadable=unreadable)
             steps += made
-            deletes += deleted_contents(made, target)
+            if clears := {path: target[path] for path in deleted_contents(made, target)}:
+                deletes |= clears
+                self._moves[folder].note(clears, part.gone)
             closed |= {path: entry for path, entry in part.entries.items() if is_closed(entry)}
             content = any(map(has_content, part.entries.values()))
             left = left or content
@@ -183,7 +204,7 @@ class Planner:
         standing = peer.count(folder) if deletes else 0
         # What was not looked at is as on the follower.
         emptied = not left and (directories is None or len(deletes) >= standing)
-        return _Found(planned, tuple(deletes), standing, emptied)
+        return _Found(planned, deletes, standing, emptied)
 
 
 def _note(doubtful: Doubtful, folder: int, part: Part) -> None:

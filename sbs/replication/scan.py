@@ -49,6 +49,7 @@ class Part:
         inodes: device and inode of the files that have another name somewhere.
         problems: a line for each of ``unreadable``.
         below: the directories in it.
+        gone: what the index knew of files that are no longer there, by path.
         fingerprint: tells any change in the directory, excluded entries included; empty where
             none can be told, or where something was left out or has another name.
         alike: it looks as it did when the follower had all of it, and was not looked at further.
@@ -61,6 +62,7 @@ class Part:
     inodes: dict[str, tuple[int, int]] = attrs.field(factory=dict[str, tuple[int, int]])
     problems: tuple[Problem, ...] = ()
     below: tuple[str, ...] = ()
+    gone: dict[str, Row] = attrs.field(factory=dict[str, Row])
     fingerprint: bytes = b""
     alike: Alike | None = None
 
@@ -254,6 +256,9 @@ class _Visit:
             below=tuple(
                 path for path, entry in self.entries.items() if entry.kind is Kind.DIRECTORY
             ),
+            gone={
+                f"{directory}/{name}" if directory else name: row for name, row in self.rows.items()
+            },
             fingerprint=b"" if self._unreadable or self._inodes else fingerprint,
         )
 

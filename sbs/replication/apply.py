@@ -112,26 +112,25 @@ class RollForward:
         """
         self._looks = iter(looks)
         folders = sorted({operation.folder for operation in self._record.operations})
-        path = ""
+        at, path = folders, ""
         try:
-            for folder in folders:
-                path = self._record.places[folder]
-                open_staging(self._places, folder)
-            self._keeper.open(folders)
+            self._open(folders)
             for number, operation in enumerate(self._record.operations):
                 self._number = number
                 self._check()
-                path = operation.path
+                at, path = [operation.folder], operation.path
                 self._guarded(operation)
             modes = self._places.opened | self._modes
             for (folder, path), mode in sorted(modes.items(), reverse=True):
+                at = [folder]
                 self._set_mode(folder, path, mode)
-            path = ""
+            at, path = folders, ""
             self._keeper.finish()
             self._finish(folders)
         except OSError as error:
+            where = " or ".join(repr(os.path.join(self._record.places[each], path)) for each in at)
             raise ReplicationError(
-                f"cannot apply {path!r}: {error.strerror}; it will be tried again"
+                f"cannot apply {where}: {error.strerror}; it will be tried again"
             ) from error
         finally:
             self._keeper.close()
@@ -139,6 +138,11 @@ class RollForward:
         return Applied(
             files=self._files, size_bytes=self._size_bytes, problems=self._problems.collected
         )
+
+    def _open(self, folders: list[int]) -> None:
+        for folder in folders:
+            open_staging(self._places, folder)
+        self._keeper.open(folders)
 
     def _finish(self, folders: list[int]) -> None:
         for folder in range(len(self._record.places)):

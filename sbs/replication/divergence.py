@@ -20,8 +20,10 @@ from sbs.replication.common import Common
 from sbs.replication.folding import Spellings
 from sbs.replication.index import Index, stat_key
 from sbs.replication.journal import CommitRecord
+from sbs.replication.mapped import mapped
 from sbs.replication.places import IN_THE_WAY, Places
 from sbs.replication.reading import digest_of, open_file, unchanged
+from sbs.replication.remains import Remains
 
 UNREADABLE: Final = b""
 """Stands for the digest of a content that cannot be read, or that changes meanwhile."""
@@ -55,6 +57,7 @@ class Survey:
         index: digests of the node's own files.
         common: what both nodes hold.
         check: called for each operation and each MiB; may raise to cancel.
+        remains: of the same roll-forward, if it may have begun before.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Survey:
         index: Index,
         common: Common,
         check: Callable[[], object],
+        remains: Remains | None = None,
     ) -> None:
         self._places = places
         self._folders = record.folders
@@ -72,6 +76,7 @@ class Survey:
         self._index = index
         self._common = common
         self._check = check
+        self._remains = remains
         self._closed: set[tuple[int, str]] = set()
         """Directories that are not there, or not to be entered."""
 
@@ -82,7 +87,7 @@ class Survey:
         there, say) nothing is lost by replacing it.
 
         Raises:
-            OSError: a file cannot be looked at.
+            ReplicationError: a file cannot be looked at.
             StateError: the database cannot be read.
         """
         puts = {
@@ -104,6 +109,12 @@ class Survey:
         self._check()
         if (folder, parent_of(path)) in self._closed:
             return None
+        with mapped(f"{self._places.roots[folder]}/{path}"):
+            return self._found(folder, path, puts)
+
+    def _found(
+        self, folder: int, path: str, puts: Mapping[tuple[int, str], Operation]
+    ) -> Version | None:
         try:
             parent, name = self._parent(folder, path)
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -119,6 +130,8 @@ class Survey:
             None if successor is None else successor.digest,
             self._common.digest(self._folders[folder].name, self._known_as(folder, path)),
         ):
+            return None
+        if digest != UNREADABLE and self._is_remains(folder, path):
             return None
         return Version(
             folder=folder,
@@ -140,6 +153,15 @@ class Survey:
             if error.errno in IN_THE_WAY:
                 self._closed.add((folder, parent_of(path)))
             raise
+
+    def _is_remains(self, folder: int, path: str) -> bool:
+        if self._remains is None:
+            return False
+        fd = open_file(self._places, folder, path)
+        try:
+            return self._remains.is_of(fd, folder, path)
+        finally:
+            os.close(fd)
 
     def _digest(self, folder: int, path: str, status: os.stat_result) -> bytes:
         name = path[path.rfind("/") + 1 :]

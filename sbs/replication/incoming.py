@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
-from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.manifest import STAGING_NAME, Action, FolderSpec, Operation
 from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
 from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
@@ -91,8 +91,9 @@ class Incoming:
         match message:
             case Pack():
                 self._pack(message)
-            case Chunk(stream):
-                with mapped(f"stream {stream}"):
+            case Chunk(stream, folder=folder):
+                self._check_folder(folder, f"stream {stream}")
+                with mapped(f"{self._places.roots[folder]}/{STAGING_NAME}"):
                     self.staging.write(message)
             case Patch():
                 self._patch(message, check)
@@ -145,12 +146,12 @@ class Incoming:
                     )
             elif operation.stream is not None and (blocks := self.staging.claim(operation)):
                 self._index.store_blocks(operation.digest, blocks)
-            with mapped(repr(operation.path)):
+            with mapped(f"{self._places.roots[operation.folder]}/{operation.path}"):
                 if not self._builder.take(operation, content) and content:
                     contents.append(content)
         if position != len(body):
             raise ReplicationError(f"a pack holds {len(body) - position} bytes of no operation")
-        with mapped("the journal"):
+        with mapped(self._journal.directory):
             self._journal.append(b"".join(contents))
         self.operations += pack.operations
         self._seal.add(pack.operations)
@@ -159,7 +160,7 @@ class Incoming:
         self._check_folder(patch.folder, patch.path)
         name = self._folders[patch.folder].name
         with (
-            mapped(repr(patch.path)),
+            mapped(f"{self._places.roots[patch.folder]}/{patch.path}"),
             opened_base(self._places, self._index, name, patch, check) as (base, blocks),
         ):
             self.staging.patch(patch, base, blocks, check)

@@ -86,6 +86,13 @@ class CommitRecord:
             if operation.action is Action.PUT and operation.stream is None and not built:
                 yield operation
 
+    def contents(self) -> Iterator[tuple[Operation, int]]:
+        """Likewise, each with the place of its content there."""
+        position = self.contents_at
+        for operation in self.journaled:
+            yield operation, position
+            position += operation.size_bytes
+
 
 class DamagedError(StateError):
     """The journal is not what was written; it was set aside."""
@@ -102,17 +109,18 @@ class Journal:
     """
 
     def __init__(self, state_dir: str) -> None:
-        self._directory = os.path.join(state_dir, "journal")
-        self._staged = os.path.join(self._directory, "staged")
-        self._commit = os.path.join(self._directory, "commit")
+        self.directory: str = os.path.join(state_dir, "journal")
+        """Where it lies."""
+        self._staged = os.path.join(self.directory, "staged")
+        self._commit = os.path.join(self.directory, "commit")
         self._fd = -1
         self._contents_at = 0
         try:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(self._directory, 0o700)
+                os.mkdir(self.directory, 0o700)
             sync_directory(state_dir)
         except OSError as error:
-            raise StateError(f"{self._directory!r}: {error.strerror}") from error
+            raise StateError(f"{self.directory!r}: {error.strerror}") from error
 
     @property
     def committed(self) -> bool:
@@ -154,7 +162,7 @@ class Journal:
         os.fsync(self._fd)
         os.rename(self._staged, self._commit)
         try:
-            sync_directory(self._directory)
+            sync_directory(self.directory)
         except OSError:
             os.rename(self._commit, self._staged)
             raise
@@ -203,7 +211,7 @@ class Journal:
         self.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._commit)
-        sync_directory(self._directory)
+        sync_directory(self.directory)
 
     def staged_places(self) -> tuple[str, ...]:
         """Where a generation that was staged may have left temporary files."""
@@ -250,21 +258,19 @@ class Journal:
 
     def _verify_contents(self, record: CommitRecord, check: Callable[[], object]) -> None:
         """Raise ValueError unless all are what their operations say; nothing is applied yet."""
-        position = record.contents_at
-        for operation in record.journaled:
+        for operation, position in record.contents():
             check()
             content = self.read(position, operation.size_bytes)
             if blake3(content).digest() != operation.digest:
                 raise ValueError(f"the content for {operation.path!r}")
-            position += operation.size_bytes
 
     def _set_aside(self) -> str:
         self.close()
         number = 1
-        while os.path.lexists(aside := os.path.join(self._directory, f"damaged-{number}")):
+        while os.path.lexists(aside := os.path.join(self.directory, f"damaged-{number}")):
             number += 1
         os.rename(self._commit, aside)
-        sync_directory(self._directory)
+        sync_directory(self.directory)
         return aside
 
 

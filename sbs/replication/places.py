@@ -27,6 +27,9 @@ MAX_OPEN: Final = 128
 DIRECTORY_MODE: Final = 0o755
 """Of roots and parents that must be made; those that are replicated get their own mode."""
 
+READ_ACCESS: Final = 0o500
+"""What looking at a directory takes; nothing may change before a generation is committed."""
+
 IN_THE_WAY: Final = frozenset(
     {
         errno.ELOOP,

@@ -93,9 +93,10 @@ class Quarantine:
             try:
                 kept = _keep(places, generation, version, check)
             except OSError as error:
+                where = os.path.join(places.roots[version.folder], version.path)
                 raise ReplicationError(
-                    f"folder {names[version.folder]!r}: {version.path!r} differs from what both"
-                    f" nodes had and cannot be kept: {error.strerror}; nothing is overwritten"
+                    f"{where!r} differs from what both nodes had and cannot be kept:"
+                    f" {error.strerror}; nothing is overwritten"
                 ) from error
             if kept is not None:
                 lines.setdefault(version.folder, []).append(line_of(version, kept, generation))
@@ -105,7 +106,7 @@ class Quarantine:
                 append(places, folder, b"".join(added))
             except OSError as error:
                 raise ReplicationError(
-                    f"folder {name!r}: the list of its quarantine cannot be written:"
+                    f"{places.roots[folder]!r}: the list of its quarantine cannot be written:"
                     f" {error.strerror}; nothing is overwritten"
                 ) from error
             self._places[name] = places.roots[folder]

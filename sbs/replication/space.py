@@ -12,6 +12,7 @@ from typing import Final
 from sbs.core.manifest import FolderSpec
 from sbs.errors import ReplicationError, StateError
 from sbs.replication.journal import CommitRecord
+from sbs.replication.mapped import mapped
 from sbs.replication.places import Places
 from sbs.replication.pruning import Pruner
 
@@ -70,5 +71,6 @@ def check_space(places: Places, record: CommitRecord, pruner: Pruner) -> None:
 
 
 def _free_bytes(places: Places, folder: int) -> int:
-    status = os.fstatvfs(places.directory(folder))
+    with mapped(places.roots[folder]):
+        status = os.fstatvfs(places.directory(folder))
     return status.f_bavail * status.f_frsize

@@ -20,6 +20,7 @@ from sbs.core.messages import Chunk, Patch
 from sbs.errors import ReplicationError
 from sbs.replication.content import ContentHash, PatchedBlocks
 from sbs.replication.journal import write_all
+from sbs.replication.mapped import mapped
 from sbs.replication.places import Places, sync_file_system
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
@@ -140,11 +141,12 @@ class Staging:
         """Make all that is staged in the folders durable.
 
         Raises:
-            OSError: it could not be written.
+            ReplicationError: it could not be written.
         """
         self.finish()
         for folder in self.folders:
-            sync_file_system(open_staging(self._places, folder))
+            with mapped(self._places.roots[folder]):
+                sync_file_system(open_staging(self._places, folder))
 
     def finish(self) -> None:
         """End the current stream."""
@@ -158,11 +160,12 @@ class Staging:
         """Remove all that is staged in the folders.
 
         Raises:
-            OSError: something cannot be removed.
+            ReplicationError: something cannot be removed.
         """
         self.finish()
         for folder in self.folders:
-            remove_staging(self._places, folder)
+            with mapped(self._places.roots[folder]):
+                remove_staging(self._places, folder)
         self.folders.clear()
 
     def _forget_unclaimed(self) -> None:
@@ -172,8 +175,6 @@ class Staging:
         self._finished.clear()
 
     def _begin(self, number: int, folder: int, content: ContentHash | PatchedBlocks) -> None:
-        if folder >= len(self._places.roots):
-            raise ReplicationError(f"stream {number} is for folder {folder}; there is none")
         self._forget_unclaimed()
         self.folders.add(folder)
         self._fd = os.open(

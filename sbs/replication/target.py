@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Generator, Sequence
-from typing import Final
 
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
@@ -21,17 +20,15 @@ from sbs.replication.index import Index, Stat
 from sbs.replication.journal import CommitRecord, DamagedError, Journal
 from sbs.replication.listing import Lister
 from sbs.replication.mapped import mapped
-from sbs.replication.places import DIRECTORY_MODE, Places, check_apart
+from sbs.replication.places import DIRECTORY_MODE, READ_ACCESS, Places, check_apart
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import Quarantine
+from sbs.replication.remains import Remains
 from sbs.replication.space import check_space, making_room
 from sbs.replication.staging import remove_staging
 from sbs.replication.versions import Versions
 
 __all__ = ["Applied", "CommitRecord", "Target"]
-
-READ_ACCESS: Final = 0o500
-"""What looking at a directory takes; nothing may change before a generation is committed."""
 
 
 class Target:
@@ -87,7 +84,7 @@ class Target:
         """
         self.abandon()
         self._surveyed = False
-        with mapped("the journal"):
+        with mapped(self._journal.directory):
             try:
                 record = self._journal.load(check)
             except DamagedError as error:
@@ -98,10 +95,10 @@ class Target:
             if save is not None:
                 save(record)
             self._forget()
-        with mapped("the journal"):
+        with mapped(self._journal.directory):
             for place in self._journal.staged_places():
-                with Places([place]) as places, contextlib.suppress(FileNotFoundError):
-                    remove_staging(places, 0)
+                with mapped(place), Places([place]) as it, contextlib.suppress(FileNotFoundError):
+                    remove_staging(it, 0)
             self._journal.discard()
         return record
 
@@ -165,7 +162,7 @@ class Target:
             raise ReplicationError(
                 f"generation {begin.number} begins before the last one was applied"
             )
-        with self._room(), mapped("the journal"):
+        with self._room(), mapped(self._journal.directory):
             self._journal.create(self._places.roots)
         self._incoming = Incoming(
             begin.epoch, self._folders, self._places, self._journal, self._index
@@ -219,11 +216,10 @@ class Target:
             unbuilt=incoming.unbuilt,
         )
         with self._room():
-            with mapped("the journal"):
-                check_space(self._places, record, self.versions.pruner)
-                incoming.staging.sync()
+            check_space(self._places, record, self.versions.pruner)
+            incoming.staging.sync()
             self._keep(record, check)
-            with mapped("the journal"):
+            with mapped(self._journal.directory):
                 record = self._journal.commit(record)
         self._surveyed = True
         self._incoming, self._looks = None, incoming.looks
@@ -251,13 +247,13 @@ class Target:
         Raises:
             ReplicationError: temporary files cannot be removed.
         """
-        incoming, self._incoming = self._incoming, None
-        if incoming is None:
+        if self._incoming is None:
             return
-        with mapped("the staging directory"):
-            incoming.staging.clear()
-            self._places.close()
+        self._incoming.staging.clear()
+        self._places.close()
+        with mapped(self._journal.directory):
             self._journal.discard()
+        self._incoming = None  # else the next attempt has something to remove
 
     def close(self) -> None:
         """Forget what is staged and close all files; a committed generation stays."""
@@ -273,23 +269,27 @@ class Target:
             raise ReplicationError("no generation was begun")
         return self._incoming
 
-    def _keep(self, record: CommitRecord, check: Callable[[], object]) -> None:
+    def _keep(
+        self, record: CommitRecord, check: Callable[[], object], remains: Remains | None = None
+    ) -> None:
         """Before anything is overwritten: what nobody else may have goes to quarantine (B4)."""
         self._common.reconcile(record.history)
-        with mapped("a folder"), Places(record.places, unlock=READ_ACCESS) as places:
-            versions = Survey(places, record, self._index, self._common, check).diverging()
+        with Places(record.places, unlock=READ_ACCESS) as places:
+            survey = Survey(places, record, self._index, self._common, check, remains)
+            versions = survey.diverging()
             names = [spec.name for spec in record.folders]
             self.quarantine.keep(places, names, record.history.entries[-1], versions, check)
 
     def _roll_forward(self, record: CommitRecord, check: Callable[[], object]) -> Applied:
-        again = not self._surveyed
-        if again:  # a crash or an error came between: look again
-            self._keep(record, check)
+        remains = None
+        if not self._surveyed:  # a crash or an error came between: look again
+            remains = Remains(self._journal, record, self._common)
+            self._keep(record, check, remains)
         self._surveyed = False
-        looks, self._looks = () if again else self._looks, ()
+        looks, self._looks = self._looks if remains is None else (), ()
         with Places(record.places, unlock=OWNER_ACCESS) as places:
             bases = self._lister.still(record.folders, places)
-            keeper = self.versions.keeper(places, record, check, again=again)
+            keeper = self.versions.keeper(places, record, check, remains)
             with making_room(places, record.folders, self.versions.pruner):
                 applied = RollForward(
                     places, record, self._journal, self._index, self._common, bases, keeper, check
@@ -298,5 +298,5 @@ class Target:
         return applied
 
     def _forget(self) -> None:
-        with mapped("the journal"):
+        with mapped(self._journal.directory):
             self._journal.remove()

@@ -31,6 +31,7 @@ from sbs.replication.past import LIST_NAME, VERSIONS
 from sbs.replication.places import Places
 from sbs.replication.pruning import Pruner
 from sbs.replication.reading import digest_of
+from sbs.replication.remains import Remains
 from sbs.replication.staging import VERSIONS_NAME, create, open_staging
 
 _LIST_WRITTEN: Final = "list.new"
@@ -87,7 +88,11 @@ class Versions:
         """Removes what is too old or too much."""
 
     def keeper(
-        self, places: Places, record: CommitRecord, check: Callable[[], object], *, again: bool
+        self,
+        places: Places,
+        record: CommitRecord,
+        check: Callable[[], object],
+        remains: Remains | None,
     ) -> Keeper:
         """Keeps what a roll-forward replaces.
 
@@ -95,12 +100,12 @@ class Versions:
             places: of the record's folders.
             record: what is applied.
             check: called for each MiB that is read or copied; may raise to cancel.
-            again: a part of it may have been applied before.
+            remains: of an earlier attempt; ``None``: there was none.
         """
         generation = record.history.entries[-1]
         folders = range(len(record.folders)) if self._keep_s > 0 else ()
         self.pruner.spare = name_of(generation)
-        return Keeper(places, folders, generation, self._clock(), check, again=again)
+        return Keeper(places, folders, generation, self._clock(), check, remains)
 
     def applied(self) -> None:
         """The generation of the last keeper stands in the folders."""
@@ -117,15 +122,15 @@ class Keeper:
         generation: Generation,
         at: float,
         check: Callable[[], object],
-        *,
-        again: bool,
+        remains: Remains | None,
     ) -> None:
         self._places = places
         self._folders = folders
         self._generation = generation
         self._at = at
         self._check = check
-        self._again = again
+        self._remains = remains
+        self._again = remains is not None
         self._lists: dict[int, ChangeList] = {}
 
     def open(self, folders: Iterable[int]) -> None:
@@ -186,7 +191,7 @@ class Keeper:
         """Whether what stands there was put there by the operation, before a crash."""
         match operation.action:
             case Action.PUT:
-                return _holds(parent, name, operation, self._check)
+                return _holds(parent, name, operation, self._remains, self._check)
             case Action.LINK:
                 with contextlib.suppress(OSError):
                     return os.readlink(name, dir_fd=parent) == operation.target
@@ -320,18 +325,25 @@ def restore_line(path: str, former: Former | None) -> bytes:
     return f"{line}}}\n".encode()
 
 
-def _holds(parent: int, name: str, operation: Operation, check: Callable[[], object]) -> bool:
-    """Whether a file has the content that an operation puts."""
+def _holds(
+    parent: int,
+    name: str,
+    operation: Operation,
+    remains: Remains | None,
+    check: Callable[[], object],
+) -> bool:
+    """Whether a file has the content that an operation puts, or what a power cut left of it."""
     try:
         fd = os.open(name, _READ, dir_fd=parent)
     except OSError:
         return False  # nothing there, a link, or not to be read: then it is kept once more
     try:
         status = os.fstat(fd)
-        return (
-            stat.S_ISREG(status.st_mode)
-            and status.st_size == operation.size_bytes
-            and digest_of(fd, status.st_size, check) == operation.digest
-        )
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        whole = status.st_size == operation.size_bytes
+        if whole and digest_of(fd, status.st_size, check) == operation.digest:
+            return True
+        return remains is not None and remains.is_of(fd, operation.folder, operation.path)
     finally:
         os.close(fd)

@@ -157,10 +157,11 @@ class RollForward:
         # Written as read now: by then the stamps of all but the last files are out of their tick.
         now = time.time_ns()
         for spec, rows in zip(self._record.folders, self._rows, strict=True):
-            self._index.store(
-                spec.name,
-                ((place, name, attrs.evolve(row, read_at_ns=now)) for place, name, row in rows),
+            read = (
+                (place, name, attrs.evolve(row, read_at_ns=row.read_at_ns or now))
+                for place, name, row in rows
             )
+            self._index.store(spec.name, read)
         self._common.store(self._record.history.entries[-1], self._held, self._bases)
 
     def _guarded(self, operation: Operation) -> None:
@@ -278,7 +279,8 @@ class RollForward:
         place = parent_of(operation.path)
         row = self._index.row(self._record.folders[operation.folder].name, place, name)
         if row is not None and row.stat == stat_key(before):
-            touched = attrs.evolve(row, stat=stat_key(after))
+            read_at_ns = 0 if row.settled else 1  # as little as before is known of its content
+            touched = attrs.evolve(row, stat=stat_key(after), read_at_ns=read_at_ns)
             self._rows[operation.folder].append((place, name, touched))
 
     def _copy_in_place(self, handle: int, folder: int, parent: int, name: str) -> None:

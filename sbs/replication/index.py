@@ -23,6 +23,12 @@ from sbs.replication.content import BLOCKS_ABOVE
 SETTLING_NS: Final = 50_000_000
 """A file this young when it was read is not trusted: five of the longest kernel ticks."""
 
+UNWRITTEN_NS: Final = 600_000_000_000
+"""Before a power cut, contents younger than this may not have reached the disk: Linux writes them
+out after 35 s by default, and later where the disk cannot keep up."""
+
+_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+
 _VERSION: Final = 3
 """Of the schema. One of an earlier version begins anew: large files had other digests."""
 
@@ -123,21 +129,23 @@ class Index:
 
     Args:
         path: of the database. One that is damaged is renamed to ``*.damaged-<n>``.
+        boot: what tells this start of the machine from others; left out: the kernel is asked.
 
     Raises:
         StateError: it can be neither opened nor made.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, boot: str | None = None) -> None:
         self._path = path
         self._lock = threading.Lock()
         """Threads share the connection: a commit of one must not end what another has begun."""
         try:
+            boot = _boot_id() if boot is None else boot
             try:
-                self._database = _open(path)
+                self._database = _open(path, boot)
             except sqlite3.DatabaseError:
                 _set_aside(path)
-                self._database = _open(path)
+                self._database = _open(path, boot)
         except (sqlite3.Error, OSError) as error:
             raise StateError(f"index {path!r} cannot be opened: {error}") from error
 
@@ -239,7 +247,7 @@ class Index:
             ) from error
 
 
-def _open(path: str) -> sqlite3.Connection:
+def _open(path: str, boot: str) -> sqlite3.Connection:
     database = sqlite3.connect(path, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -252,10 +260,40 @@ def _open(path: str) -> sqlite3.Connection:
             database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         elif version != _VERSION:
             raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
+        _doubt(database, boot)
     except sqlite3.Error:
         database.close()
         raise
     return database
+
+
+def _boot_id() -> str:
+    """Another one after each start of the machine; empty where the system does not say."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _doubt(database: sqlite3.Connection, boot: str) -> None:
+    """After a start of the machine, have files read again that were young when it ended.
+
+    Their rows may know contents that a power cut took back, while size and times stayed. When it
+    ended is not known, but that it lived when the last file was read.
+    """
+    with database:
+        database.execute("CREATE TABLE IF NOT EXISTS boot (id TEXT NOT NULL)")
+        known = [each for (each,) in database.execute("SELECT id FROM boot")]
+        if boot and known == [boot]:
+            return
+        database.execute(
+            "UPDATE digests SET read_at_ns = 0"
+            " WHERE ctime_ns > (SELECT max(read_at_ns) FROM digests) - ?",
+            (UNWRITTEN_NS,),
+        )
+        database.execute("DELETE FROM boot")
+        database.execute("INSERT INTO boot VALUES (?)", (boot,))
 
 
 def _set_aside(path: str) -> None:

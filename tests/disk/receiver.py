@@ -12,14 +12,21 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import attrs
 
+from sbs.core.manifest import FolderSpec
+from sbs.core.messages import Listing
+from sbs.replication.changes import EVERYTHING
+from sbs.replication.index import SETTLING_NS, Index
+from sbs.replication.source import PeerTree, Source
 from tests.disk.shim import EVERY, Kind, Shim, What
 from tests.disk.standby import Prepared, Standby
+from tests.replication.rig import proceed
 
 TOLD = ".told"
 """Ends the name of the file beside a directory that says: the primary was told."""
@@ -136,7 +143,23 @@ def recover(base: str, update: Prepared, shim: Shim) -> None:
         standby.recover()
 
 
-WORKS = {each.__name__: each for each in (take, commit, recover)}
+def serve(base: str, update: Prepared, shim: Shim) -> None:
+    """A primary: services write without a sync, SBS reads what they wrote, and ends."""
+    folders = (FolderSpec(name="data", path=f"{base}/data"),)
+    with open(f"{base}/data/edited", "r+b") as file:
+        file.write(b"F")
+    with open(f"{base}/data/made", "wb") as file:
+        file.write(b"made")
+    time.sleep(2 * SETTLING_NS / 1e9)
+    index = Index(f"{base}/state/index.db")
+    peer = PeerTree(1)
+    peer.add(Listing(folder=0, last=True))
+    for _ in Source(folders, index, "off").prepare(peer, EVERYTHING, proceed).messages(proceed):
+        pass
+    index.close()
+
+
+WORKS = {each.__name__: each for each in (take, commit, recover, serve)}
 
 
 def _try(request: dict[str, Any], update: Prepared, answer_fd: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sbs.errors import StateError
-from sbs.replication.index import SETTLING_NS, Index, Row, stat_key
+from sbs.replication.index import SETTLING_NS, UNWRITTEN_NS, Index, Row, stat_key
 
 STAT = (10, 1000, 2000, 7, 0o100644)
 ROW = Row(STAT, b"d" * 32, 2000 + SETTLING_NS + 1)
@@ -43,6 +43,36 @@ def test_a_file_that_was_young_when_it_was_read_is_not_trusted() -> None:
     assert ROW.settled
     assert not Row(STAT, b"", 2000 + SETTLING_NS).settled
     assert not Row((10, 1000, 5000, 7, 0), b"", 2000 + SETTLING_NS + 1).settled
+
+
+def test_a_file_that_was_young_when_the_machine_ended_is_read_again(tmp_path: Path) -> None:
+    """B25: a power cut may take contents back and leave size and times: found by its simulation."""
+    old = Row((10, 0, 10**18, 7, 0), b"d", 2 * 10**18)
+    young = Row((1, 0, 2 * 10**18 - UNWRITTEN_NS + 1, 8, 0), b"e", 2 * 10**18)
+    assert old.settled
+    assert young.settled
+    for boot, trusted in (("one", True), ("one", True), ("two", False), ("two", False)):
+        index = Index(f"{tmp_path}/index", boot)
+        if boot == "one":
+            index.store("f", [("", "old", old), ("", "young", young)])
+        rows = index.rows("f", "")
+        assert rows["old"] == old
+        assert rows["young"].settled is trusted
+        assert (rows["young"].stat, rows["young"].digest) == (young.stat, young.digest)
+        index.close()
+
+
+def test_a_machine_that_does_not_name_its_starts(tmp_path: Path) -> None:
+    """B25: each start of SBS may then be one of the machine."""
+    young = Row((1, 0, 2 * 10**18 - UNWRITTEN_NS + 1, 8, 0), b"e", 2 * 10**18)
+    for _ in range(2):
+        index = Index(f"{tmp_path}/index", "")
+        index.store("f", [("", "young", young)])
+        assert index.rows("f", "")["young"].settled
+        index.close()
+        index = Index(f"{tmp_path}/index", "")
+        assert not index.rows("f", "")["young"].settled
+        index.close()
 
 
 def test_a_file_with_a_date_in_the_future_is_not_read_again_and_again() -> None:

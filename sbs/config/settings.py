@@ -201,6 +201,16 @@ class FolderSettings:
             Filters(), "What is replicated: the last rule that matches wins, without one a file is."
         ),
     )
+    owner: bool = attrs.field(
+        default=False,
+        metadata=key(
+            Flag(), "Copies have the source's user and group, by name where both nodes know it."
+        ),
+    )
+    xattr: bool = attrs.field(
+        default=False,
+        metadata=key(Flag(), "Copies have the source's extended attributes, ACLs among them."),
+    )
 
 
 @attrs.frozen(kw_only=True, field_transformer=checked)
@@ -364,6 +374,8 @@ class Config:
                 filters=folder.filters,
                 strict_delete=self.sync.strict_delete,
                 preserve_mtime=self.sync.preserve_mtime,
+                owner=folder.owner,
+                xattr=folder.xattr,
             )
             for folder in self.folders
         )

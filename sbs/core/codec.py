@@ -38,13 +38,13 @@ from sbs.core.manifest import Entry, Operation
 from sbs.core.rows import (
     ENTRY_FIELDS,
     EPOCH,
-    OPERATION_FIELDS,
     entry_from,
     epoch_from,
     generation_from,
     is_array,
     is_map,
     operation_from,
+    operation_row,
     type_name,
 )
 from sbs.core.testament import Fenced, Will
@@ -296,7 +296,7 @@ def _add_rows(converter: cattrs.Converter) -> None:
     generation = attrgetter("epoch.counter", "epoch.slot", "number", "digest")
     converter.register_unstructure_hook(Epoch, attrgetter(*EPOCH.names))
     converter.register_unstructure_hook(Entry, attrgetter(*ENTRY_FIELDS))
-    converter.register_unstructure_hook(Operation, attrgetter(*OPERATION_FIELDS))
+    converter.register_unstructure_hook(Operation, operation_row)
     converter.register_unstructure_hook(Generation, generation)
     converter.register_unstructure_hook(
         History, lambda history: tuple(map(generation, history.entries))

@@ -15,6 +15,8 @@ from typing import Final, TypeAlias
 import attrs
 from attrs.validators import instance_of, max_len
 
+from sbs.core import attributes as extra
+from sbs.core.attributes import Attributes
 from sbs.core.history import DIGEST_BYTES
 
 MAX_PATH_BYTES = 4096
@@ -139,6 +141,8 @@ class Entry:
         mtime_ns: of a file, nanoseconds since 1970; 0 otherwise.
         digest: BLAKE3 of a file's content where it is known without reading; else ``None``.
         target: what a link points at, as stored in it; empty otherwise.
+        attributes: digest of owner and extended attributes where the folder's settings have them
+            replicated; else ``None``.
     """
 
     path: str
@@ -148,6 +152,7 @@ class Entry:
     mtime_ns: int = 0
     digest: bytes | None = attrs.field(default=None, repr=False)
     target: str = ""
+    attributes: bytes | None = attrs.field(default=None, repr=False)
 
     # One method instead of a validator for each field: less than half the time, for each file.
     def __attrs_post_init__(self) -> None:
@@ -161,6 +166,10 @@ class Entry:
             raise _out_of_range("mtime_ns", self.mtime_ns, MIN_TIME_NS, MAX_TIME_NS)
         if self.digest is not None and len(self.digest) != DIGEST_BYTES:
             raise ValueError(f"'digest' must be {DIGEST_BYTES} bytes, not {len(self.digest)}")
+        if self.attributes is not None and len(self.attributes) != extra.DIGEST_BYTES:
+            raise ValueError(
+                f"'attributes' must be {extra.DIGEST_BYTES} bytes, not {len(self.attributes)}"
+            )
         _check_target(self.target)
 
 
@@ -172,6 +181,7 @@ _ENTRY_TYPES: Final = _Types(
     mtime_ns=(int,),
     digest=(bytes, type(None)),
     target=(str,),
+    attributes=(bytes, type(None)),
 )
 
 Manifest: TypeAlias = Mapping[str, Entry]
@@ -205,6 +215,8 @@ class FolderSpec:
         filters: ordered rules, see :mod:`sbs.core.filters`.
         strict_delete: delete on the secondary what the primary does not have (R22).
         preserve_mtime: copies bear the source's time stamp (R23).
+        owner: copies have the source's user and group.
+        xattr: copies have the source's extended attributes.
     """
 
     name: str = attrs.field(validator=[instance_of(str), _check_name])
@@ -212,6 +224,8 @@ class FolderSpec:
     filters: tuple[str, ...] = attrs.field(default=(), validator=max_len(MAX_FILTERS))
     strict_delete: bool = attrs.field(default=False, validator=instance_of(bool))
     preserve_mtime: bool = attrs.field(default=False, validator=instance_of(bool))
+    owner: bool = attrs.field(default=False, validator=instance_of(bool))
+    xattr: bool = attrs.field(default=False, validator=instance_of(bool))
 
 
 class Action(enum.IntEnum):
@@ -220,11 +234,11 @@ class Action(enum.IntEnum):
     PUT = 0
     """Create or replace a file."""
     MKDIR = 1
-    """Create a directory, or set the mode of one that exists."""
+    """Create a directory, or set mode and attributes of one that exists."""
     LINK = 2
     """Create or replace a symbolic link."""
     TOUCH = 3
-    """Set the mode and time stamp of a file whose content is right already."""
+    """Set mode, time stamp and attributes of a file whose content is right already."""
     DELETE = 4
     """Remove a file, a link or an empty directory."""
 
@@ -244,6 +258,7 @@ class Operation:
         target: of the link (LINK).
         stream: number of the :class:`~sbs.core.messages.Chunk` stream that carried the content
             of a large file (PUT); ``None``: the content follows in the same frame.
+        attributes: to set (all but DELETE), or ``None``: the folder's settings leave them out.
     """
 
     folder: int
@@ -255,6 +270,7 @@ class Operation:
     digest: bytes = attrs.field(default=b"", repr=False)
     target: str = ""
     stream: int | None = None
+    attributes: Attributes | None = None
 
     # As in Entry.
     def __attrs_post_init__(self) -> None:
@@ -276,6 +292,8 @@ class Operation:
                 f"'digest' of {self.action.name} must be {digest_bytes} bytes, "
                 f"not {len(self.digest)}"
             )
+        if self.attributes is not None and self.action is Action.DELETE:
+            raise ValueError("'attributes' of DELETE must be None")
         _check_target(self.target)
 
 
@@ -289,4 +307,5 @@ _OPERATION_TYPES: Final = _Types(
     digest=(bytes,),
     target=(str,),
     stream=(int, type(None)),
+    attributes=(Attributes, type(None)),
 )

@@ -130,9 +130,13 @@ def is_closed(entry: Entry) -> bool:
 
 
 def touch(source: Entry, target: Entry, spec: FolderSpec, folder: int) -> Operation | None:
-    """What makes mode and time of a file right whose content is, or ``None``: nothing to do."""
+    """What makes the rest of a file right whose content is, or ``None``: nothing to do.
+
+    Attributes are compared here, and read when the operation is sent.
+    """
     stamp = source.mtime_ns if spec.preserve_mtime else None
-    if source.mode == target.mode and stamp in (None, target.mtime_ns):
+    same = source.mode == target.mode and source.attributes == target.attributes
+    if same and stamp in (None, target.mtime_ns):
         return None
     return Operation(
         folder=folder, action=Action.TOUCH, path=source.path, mode=source.mode, mtime_ns=stamp
@@ -153,10 +157,18 @@ def _steps(
         return
     yield from clears
     if entry.kind is Kind.DIRECTORY:
-        if standing is None or standing.mode != entry.mode:
+        if standing is None or _access(standing) != _access(entry):
             yield _mkdir(entry, folder)
-    elif standing is None or standing.target != entry.target:
+    elif standing is None or _link(standing) != _link(entry):
         yield Operation(folder=folder, action=Action.LINK, path=entry.path, target=entry.target)
+
+
+def _access(entry: Entry) -> tuple[int, bytes | None]:
+    return entry.mode, entry.attributes
+
+
+def _link(entry: Entry) -> tuple[str, bytes | None]:
+    return entry.target, entry.attributes
 
 
 def _file(

@@ -7,10 +7,13 @@ parameter of a hook of cattrs, the type, and ignore it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 
 import attrs
 
+from sbs.core.attributes import Attributes, Owner
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation
 from sbs.core.manifest import Action, Entry, Kind, Operation
@@ -61,9 +64,13 @@ class Row:
 
 
 EPOCH: Final = Row(counter=int, slot=int)
+OWNER: Final = Row(user=str, uid=int, group=str, gid=int)
+XATTR: Final = Row(name=str, value=bytes)
 GENERATION: Final = Row(counter=int, slot=int, number=int, digest=bytes)
 ENTRY_FIELDS: Final = tuple(field.name for field in attrs.fields(Entry))
 OPERATION_FIELDS: Final = tuple(field.name for field in attrs.fields(Operation))
+ATTRIBUTES_FIELDS: Final = tuple(field.name for field in attrs.fields(Attributes))
+_operation: Final[Callable[[Operation], tuple[Any, ...]]] = attrgetter(*OPERATION_FIELDS[:-1])
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _ACTIONS: Final = {action.value: action for action in Action}
 
@@ -82,7 +89,8 @@ def generation_from(value: object, _: object = None) -> Generation:
 
 def entry_from(value: object, _: object = None) -> Entry:
     """Build an entry from its row; ValueError or TypeError names the field that is wrong."""
-    path, kind, mode, size_bytes, mtime_ns, digest, target = _fields(value, ENTRY_FIELDS)
+    row = _fields(value, ENTRY_FIELDS)
+    path, kind, mode, size_bytes, mtime_ns, digest, target, attributes = row
     return Entry(
         path=path,
         kind=_member("kind", _KINDS, kind),
@@ -91,13 +99,14 @@ def entry_from(value: object, _: object = None) -> Entry:
         mtime_ns=mtime_ns,
         digest=digest,
         target=target,
+        attributes=attributes,
     )
 
 
 def operation_from(value: object, _: object = None) -> Operation:
     """Build an operation from its row; ValueError or TypeError names the field that is wrong."""
     row = _fields(value, OPERATION_FIELDS)
-    folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream = row
+    folder, action, path, mode, mtime_ns, size_bytes, digest, target, stream, attributes = row
     return Operation(
         folder=folder,
         action=_member("action", _ACTIONS, action),
@@ -108,16 +117,53 @@ def operation_from(value: object, _: object = None) -> Operation:
         digest=digest,
         target=target,
         stream=stream,
+        attributes=None if attributes is None else attributes_from(attributes),
     )
+
+
+def operation_row(operation: Operation) -> tuple[Any, ...]:
+    """The row of an operation."""
+    attributes = operation.attributes
+    return (*_operation(operation), None if attributes is None else attributes_row(attributes))
+
+
+def attributes_from(value: object) -> Attributes:
+    """Build attributes from their row; ValueError names the field that is wrong."""
+    owner, xattrs = _fields(value, ATTRIBUTES_FIELDS)
+    return Attributes(
+        owner=None if owner is None else _owner(owner),
+        xattrs=None if xattrs is None else tuple(_xattr(each) for each in _array(xattrs)),
+    )
+
+
+def attributes_row(attributes: Attributes) -> tuple[Any, Any]:
+    """The row of attributes."""
+    owner = None if attributes.owner is None else attrs.astuple(attributes.owner)
+    return owner, attributes.xattrs
+
+
+def _owner(value: object) -> Owner:
+    user, uid, group, gid = OWNER.check(value)
+    return Owner(user=user, uid=uid, group=group, gid=gid)
+
+
+def _xattr(value: object) -> tuple[str, bytes]:
+    name, content = XATTR.check(value)
+    return name, content
+
+
+def _array(value: object) -> list[Any]:
+    if not is_array(value):
+        raise ValueError(f"must be an array, not {type_name(value)}")
+    return value
 
 
 def _fields(value: object, names: tuple[str, ...]) -> list[Any]:
     """The row ``value``, if it is as long as ``names``; the types are checked by the class."""
-    if not is_array(value):
-        raise ValueError(f"must be an array, not {type_name(value)}")
-    if len(value) != len(names):
-        raise ValueError(f"must be an array of {len(names)} fields, not {len(value)}")
-    return value
+    row = _array(value)
+    if len(row) != len(names):
+        raise ValueError(f"must be an array of {len(names)} fields, not {len(row)}")
+    return row
 
 
 def _member(name: str, members: Mapping[int, T], value: object) -> T:

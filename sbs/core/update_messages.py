@@ -193,12 +193,15 @@ class Finding:
         text: one line.
         kept: the name, within the folder, of the follower's own version that was set aside because
             it differed after a partition (B4); empty for any other finding.
+        note: the content stands there, and something else about it, or about the whole folder
+            where ``path`` is empty, could not be set.
     """
 
     folder: str = attrs.field(validator=and_(instance_of(str), max_len(64)))
     path: str = attrs.field(validator=and_(instance_of(str), max_len(4096)))
     text: str = attrs.field(default="", validator=and_(instance_of(str), max_len(MAX_TEXT)))
     kept: str = attrs.field(default="", validator=and_(instance_of(str), max_len(4096)))
+    note: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -21,12 +21,14 @@ from sbs.core.filters import directories_above, parent_of
 from sbs.core.guard import Basis
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError
+from sbs.replication.building import NOTHING, Built
 from sbs.replication.common import Common
+from sbs.replication.dressing import Dresser
 from sbs.replication.folding import Spellings
 from sbs.replication.index import Index, Row, Stat, stat_key
 from sbs.replication.journal import CommitRecord, Journal
 from sbs.replication.keeping import BESIDE, copy_file, place_link
-from sbs.replication.places import IN_THE_WAY, Places, handle_path, sync_file_system
+from sbs.replication.places import IN_THE_WAY, Places, sync_file_system
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.putting import Putter
 from sbs.replication.staging import open_staging, remove_staging
@@ -84,12 +86,16 @@ class RollForward:
         self._keeper = keeper
         self._number = 0
         self._check = check
-        self._putter = Putter(places, journal, record.contents_at, check, self._parent)
+        self._dresser = Dresser(record.folders)
+        self._putter = Putter(
+            places, journal, record.contents_at, check, self._parent, self._dresser
+        )
         self._looks: Iterator[Stat] = iter(())
         self._trees = Trees(record.trees, record.unbuilt)
         self._planted: set[tuple[int, str]] = set()
         """Folders and names of the trees that were put in their places as a whole."""
-        self._modes: dict[tuple[int, str], int] = {}
+        self._directories: dict[tuple[int, str], Operation] = {}
+        """Dressed when all is in them."""
         self._made: set[tuple[int, str]] = set()
         """Directories that were not there: nothing was in them."""
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
@@ -100,17 +106,18 @@ class RollForward:
         self._files = 0
         self._size_bytes = 0
 
-    def run(self, looks: Iterable[Stat] = ()) -> Applied:
+    def run(self, built: Built = NOTHING) -> Applied:
         """Apply everything, durably.
 
         Args:
-            looks: of the files that were built in staging, in their order; none after a crash.
+            built: what was built in staging; not known after a crash.
 
         Raises:
             ReplicationError: a place is missing, or an I/O error; it can be tried again.
             StateError: the index cannot be written.
         """
-        self._looks = iter(looks)
+        self._looks = iter(built.looks)
+        self._dresser.refusals.update(built.refusals)
         folders = sorted({operation.folder for operation in self._record.operations})
         at, path = folders, ""
         try:
@@ -120,10 +127,10 @@ class RollForward:
                 self._check()
                 at, path = [operation.folder], operation.path
                 self._guarded(operation)
-            modes = self._places.opened | self._modes
-            for (folder, path), mode in sorted(modes.items(), reverse=True):
+            closing = self._places.opened.keys() | self._directories.keys()
+            for folder, path in sorted(closing, reverse=True):
                 at = [folder]
-                self._set_mode(folder, path, mode)
+                self._close_directory(folder, path)
             at, path = folders, ""
             self._keeper.finish()
             self._finish(folders)
@@ -136,7 +143,9 @@ class RollForward:
             self._keeper.close()
             self._putter.close()
         return Applied(
-            files=self._files, size_bytes=self._size_bytes, problems=self._problems.collected
+            files=self._files,
+            size_bytes=self._size_bytes,
+            problems=self._problems.collected + self._dresser.notes,
         )
 
     def _open(self, folders: list[int]) -> None:
@@ -216,7 +225,7 @@ class RollForward:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
             self._made.add((operation.folder, operation.path))
-        self._modes[operation.folder, operation.path] = operation.mode
+        self._directories[operation.folder, operation.path] = operation
 
     def _plant(self, root: Root, operation: Operation) -> None:
         """Put a new directory in its place with all that is in it.
@@ -238,12 +247,18 @@ class RollForward:
     def _is_planted(self, operation: Operation, place: str) -> bool:
         return (operation.folder, place.split("/")[1]) in self._planted
 
-    def _set_mode(self, folder: int, path: str, mode: int) -> None:
+    def _close_directory(self, folder: int, path: str) -> None:
+        """Dress one that is in the generation; of one that was only opened, set the mode again."""
+        operation = self._directories.get((folder, path))
         try:
-            os.fchmod(self._places.directory(folder, path), mode)
+            directory = self._places.directory(folder, path)
+            if operation is None:
+                os.fchmod(directory, self._places.opened[folder, path])
+            else:
+                self._dresser.dress(directory, operation)
         except OSError as error:
             gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
-            if not gone or (folder, path) in self._modes:  # one that was opened may be deleted
+            if not gone or operation is not None:  # one that was opened may be deleted
                 self._problem(folder, path, error)
 
     def _link(self, operation: Operation, place: str | None) -> None:
@@ -258,6 +273,7 @@ class RollForward:
                 raise
             self._putter.remember_mount(parent)
             place_link(operation.target, parent, parent, name)
+        self._dresser.own_link(parent, name, operation)
 
     def _touch(self, operation: Operation) -> None:
         parent, name = self._parent(operation)
@@ -270,9 +286,7 @@ class RollForward:
                 self._copy_in_place(handle, operation.folder, parent, name)
                 os.close(handle)
                 handle = os.open(name, _HANDLE, dir_fd=parent)
-            os.chmod(handle_path(handle), operation.mode)
-            if operation.mtime_ns is not None:
-                os.utime(handle_path(handle), ns=(before.st_atime_ns, operation.mtime_ns))
+            self._dresser.dress(handle, operation, is_open=False, atime_ns=before.st_atime_ns)
             after = os.fstat(handle)
         finally:
             os.close(handle)

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import Final, assert_never
+
+import attrs
 
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError
+from sbs.replication.dressing import Dresser, Refusals
 from sbs.replication.index import Stat, stat_key
 from sbs.replication.journal import write_all
 from sbs.replication.places import IN_THE_WAY, Places
-from sbs.replication.putting import dress
 from sbs.replication.staging import CREATE, open_staging, stream_name
 from sbs.replication.trees import Root, Trees, name_of
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@attrs.frozen
+class Built:
+    """What was built in staging.
+
+    Args:
+        looks: of the files, in their order.
+        refusals: what could not be done to them beside their content.
+    """
+
+    looks: Sequence[Stat] = ()
+    refusals: Refusals = attrs.field(factory=dict[tuple[int, str], tuple[str, int]])
+
+
+NOTHING: Final = Built()
 
 
 class Builder:
@@ -24,15 +43,21 @@ class Builder:
     Args:
         places: where the folders lie.
         folders: in which anything is staged; kept up to date.
+        dresser: gives files and links what they have beside their content.
     """
 
-    def __init__(self, places: Places, folders: set[int]) -> None:
+    def __init__(self, places: Places, folders: set[int], dresser: Dresser) -> None:
         self._places = places
         self._folders = folders
+        self._dresser = dresser
         self.trees: Trees = Trees()
         """Which operations were carried out, and which could not be."""
-        self.looks: list[Stat] = []
-        """Of the files that were built, in their order."""
+        self._looks: list[Stat] = []
+
+    @property
+    def built(self) -> Built:
+        """What was built so far."""
+        return Built(self._looks, self._dresser.refusals)
 
     def take(self, operation: Operation, content: bytes | memoryview = b"") -> bool:
         """Carry out an operation in staging if it belongs there.
@@ -88,6 +113,7 @@ class Builder:
                     os.mkdir(name, 0o700, dir_fd=parent)
             case Action.LINK:
                 os.symlink(operation.target, name, dir_fd=parent)
+                self._dresser.own_link(parent, name, operation)
             case Action.PUT:
                 if operation.stream is None:
                     self._write(operation, content, parent, name)
@@ -106,8 +132,8 @@ class Builder:
         fd = os.open(name, CREATE, 0o600, dir_fd=parent)
         try:
             write_all(fd, content)
-            dress(fd, operation)
-            self.looks.append(stat_key(os.fstat(fd)))
+            self._dresser.dress(fd, operation)
+            self._looks.append(stat_key(os.fstat(fd)))
         except OSError:
             os.unlink(name, dir_fd=parent)
             raise
@@ -118,8 +144,8 @@ class Builder:
         staging = self._places.directory(operation.folder, STAGING_NAME)
         fd = os.open(stream_name(stream), _READ, dir_fd=staging)
         try:
-            dress(fd, operation)
+            self._dresser.dress(fd, operation)
             os.rename(stream_name(stream), name, src_dir_fd=staging, dst_dir_fd=parent)
-            self.looks.append(stat_key(os.fstat(fd)))
+            self._looks.append(stat_key(os.fstat(fd)))
         finally:
             os.close(fd)

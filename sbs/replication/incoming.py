@@ -12,9 +12,10 @@ from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
 from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.bodies import expand
-from sbs.replication.building import Builder
+from sbs.replication.building import Builder, Built
 from sbs.replication.content import digest_of_content
-from sbs.replication.index import Index, Stat
+from sbs.replication.dressing import Dresser
+from sbs.replication.index import Index
 from sbs.replication.journal import Journal
 from sbs.replication.mapped import mapped
 from sbs.replication.patching import opened_base
@@ -53,7 +54,7 @@ class Incoming:
         self._index = index
         self.staging: Staging = Staging(places)
         """What lies in the folders until the generation is committed."""
-        self._builder = Builder(places, self.staging.folders)
+        self._builder = Builder(places, self.staging.folders, Dresser(folders))
         self._seal = Seal()
         self.operations: list[Operation] = []
         """What came so far."""
@@ -69,9 +70,9 @@ class Incoming:
         return self._builder.trees.unbuilt
 
     @property
-    def looks(self) -> Sequence[Stat]:
-        """Of the files that were built, in their order."""
-        return self._builder.looks
+    def built(self) -> Built:
+        """What was built."""
+        return self._builder.built
 
     def take(self, message: Content, check: Callable[[], object]) -> None:
         """Stage what a message carries.

@@ -18,7 +18,6 @@ import contextlib
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
 from typing import Any, Final, cast
 
 import attrs
@@ -29,14 +28,12 @@ from sbs.core.epoch import Epoch
 from sbs.core.folding import Folding
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
-from sbs.core.rows import OPERATION_FIELDS, operation_from
+from sbs.core.rows import operation_from, operation_row
 from sbs.errors import StateError
 from sbs.replication.trees import Root, Trees
 
 _packb: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - it has no types
 _unpackb: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
-
-_row: Final = attrgetter(*OPERATION_FIELDS)
 
 MAGIC: Final = b"SBSJRNL\x02"
 """What the file begins and ends with; the last byte is the version."""
@@ -311,7 +308,7 @@ def _encode(record: CommitRecord) -> dict[str, object]:
         "contents_at": record.contents_at,
         "unbuilt": record.unbuilt,
         "trees": [attrs.astuple(root) for root in record.trees],
-        "operations": [_row(operation) for operation in record.operations],
+        "operations": [operation_row(operation) for operation in record.operations],
     }
 
 
@@ -332,5 +329,12 @@ def _decode(body: bytes) -> CommitRecord:
         contents_at=fields["contents_at"],
         unbuilt=tuple(tuple(at) for at in fields["unbuilt"]),
         trees=tuple(Root(*root) for root in fields["trees"]),
-        operations=tuple(operation_from(list(row)) for row in fields["operations"]),
+        operations=tuple(operation_from(_listed(row)) for row in fields["operations"]),
     )
+
+
+def _listed(value: object) -> object:
+    """A value as the wire has it: a list for each array, the attributes of a row among them."""
+    if not isinstance(value, tuple):
+        return value
+    return [_listed(each) for each in cast("tuple[object, ...]", value)]

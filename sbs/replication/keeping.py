@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sbs.core.manifest import STAGING_NAME
+from sbs.replication.attributes import copy_xattrs
 from sbs.replication.places import handle_path
 from sbs.replication.staging import create
 
@@ -102,7 +103,8 @@ def copy_file(
 ) -> None:
     """Put a copy of a file somewhere, durable and whole or not at all, with its mode and times.
 
-    Its owner is kept as well where this account may do that. What stands at ``name`` is replaced.
+    Owner and extended attributes are kept as well where this account may do that. What stands at
+    ``name`` is replaced.
 
     Args:
         handle: as for :func:`link_file`.
@@ -123,6 +125,7 @@ def copy_file(
             while os.sendfile(fd, source, None, COPY_BYTES):
                 check()
             dress(fd, status)
+            copy_xattrs(source, fd)
             os.fsync(fd)
             os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
         except BaseException:

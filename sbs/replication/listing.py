@@ -14,6 +14,7 @@ from sbs.core.guard import Basis
 from sbs.core.manifest import Entry, FolderSpec
 from sbs.core.messages import MAX_ITEMS, Listing
 from sbs.errors import ReplicationError
+from sbs.replication.attributes import AttributeReader
 from sbs.replication.folding import probe
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import Journal
@@ -103,7 +104,15 @@ class Lister:
         self, folder: int, problems: Problems, check: Callable[[], object]
     ) -> Iterator[Entry]:
         spec, name = self._folders[folder], self._folders[folder].name
-        scanner = Scanner(self._places, folder, name, self._rules[folder], self._index, check)
+        scanner = Scanner(
+            self._places,
+            folder,
+            name,
+            self._rules[folder],
+            self._index,
+            check,
+            reader=AttributeReader.of(spec),
+        )
         self.bases[name] = Basis(scanner.root(), spec.filters)
         for part in scanner.all():
             problems.extend(part.problems)

@@ -13,8 +13,8 @@ from sbs.core.messages import MAX_BODY_BYTES, MAX_ITEMS, Chunk, Content, Pack
 MAX_NAMES_BYTES: Final = 256 * 1024
 """Names in one message: with the items' other fields its head stays below the frame's limit."""
 
-ITEM_BYTES: Final = 80
-"""What an operation or entry takes on the wire beside its names, at most."""
+ITEM_BYTES: Final = 96
+"""What an operation or entry takes on the wire beside names and attributes, at most."""
 
 
 def head_bytes(*names: str) -> int:
@@ -40,6 +40,8 @@ class Packer:
     def add(self, operation: Operation, content: bytes = b"") -> Pack | None:
         """Add an operation; returns the pack that was full before it, if it was."""
         head = head_bytes(operation.path, operation.target)
+        if operation.attributes is not None:
+            head += operation.attributes.head_bytes
         full = None
         if (
             len(self._operations) == MAX_ITEMS

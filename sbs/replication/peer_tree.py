@@ -19,6 +19,7 @@ from sbs.core.folding import Folding
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import Listing
+from sbs.replication.attributes import digest_of_attributes
 
 MAX_ENTRIES: Final = 16_000_000
 """Entries of a follower's listing: more than a node has memory for is an attack or a mistake."""
@@ -29,7 +30,9 @@ _pack: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[re
 _unpack: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
 
 _KINDS: Final[dict[int, Kind]] = {kind.value: kind for kind in Kind}
-_fields: Final = attrgetter("kind", "mode", "size_bytes", "mtime_ns", "digest", "target")
+_fields: Final = attrgetter(
+    "kind", "mode", "size_bytes", "mtime_ns", "digest", "target", "attributes"
+)
 
 
 @attrs.frozen
@@ -115,8 +118,9 @@ class PeerTree:
                 mtime_ns=mtime_ns,
                 digest=digest,
                 target=target,
+                attributes=attributes,
             )
-            for name, kind, mode, size_bytes, mtime_ns, digest, target in rows
+            for name, kind, mode, size_bytes, mtime_ns, digest, target, attributes in rows
         }
 
     def below(self, folder: int, path: str) -> Iterator[Entry]:
@@ -228,14 +232,18 @@ class PeerTree:
 
 
 def _apply(entries: dict[str, Entry], operation: Operation) -> None:
-    path = operation.path
+    path, attributes = operation.path, digest_of_attributes(operation.attributes)
     match operation.action:
         case Action.DELETE:
             entries.pop(path, None)
         case Action.MKDIR:
-            entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=operation.mode)
+            entries[path] = Entry(
+                path=path, kind=Kind.DIRECTORY, mode=operation.mode, attributes=attributes
+            )
         case Action.LINK:
-            entries[path] = Entry(path=path, kind=Kind.SYMLINK, target=operation.target)
+            entries[path] = Entry(
+                path=path, kind=Kind.SYMLINK, target=operation.target, attributes=attributes
+            )
         case Action.PUT:
             entries[path] = Entry(
                 path=path,
@@ -244,6 +252,7 @@ def _apply(entries: dict[str, Entry], operation: Operation) -> None:
                 size_bytes=operation.size_bytes,
                 mtime_ns=operation.mtime_ns or 0,
                 digest=operation.digest,
+                attributes=attributes,
             )
         case Action.TOUCH:
             stamp = operation.mtime_ns
@@ -251,6 +260,7 @@ def _apply(entries: dict[str, Entry], operation: Operation) -> None:
                 entries[path],
                 mode=operation.mode,
                 mtime_ns=entries[path].mtime_ns if stamp is None else stamp,
+                attributes=attributes,
             )
 
 

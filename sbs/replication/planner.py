@@ -12,6 +12,7 @@ from sbs.core.filters import Filter
 from sbs.core.guard import Basis, Prospect, deleted_contents, has_content
 from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.plan import Plan, Step, is_closed, plan, restore
+from sbs.replication.attributes import AttributeReader
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.common import Common
 from sbs.replication.hard_links import HardLinks
@@ -104,6 +105,7 @@ class Planner:
                     self._index,
                     check,
                     partial(peer.alike, number),
+                    AttributeReader.of(spec),
                     partial(_clashes, peer, number),
                 )
                 for number, spec in enumerate(self._folders)

@@ -47,11 +47,11 @@ class Problems:
         self._listed: list[Problem] = []
         self._further = 0
 
-    def add(self, path: str, text: str, folder: str | None = None) -> None:
+    def add(self, path: str, text: str, folder: str | None = None, *, note: bool = False) -> None:
         """Add one; control characters and undecodable bytes in it are escaped."""
         if len(self._listed) < MAX_PROBLEMS:
             name = self._folder if folder is None else folder
-            self._listed.append(Problem.of(name, path, text))
+            self._listed.append(Problem.of(name, path, text, note=note))
         else:
             self._further += 1
 

@@ -15,9 +15,10 @@ from typing import Final, TypeAlias
 
 from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.errors import ReplicationError
+from sbs.replication.dressing import Dresser
 from sbs.replication.journal import Journal, write_all
 from sbs.replication.keeping import BESIDE
-from sbs.replication.places import Places, handle_path
+from sbs.replication.places import Places
 from sbs.replication.reading import digest_of
 from sbs.replication.staging import create, stream_name
 from sbs.replication.trees import name_of
@@ -45,6 +46,7 @@ class Putter:
         contents_at: where in the journal the first of them lies.
         check: called for each MiB; may raise to cancel.
         parent: of an operation.
+        dresser: gives a file what it has beside its content.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Putter:
         contents_at: int,
         check: Callable[[], object],
         parent: Parent,
+        dresser: Dresser,
     ) -> None:
         self._places = places
         self._journal = journal
         self._position = contents_at
         self._check = check
         self._parent = parent
+        self._dresser = dresser
         self._mounts: dict[int, int] = {}
 
     @property
@@ -107,7 +111,7 @@ class Putter:
         fd = create(_TEMPORARY, staging)
         try:
             write_all(fd, content)
-            dress(fd, operation)
+            self._dresser.dress(fd, operation)
             parent, name = self._parent(operation)
             keep(operation, parent, name)
             try:
@@ -155,9 +159,7 @@ class Putter:
         except FileNotFoundError:
             return self._in_place(operation)
         try:
-            os.chmod(handle_path(handle), operation.mode)
-            if operation.mtime_ns is not None:
-                os.utime(handle_path(handle), ns=(operation.mtime_ns, operation.mtime_ns))
+            self._dresser.dress(handle, operation, is_open=False)
             parent, name = self._parent(operation)
             keep(operation, parent, name)
             try:
@@ -196,7 +198,7 @@ class Putter:
             try:
                 while os.sendfile(fd, source, None, _COPY_BYTES):
                     self._check()
-                dress(fd, operation)
+                self._dresser.dress(fd, operation)
                 os.rename(BESIDE, name, src_dir_fd=parent, dst_dir_fd=parent)
                 return os.fstat(fd)
             except OSError:
@@ -215,10 +217,3 @@ class Putter:
 
 def _replaced() -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, "its content is gone; somebody replaced it")
-
-
-def dress(fd: int, operation: Operation) -> None:
-    """Give a file the mode and, if the operation has one, the time stamp that it is to have."""
-    os.fchmod(fd, operation.mode)
-    if operation.mtime_ns is not None:
-        os.utime(fd, ns=(operation.mtime_ns, operation.mtime_ns))

@@ -16,6 +16,7 @@ from blake3 import blake3
 from sbs.core.filters import Filter, directories_above, parent_of
 from sbs.core.manifest import STAGING_NAME, Entry, Kind
 from sbs.errors import ReplicationError
+from sbs.replication.attributes import AttributeReader, digest_of_attributes
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.peer_tree import Alike
 from sbs.replication.places import Places
@@ -78,6 +79,7 @@ class Scanner:
         index: known digests; rows of files that are gone are dropped from it.
         check: called for each directory and each thousand entries; may raise to cancel.
         alike: how a directory looked when the other node had all that is in it.
+        reader: of owner and extended attributes, where they are replicated.
         clashes: tells of a directory and the paths in it which of them are left out, and for which
             other one each; left out: none.
     """
@@ -91,6 +93,7 @@ class Scanner:
         index: Index,
         check: Callable[[], object],
         alike: Callable[[str], Alike | None] = _nothing_known,
+        reader: AttributeReader | None = None,
         clashes: Clashes | None = None,
     ) -> None:
         self._places = places
@@ -100,6 +103,7 @@ class Scanner:
         self._index = index
         self._check = check
         self._alike = alike
+        self._reader = reader
         self._clashes = clashes
         self._left_out: set[str] = set()
 
@@ -201,7 +205,7 @@ class Scanner:
                 and self._rules.decide(path := prefix + entry.name, True).included
             )
             return Part(directory=directory, below=below, alike=alike)
-        visit = _Visit(self._places, self._folder, self._name)
+        visit = _Visit(self._places, self._folder, self._name, self._reader)
         visit.rows = self._index.rows(self._name, directory)
         for count, entry in enumerate(found, 1):
             if count % 1000 == 0:
@@ -235,9 +239,12 @@ def _fingerprint(entries: Sequence[os.DirEntry[str]], check: Callable[[], object
 class _Visit:
     """One directory being read; ``rows`` in the end are those of files that are gone."""
 
-    def __init__(self, places: Places, folder: int, name: str) -> None:
+    def __init__(
+        self, places: Places, folder: int, name: str, reader: AttributeReader | None
+    ) -> None:
         self._places = places
         self._folder = folder
+        self._reader = reader
         self.rows: dict[str, Row] = {}
         self.entries: dict[str, Entry] = {}
         self._unreadable: set[str] = set()
@@ -259,7 +266,7 @@ class _Visit:
             gone={
                 f"{directory}/{name}" if directory else name: row for name, row in self.rows.items()
             },
-            fingerprint=b"" if self._unreadable or self._inodes else fingerprint,
+            fingerprint=b"" if self._problems.collected or self._inodes else fingerprint,
         )
 
     def enter(self, entry: os.DirEntry[str], path: str) -> None:
@@ -290,6 +297,7 @@ class _Visit:
     def _enter(self, entry: os.DirEntry[str], path: str) -> None:
         status = entry.stat(follow_symlinks=False)
         mode = stat.S_IMODE(status.st_mode)
+        attributes = self._attributes(entry.name, path, status)
         if stat.S_ISDIR(status.st_mode) is not entry.is_dir(follow_symlinks=False):
             self._leave_out(path, "was replaced while its folder was read")
             return
@@ -302,17 +310,31 @@ class _Visit:
                     size_bytes=status.st_size,
                     mtime_ns=status.st_mtime_ns,
                     digest=self._digest(entry.name, path, status),
+                    attributes=attributes,
                 )
                 if status.st_nlink > 1:
                     self._inodes[path] = status.st_dev, status.st_ino
             case stat.S_IFDIR:
-                self.entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
+                self.entries[path] = Entry(
+                    path=path, kind=Kind.DIRECTORY, mode=mode, attributes=attributes
+                )
             case stat.S_IFLNK:
                 parent = self._places.parent(self._folder, path)[0]
                 target = os.readlink(entry.name, dir_fd=parent)
-                self.entries[path] = Entry(path=path, kind=Kind.SYMLINK, target=target)
+                self.entries[path] = Entry(
+                    path=path, kind=Kind.SYMLINK, target=target, attributes=attributes
+                )
             case _:
                 self._leave_out(path, "is a device, pipe or socket; only files are replicated")
+
+    def _attributes(self, name: str, path: str, status: os.stat_result) -> bytes | None:
+        if self._reader is None:
+            return None
+        parent = self._places.parent(self._folder, path)[0]
+        attributes, left_out = self._reader.named(parent, name, status)
+        if left_out:
+            self._problems.add(path, left_out, note=True)
+        return digest_of_attributes(attributes)
 
     def _digest(self, name: str, path: str, status: os.stat_result) -> bytes | None:
         row = self.rows.pop(name, None)

@@ -11,8 +11,9 @@ from blake3 import blake3
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Operation
+from sbs.replication.attributes import packed
 
-_OPERATION: Final = struct.Struct(">HBH?qQHH")
+_OPERATION: Final = struct.Struct(">HBH?qQHHI")
 _GENERATION: Final = struct.Struct(">QBQB")
 _LENGTH: Final = struct.Struct(">I")
 
@@ -35,6 +36,7 @@ class Seal:
             path = operation.path.encode("utf-8", "surrogateescape")
             target = operation.target.encode("utf-8", "surrogateescape")
             stamp = operation.mtime_ns
+            attributes = packed(operation.attributes)
             parts += (
                 _OPERATION.pack(
                     operation.folder,
@@ -45,10 +47,12 @@ class Seal:
                     operation.size_bytes,
                     len(path),
                     len(target),
+                    len(attributes),
                 ),
                 path,
                 target,
                 operation.digest,
+                attributes,
             )
             self.count += 1
         self._operations.update(b"".join(parts))

@@ -13,10 +13,11 @@ from sbs.core.plan import OWNER_ACCESS
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
 from sbs.replication.audit import answer
+from sbs.replication.building import NOTHING
 from sbs.replication.common import Common
 from sbs.replication.divergence import Survey
 from sbs.replication.incoming import Incoming
-from sbs.replication.index import Index, Stat
+from sbs.replication.index import Index
 from sbs.replication.journal import CommitRecord, DamagedError, Journal
 from sbs.replication.listing import Lister
 from sbs.replication.mapped import mapped
@@ -52,7 +53,7 @@ class Target:
         self._places = Places(())
         self._lister = Lister(self._places, (), index, self._journal)
         self._incoming: Incoming | None = None
-        self._looks: Sequence[Stat] = ()
+        self._built = NOTHING
         self._surveyed = False
         self.quarantine: Quarantine = Quarantine()
         """Versions that updates would have destroyed (B4)."""
@@ -222,7 +223,7 @@ class Target:
             with mapped(self._journal.directory):
                 record = self._journal.commit(record)
         self._surveyed = True
-        self._incoming, self._looks = None, incoming.looks
+        self._incoming, self._built = None, incoming.built
         self._places.close()
         return record
 
@@ -286,14 +287,14 @@ class Target:
             remains = Remains(self._journal, record, self._common)
             self._keep(record, check, remains)
         self._surveyed = False
-        looks, self._looks = self._looks if remains is None else (), ()
+        built, self._built = self._built if remains is None else NOTHING, NOTHING
         with Places(record.places, unlock=OWNER_ACCESS) as places:
             bases = self._lister.still(record.folders, places)
             keeper = self.versions.keeper(places, record, check, remains)
             with making_room(places, record.folders, self.versions.pruner):
                 applied = RollForward(
                     places, record, self._journal, self._index, self._common, bases, keeper, check
-                ).run(looks)
+                ).run(built)
         self.versions.applied()
         return applied
 

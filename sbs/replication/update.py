@@ -18,6 +18,7 @@ from sbs.core.manifest import Action, Entry, FolderSpec, Operation
 from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
 from sbs.core.plan import Candidate, Plan, touch
 from sbs.errors import ReplicationError
+from sbs.replication.attributes import AttributeReader, digest_of_attributes
 from sbs.replication.content import (
     BLOCKS_ABOVE,
     MAX_LISTED_BYTES,
@@ -84,6 +85,7 @@ class Update:
         self._rows: list[tuple[str, str, Row]] = []
         self._equal: dict[tuple[str, str], bytes] = {}
         self._streams = 0
+        self._readers = [AttributeReader.of(spec) for spec in folders]
         self._packer = Packer()
         self._seal = Seal()
         self._yielded = False
@@ -148,7 +150,7 @@ class Update:
                 try:
                     for step in planned.steps:
                         if isinstance(step, Operation):
-                            yield from self._send(step)
+                            yield from self._send_dressed(places, step)
                         else:
                             check()
                             yield from self._file(places, folder, step, check)
@@ -157,13 +159,28 @@ class Update:
                 opened = directories_above(sent.path for sent in self.operations[before:])
                 for operation in planned.restore:
                     if operation.path in opened:
-                        yield from self._send(operation)
+                        yield from self._send_dressed(places, operation)
         yield from self._sealed(self._packer.flush())
 
     def _send(self, operation: Operation, content: bytes = b"") -> Iterator[Pack]:
         full = self._packer.add(operation, content)
         self.operations.append(operation)
         yield from self._sealed(full)
+
+    def _send_dressed(self, places: Places, operation: Operation) -> Iterator[Pack]:
+        """Send an operation with the attributes that its entry has now."""
+        reader = self._readers[operation.folder]
+        if reader is not None and operation.action is not Action.DELETE:
+            try:
+                parent, name = places.parent(operation.folder, operation.path)
+                status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                attributes, _ = reader.named(parent, name, status)
+            except OSError as error:
+                text = f"cannot be read: {error.strerror}"
+                self._leave_out(operation.folder, operation.path, text)
+                return
+            operation = attrs.evolve(operation, attributes=attributes)
+        yield from self._send(operation)
 
     def _sealed(self, pack: Pack | None) -> Iterator[Pack]:
         if pack is not None:
@@ -182,7 +199,7 @@ class Update:
         except ReplicationError as error:
             self._leave_out(folder, path, str(error))
             return
-        reading = _Reading(fd, folder, check)
+        reading = _Reading(fd, folder, check, self._readers[folder])
         try:
             for _ in range(READ_ATTEMPTS):
                 yield from self._read(reading, step)
@@ -233,10 +250,15 @@ class Update:
         mode = stat.S_IMODE(status.st_mode)
         if step.base is not None and step.base.digest == reading.digest:
             self._equal[spec.name, step.entry.path] = reading.digest
-            entry = attrs.evolve(step.entry, mode=mode, mtime_ns=status.st_mtime_ns)
+            entry = attrs.evolve(
+                step.entry,
+                mode=mode,
+                mtime_ns=status.st_mtime_ns,
+                attributes=digest_of_attributes(reading.attributes),
+            )
             change = touch(entry, step.base, spec, folder)
             if change is not None:
-                yield from self._send(change)
+                yield from self._send(attrs.evolve(change, attributes=reading.attributes))
             return
         for operation in step.clears:
             yield from self._send(operation)
@@ -249,6 +271,7 @@ class Update:
             size_bytes=status.st_size,
             digest=reading.digest,
             stream=reading.number,
+            attributes=reading.attributes,
         )
         yield from self._send(operation, reading.content)
         if operation.stream is not None:  # the follower forgets what the next stream finds unused
@@ -268,8 +291,15 @@ class Update:
 class _Reading:
     """One file being read, as often as it takes."""
 
-    def __init__(self, fd: int, folder: int, check: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        fd: int,
+        folder: int,
+        check: Callable[[], object],
+        reader: AttributeReader | None,
+    ) -> None:
         self._fd = fd
+        self._reader = reader
         self._folder = folder
         self._check = check
         self.complete = False
@@ -282,6 +312,8 @@ class _Reading:
         self.number = None
         self.status = settled_status(self._fd)
         self._began_at_ns = time.time_ns()
+        reader = self._reader
+        self.attributes = None if reader is None else reader.opened(self._fd, self.status)
         return self.status.st_size
 
     def whole(self) -> None:

@@ -80,7 +80,7 @@ class Conflicts:
         untold = findings.total - len(findings.findings)
         self._untold = untold if self._told else 0
         self.problems = tuple(
-            Problem.of(each.folder, each.path, f"on {peer}: {each.text}")
+            Problem.of(each.folder, each.path, f"on {peer}: {each.text}", note=each.note)
             for each in findings.findings
             if not each.kept
         )

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, Protocol
 
 import trio
@@ -174,8 +175,9 @@ class Follower:
                 folder=problem.folder,
                 path=problem.entry[:MAX_PATH_BYTES],
                 text=problem.text[:MAX_TEXT],
+                note=problem.note,
             )
-            for problem in self._problems.values()
+            for problem in sorted(self._problems.values(), key=attrgetter("note"))
         ]
         found = met + [_told(kept) for kept in self.target.quarantine.standing]
         return Findings(findings=tuple(found[:MAX_FINDINGS]), total=len(found))

@@ -13,7 +13,7 @@ import trio
 from sbs.core.filters import parent_of
 from sbs.core.history import Generation
 from sbs.core.manifest import Action, Entry, FolderSpec
-from sbs.core.messages import Findings
+from sbs.core.messages import Finding, Findings
 from sbs.replication.changes import NOTHING, Changes
 from sbs.replication.source import PeerTree, Source, Update
 
@@ -81,7 +81,7 @@ class Placements:
             StateError: the index cannot be written.
         """
         told = findings.findings
-        refused = frozenset((each.folder, each.path) for each in told if not each.kept)
+        refused = frozenset((each.folder, each.path) for each in told if _is_refusal(each))
         if refused != self._refused:
             self._pause_s = min(self._pause_s, RETRY_REFUSED_S)
         self._refused = refused
@@ -93,7 +93,7 @@ class Placements:
             at: entry for at, entry in (self._undeleted | deleted).items() if at in refused
         }
         # What is refused comes first: if not even that fits in, nobody knows what stands there.
-        if len(told) == findings.total or any(each.kept for each in told):
+        if len(told) == findings.total or not all(map(_is_refusal, told)):
             await trio.to_thread.run_sync(
                 self._source.confirm, expected.update, expected.generation, refused
             )
@@ -119,3 +119,8 @@ class Placements:
             else:
                 tree.forget(self._numbers[name], path)
         return Changes.of((self._numbers[name], parent_of(path)) for name, path in known)
+
+
+def _is_refusal(finding: Finding) -> bool:
+    """Whether the content is not in its place."""
+    return not finding.kept and not finding.note

@@ -64,6 +64,8 @@ keep_versions_bytes = 1000
 name = "settings"
 path = "/srv/app/settings"
 filters = ["+ **", "- *.tmp"]
+owner = true
+xattr = true
 [hooks]
 update = [["/bin/a", "b c"], ["d"]]
 apply = [["e"]]
@@ -328,6 +330,8 @@ def test_folders_travel_with_the_options_of_sync() -> None:
             filters=("+ **", "- *.tmp"),
             strict_delete=True,
             preserve_mtime=True,
+            owner=True,
+            xattr=True,
         ),
     )
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbs.core import messages as m
+from sbs.core.attributes import Attributes, Owner
 from sbs.core.claim import Claim, Mode, Pause, Policy, Role
 from sbs.core.codec import MAX_GREETING_ARRAY, NUMBERS, decode, decode_versions, encode
 from sbs.core.epoch import MAX_COUNTER, Epoch
@@ -53,6 +54,10 @@ CLAIM = Claim(
     pause=Pause(2, on=False),
 )
 FOLDER = FolderSpec(name="settings", path="/srv/app", filters=("+ **", "- *.tmp"))
+ATTRIBUTES = Attributes(
+    owner=Owner(user="app", uid=1000, group="", gid=2**32 - 2),
+    xattrs=(("system.posix_acl_access", b"\2\0"), ("user.\udcff", b"")),
+)
 PUT = Operation(
     folder=0,
     action=Action.PUT,
@@ -88,6 +93,7 @@ SAMPLES: dict[str, m.Message] = {
             Entry(path="a/l", kind=Kind.SYMLINK, target="../b"),
             Entry(path=ODD_NAME, kind=Kind.FILE, mode=0o4755, size_bytes=9, mtime_ns=-1),
             Entry(path="é", kind=Kind.FILE, size_bytes=1, digest=b"\xcc" * 32),
+            Entry(path="o", kind=Kind.FILE, attributes=b"\xab" * 16),
         ),
         last=True,
     ),
@@ -100,6 +106,7 @@ SAMPLES: dict[str, m.Message] = {
             attrs.evolve(PUT, path=ODD_NAME, stream=2, mtime_ns=None, size_bytes=2**40),
             Operation(folder=1, action=Action.LINK, path="l", target="a/b.conf"),
             Operation(folder=1, action=Action.TOUCH, path="t", mode=0o600, mtime_ns=0),
+            Operation(folder=1, action=Action.TOUCH, path="o", attributes=ATTRIBUTES),
             Operation(folder=255, action=Action.DELETE, path="old"),
         ),
         b"hello",
@@ -133,8 +140,9 @@ SAMPLES: dict[str, m.Message] = {
                 kept=".sbs.staging/kept/41/a/b.conf",
             ),
             m.Finding(folder="settings", path=ODD_NAME, text="not a file"),
+            m.Finding(folder="settings", path="", text="owners cannot be set", note=True),
         ),
-        total=2,
+        total=3,
     ),
 }
 EVERY = pytest.mark.parametrize("name", SAMPLES)
@@ -302,13 +310,25 @@ def test_field_given_twice_is_refused() -> None:
         ("listing", ["entries", 0, 1], 3, r"entries\[0\]: 'kind' must be one of \[0, 1, 2\]"),
         ("listing", ["entries", 2, 0], "../x", r"entries\[2\]: path '../x' has a component '.'"),
         ("listing", ["entries", 3, 5], b"x", r"entries\[3\]: 'digest' must be 32 bytes, not 1"),
+        ("listing", ["entries", 4, 7], b"x", r"entries\[4\]: 'attributes' must be 16 bytes, not 1"),
         ("listing", ["folder"], 256, "Listing: 'folder' must be <= 255: 256"),
         ("listing", ["folding"], "some", "Listing.folding: must be one of none, case, .*'some'"),
         ("pack", ["operations", 1, 1], 5, r"'action' must be one of \[0, 1, 2, 3, 4\], not 5"),
         ("pack", ["operations", 1, 3], 0o10000, r"operations\[1\]: 'mode' must be 0 to 4095"),
         ("pack", ["operations", 1, 3], True, r"operations\[1\]: 'mode' must be int, not bool"),
-        ("pack", ["operations", 5], [1, 2], r"operations\[5\]: must be an array of 9 fields"),
+        ("pack", ["operations", 5, 9], 7, r"operations\[5\]: must be an array, not int"),
+        ("pack", ["operations", 5, 9, 0, 1], True, r"\[5\]: 'uid' must be int, not bool"),
+        ("pack", ["operations", 5, 9, 0, 3], 2**32 - 1, r"'gid' must be <= 4294967294"),
+        ("pack", ["operations", 5, 9, 0, 0], "x" * 257, r"'user' of 257 characters: at most 256"),
+        ("pack", ["operations", 5, 9, 1], {}, r"\[5\]: must be an array, not dict"),
+        ("pack", ["operations", 5, 9, 1, 0, 1], "x", r"\[5\]: 'value' must be bytes, not str"),
+        ("pack", ["operations", 5, 9, 1, 0, 0], "security.selinux", "is not one that is replic"),
+        ("pack", ["operations", 5, 9, 1, 0, 0], "user.\0", "is not one that is replicated"),
+        ("pack", ["operations", 5, 9, 1, 0, 0], "user.\udcff", "they must ascend"),
+        ("pack", ["operations", 6, 9], [None, None], "'attributes' of DELETE must be None"),
+        ("pack", ["operations", 5], [1, 2], r"operations\[5\]: must be an array of 10 fields"),
         ("commit", ["generation", 2], None, "Commit.generation: 'number' must be int, not None"),
+        ("ask lease", ["hold_s"], -0.5, "'hold_s' must be 0 to 604800, not -0.5"),
         ("released", ["generation"], [1], "Released.generation: must be an array of 4 fields"),
     ],
 )  # fmt: skip
@@ -379,7 +399,7 @@ def test_body_is_not_copied() -> None:
 
 @pytest.mark.parametrize("count", [m.MAX_ITEMS, m.MAX_ITEMS + 1])
 def test_items_of_a_message_are_limited(count: int) -> None:
-    row = [0, 4, "a", 0, None, 0, b"", "", None]
+    row = [0, 4, "a", 0, None, 0, b"", "", None, None]
     frame = reframe("pack", {"operations": [row] * count, "raw_bytes": 0})
     if count == m.MAX_ITEMS:
         message = decode(frame)

@@ -121,6 +121,16 @@ def test_mode_and_time_are_touched_where_the_content_is_equal() -> None:
     assert chmod.steps == (Operation(folder=0, action=Action.TOUCH, path="f", mode=0o600),)
 
 
+def test_attributes_alone_send_no_content() -> None:
+    """Their values are read when the operation is sent."""
+    entries = (directory("d"), file("d/f"), link("d/l"))
+    theirs = tree(*(attrs.evolve(entry, attributes=b"a" * 16) for entry in entries))
+    ours = tree(*(attrs.evolve(entry, attributes=b"b" * 16) for entry in entries))
+    assert planned(theirs, theirs, folder(), 0) == Plan()
+    assert described(planned(ours, theirs, folder(), 0)) == ["MKDIR d", "TOUCH d/f", "LINK d/l"]
+    assert planned(ours, theirs, folder(), 0).size_bytes == 0
+
+
 def test_a_known_different_digest_is_sent_without_comparison() -> None:
     made = planned(tree(file("f", A)), tree(file("f", B)), folder(), 0)
     assert made.steps == (Candidate(entry=file("f", A), base=file("f", B)),)

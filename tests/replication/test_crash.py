@@ -35,6 +35,9 @@ WATCHED = (
     "fchmod",
     "chmod",
     "utime",
+    "chown",
+    "setxattr",
+    "removexattr",
 )
 """Every call by which the replication changes anything on disk, but SQLite's and syncfs."""
 

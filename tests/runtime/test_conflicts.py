@@ -79,7 +79,10 @@ def test_what_the_follower_could_not_do_is_a_problem(conflicts: Conflicts, alarm
     assert [(each.path, each.text) for each in conflicts.problems[1:]] == [("beta", "and 3 more")]
     assert alarms.standing == ()
     conflicts.forget_problems()
-    assert conflicts.problems == ()
+    assert not conflicts.problems
+    note = Finding(folder="data", path="", text="owners cannot be set", note=True)
+    conflicts.take("beta", found(note))
+    assert [(each.path, each.note) for each in conflicts.problems] == [("data", True)]
 
 
 def test_it_stands_while_the_session_does_not(conflicts: Conflicts, alarms: Alarms) -> None:

@@ -255,31 +255,33 @@ def committed(number: int) -> Commit:
 
 
 async def test_the_leader_is_told_what_was_found() -> None:
-    """B4: after each generation, all that is so then: problems first, then what is kept."""
+    """B4: after each generation, all that is so then: problems, notes, then what is kept."""
     play = Play(own={"data": "/here"})
     play.context.known.set()
     target = play.target
     target.problems = (Problem.of("data", "pipe", "is a pipe"), Problem.of("data", "a\n", "denied"))
     target.operations = (Operation(folder=0, action=Action.MKDIR, path="a\n"),)
-    target.applied = Applied(problems=(Problem.of("data", "b", "something is in the way"),))
+    note = Problem.of("data", "", "owners cannot be set", note=True)
+    target.applied = Applied(problems=(note, Problem.of("data", "b", "something is in the way")))
     kept = Kept(folder="data", place="/here", path="c", kept="q/1.0-7/c", generation=7)
     target.quarantine.standing = (kept,)
     folders = Folders(EPOCH, (FolderSpec(name="data", path="/there"),))
     await run(play, folders, Begin(EPOCH, 1), committed(1), Begin(EPOCH, 2), committed(2))
     pipe = Finding(folder="data", path="pipe", text="is a pipe")
     way = Finding(folder="data", path="b", text="something is in the way")
+    owners = Finding(folder="data", path="", text="owners cannot be set", note=True)
     told = Finding(folder="data", path="c", text="replaced by generation 7", kept="q/1.0-7/c")
-    findings = Findings(findings=(pipe, way, told), total=3)
+    findings = Findings(findings=(pipe, way, owners, told), total=4)
     assert [word for word in play.link.sent if isinstance(word, Findings)] == [findings] * 2
-    assert [problem.path for problem in play.context.problems] == ["data/pipe", "data/b"]
+    assert [problem.path for problem in play.context.problems] == ["data/pipe", "data", "data/b"]
     target.operations = (Operation(folder=0, action=Action.DELETE, path="b"),)
     target.applied = Applied()
     target.quarantine.standing = (kept,) * MAX_FINDINGS
     await run(play, Begin(EPOCH, 3), committed(3))
     many = play.link.sent[-1]
     assert isinstance(many, Findings)
-    assert many.findings == (pipe, *[told] * (MAX_FINDINGS - 1))
-    assert many.total == MAX_FINDINGS + 1
+    assert many.findings == (pipe, owners, *[told] * (MAX_FINDINGS - 2))
+    assert many.total == MAX_FINDINGS + 2
 
 
 async def test_nothing_is_told_of_what_is_not_applied() -> None:

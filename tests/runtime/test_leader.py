@@ -509,7 +509,8 @@ async def test_what_was_refused_is_sent_again_only_now_and_then() -> None:
     entries = tuple(Entry(path=path, kind=Kind.DIRECTORY) for path in "fg")
     elsewhere = Finding(folder="elsewhere", path="g", text="unknown")
     placements = Placements(cast("Source", FakeSource()), FOLDERS)
-    await placements.take(found(REFUSED, elsewhere, KEPT))
+    note = Finding(folder="", path="f", text="its owner cannot be set", note=True)
+    await placements.take(found(REFUSED, elsewhere, note, KEPT))
     standing: list[set[str]] = []
     for now in (5.0, 5.0 + RETRY_REFUSED_S / 2, 5.0 + RETRY_REFUSED_S):
         tree = listed(*entries)

@@ -28,6 +28,7 @@ from sbs.runtime.updates import Updates
 from sbs.testing.nodes import MemoryNode, MemoryPair, wait_until
 from tests.replication.rig import look, read, write
 from tests.runtime.rig import recorded_pair
+from tests.support import require
 
 
 def _no_model() -> NoReturn:
@@ -185,6 +186,39 @@ async def test_hard_links_are_a_note_and_no_problem(
         assert status.problems == ()
         assert [note.rpartition(": ")[2] for note in status.notes] == ["one, two"]
     assert not any("not replicated" in record.getMessage() for record in caplog.records)
+
+
+async def test_an_owner_that_cannot_be_set_is_a_note_on_both_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R24: the primary's settings count; the content stands, and is not sent again."""
+    monkeypatch.setattr("sbs.runtime.placements.RETRY_REFUSED_S", 0.0)
+    require(root=True)
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha, beta = pair.alpha, pair.beta
+        (folder,) = alpha.config.folders
+        alpha.config = attrs.evolve(alpha.config, folders=(attrs.evolve(folder, owner=True),))
+        await pair.start()
+        await pair.wait_in_step(alpha)
+        chown = os.chown
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "chown", refuse)
+            alpha.write("other/file", "content")
+            chown(f"{alpha.folder}/other/file", 61234, 61235)
+            await beta.wait_file("other/file", "content")
+            await wait_for_both(pair, lambda node: node.node.updates.problems)
+        for node, said in ((alpha, "on beta: the owner"), (beta, "the owner")):
+            status = await node.node.status()
+            assert status.problems == ()
+            (note,) = status.notes
+            assert note.startswith(f"settings: {said} cannot be set")
+        generation = alpha.node.updates.history.number
+        await alpha.node.sync()
+        assert alpha.node.updates.history.number == generation
+
+
+def refuse(*_: object, **__: object) -> NoReturn:
+    raise PermissionError(1, "Operation not permitted")
 
 
 async def test_a_damaged_journal_does_not_keep_the_node_from_starting(tmp_path: Path) -> None:

@@ -93,12 +93,17 @@ def restore(
         folder, inner = _locate(held, path, folder_name)
         where = f"{plain(folder)}/{plain(inner)}"
         if output is not None:
-            _write(held, folder, inner, generation, output)
+            edited = _write(held, folder, inner, generation, output)
             click.echo(f"{where}, as it was after generation {generation}: {plain(output)}")
-        elif _put_back(held, stopped, config_path, folder, inner, generation):
-            click.echo(f"{where} is what it was after generation {generation}")
         else:
-            click.echo(f"{where} is still what it was after generation {generation}")
+            done = _put_back(held, stopped, config_path, folder, inner, generation)
+            edited = done == "edited"
+            still = "still " if done == "nothing" else ""
+            click.echo(f"{where} is {still}what it was after generation {generation}")
+        if edited:
+            click.echo(
+                "somebody had edited it here by then; what the generation had put is not kept"
+            )
 
 
 @contextmanager
@@ -122,22 +127,24 @@ def _put_back(
     folder: str,
     path: str,
     generation: int,
-) -> bool:
+) -> str:
     from sbs.cli.acting import ask  # noqa: PLC0415 - as above
     from sbs.runtime import keeping  # noqa: PLC0415 - as above
 
     if stopped is not None:
         return keeping.restore(held, stopped, folder, path, generation)
-    return bool(ask(config_path, "restore", folder=folder, path=path, generation=generation))
+    return str(ask(config_path, "restore", folder=folder, path=path, generation=generation))
 
 
-def _write(held: Standing, folder: str, path: str, generation: int, output: str) -> None:
+def _write(held: Standing, folder: str, path: str, generation: int, output: str) -> bool:
+    """Write a version to a file; whether it is not what the generation had put, but edited."""
     from sbs.replication import restoring  # noqa: PLC0415 - as above
     from sbs.replication.places import Places  # noqa: PLC0415 - as above
 
     with Places([held.folders[folder]]) as places:
         found = restoring.find(places, 0, path, generation, held.newest)
         restoring.write_out(places, 0, found, output)
+    return found.edited
 
 
 def _chosen(held: Standing, folder_name: str | None) -> Mapping[str, str]:

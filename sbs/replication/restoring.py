@@ -32,11 +32,14 @@ class Found:
         path: of the file, within the folder.
         kept: where the content is, within the folder: ``path`` itself if it is as it was.
         change: what replaced or deleted it; ``None`` if it is as it was.
+        edited: the generation had put other content there, which was replaced by hand, and is not
+            kept; what is kept is what that made of it.
     """
 
     path: str
     kept: str
     change: Change | None = None
+    edited: bool = False
 
 
 def find(places: Places, folder: int, path: str, generation: int, newest: int) -> Found:
@@ -81,7 +84,16 @@ def find(places: Places, folder: int, path: str, generation: int, newest: int) -
             f"{path!r} was no file and no link after generation {generation}: {change.mark} made"
             " it, or deleted a directory of that name"
         )
-    return Found(path=path, kept=change.kept, change=change)
+    edited = _is_edited(places, folder, change, earlier)
+    return Found(path=path, kept=change.kept, change=change, edited=edited)
+
+
+def _is_edited(places: Places, folder: int, change: Change, earlier: list[Change]) -> bool:
+    """Whether what a change replaced is not what the same leader had put there before."""
+    before = earlier[-1] if earlier else None
+    if before is None or not before.digest or before.mark.epoch != change.mark.epoch:
+        return False
+    return change.kind != "file" or _digest(places, folder, change.kept) != before.digest
 
 
 def _continuous(marks: list[Mark], until: Mark, generation: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +26,16 @@ PRUNE_PERIOD_S: Final = 3600.0
 
 PRUNE_PAUSE_S: Final = 5.0
 """After such a look, before the next: updates may come many times a second."""
+
+
+class Restored(enum.StrEnum):
+    """What a restore came to."""
+
+    NOTHING = "nothing"
+    """It stands as it was."""
+    DONE = "done"
+    EDITED = "edited"
+    """It is what somebody had made of it by hand, before it was replaced."""
 
 
 @attrs.frozen(kw_only=True)
@@ -107,7 +118,7 @@ class Keeping:
             refusal=refusal,
         )
 
-    async def restore(self, folder: str, path: str, generation: int) -> bool:
+    async def restore(self, folder: str, path: str, generation: int) -> Restored:
         """Put a former version in its place, on the primary.
 
         Args:
@@ -116,7 +127,7 @@ class Keeping:
             generation: after which the path was what it shall be again.
 
         Returns:
-            whether anything had to be done.
+            what was done.
 
         Raises:
             RefusedError: this node is not the primary.
@@ -125,12 +136,12 @@ class Keeping:
         async with self._busy:
             held, history = self.look(), self._model().durable.history
             done = await trio.to_thread.run_sync(restore, held, history, folder, path, generation)
-        if done:
+        if done is not Restored.NOTHING:
             self._restored()
         return done
 
 
-def restore(held: Standing, history: History, folder: str, path: str, generation: int) -> bool:
+def restore(held: Standing, history: History, folder: str, path: str, generation: int) -> Restored:
     """Put a former version in its place; see :meth:`Keeping.restore`."""
     if held.refusal:
         raise RefusedError(held.refusal)
@@ -144,7 +155,9 @@ def restore(held: Standing, history: History, folder: str, path: str, generation
         except ValueError as error:
             raise ReplicationError(str(error)) from error
         restoring.put_back(places, 0, found, history.tip)
-    return found.change is not None
+    if found.change is None:
+        return Restored.NOTHING
+    return Restored.EDITED if found.edited else Restored.DONE
 
 
 @contextmanager

@@ -81,8 +81,8 @@ class Restoring(Protocol):
         """What it holds, and where."""
         ...
 
-    async def restore(self, folder: str, path: str, generation: int) -> bool:
-        """Put a former version in its place."""
+    async def restore(self, folder: str, path: str, generation: int) -> str:
+        """Put a former version in its place; returns what was done."""
         ...
 
 

@@ -41,9 +41,11 @@ def node(tmp_path: Path) -> Stopped:
     return make(tmp_path, True)
 
 
-def make(tmp_path: Path, held: bool) -> Stopped:
+def make(tmp_path: Path, held: bool, *, edited: str = "") -> Stopped:
     with Pair(str(tmp_path / "pair"), versions=Versions(1000.0)) as pair:
         for content in ("one", "two", "three"):
+            if edited and content == "three":
+                write(f"{pair.b}/file", edited)
             write(f"{pair.a}/file", content)
             write(f"{pair.a}/d/\x1b[31m", content)
             pair.replicate()
@@ -134,6 +136,21 @@ def test_restore_in_place_is_for_a_node_that_led(any_node: Stopped) -> None:
         assert "alpha did not lead when it stopped" in err
         assert "--output FILE" in err
         assert Path(file).read_text() == "three"
+
+
+def test_restore_of_what_was_edited_by_hand_says_so(tmp_path: Path) -> None:
+    """B21: as it was, the node has it no more."""
+    node = make(tmp_path, True, edited="edited")
+    file = f"{node.folder}/file"
+    told = "somebody had edited it here by then; what the generation had put is not kept\n"
+    code, out, _ = node.run("restore", file, "--generation", "2", "--output", f"{tmp_path}/out")
+    assert (code, out) == (0, f"data/file, as it was after generation 2: {tmp_path}/out\n{told}")
+    assert Path(f"{tmp_path}/out").read_text() == "edited"
+    code, out, _ = node.run("restore", file, "--generation", "2")
+    assert (code, out) == (0, f"data/file is what it was after generation 2\n{told}")
+    code, out, _ = node.run("restore", file, "--generation", "1")
+    assert (code, out) == (0, "data/file is what it was after generation 1\n")
+    assert Path(file).read_text() == "one"
 
 
 def test_nothing_to_restore(node: Stopped) -> None:

@@ -24,7 +24,7 @@ from sbs.ports import Unit
 from sbs.replication.preview import Change, Preview, PreviewedChange
 from sbs.runtime import client, control
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.keeping import Standing
+from sbs.runtime.keeping import Restored, Standing
 from sbs.runtime.loop import MAX_INBOX, RoleLoop
 from sbs.runtime.requests import Operated, Requests
 from sbs.runtime.services import Services
@@ -233,10 +233,10 @@ class FakeVersions:
     def look(self) -> Standing:
         return Standing(name="alpha", folders={"data": "/srv/data"}, newest=7, refusal="")
 
-    async def restore(self, folder: str, path: str, generation: int) -> bool:
+    async def restore(self, folder: str, path: str, generation: int) -> Restored:
         if folder != "data":
             raise RefusedError(f"no {folder}")
-        return path == "file" and generation == 5
+        return Restored.EDITED if (path, generation) == ("file", 5) else Restored.NOTHING
 
 
 @asynccontextmanager
@@ -295,7 +295,7 @@ async def test_commands_reach_the_node(tmp_path: Path) -> None:
         held = Standing.from_json(await control.ask(state_dir, "folders"))
         assert held == FakeVersions().look()
         wanted: dict[str, Any] = {"folder": "data", "path": "file", "generation": 5}
-        assert await control.ask(state_dir, "restore", **wanted) is True
+        assert await control.ask(state_dir, "restore", **wanted) == Restored.EDITED
         with pytest.raises(RefusedError, match="no other"):
             await control.ask(state_dir, "restore", **wanted | {"folder": "other"})
         with pytest.raises(SbsError, match="generation True: allowed is an integer"):

@@ -2,20 +2,29 @@
 
 A generation goes as a whole. Its directory is renamed first, so that a crash leaves nothing that
 could be taken for a version: what bears the name of a removed one is removed by the next step.
+
+What lies in a folder is listed once, and again only if others than the updates and the pruner have
+made or removed something there: an update costs what it adds and what goes, not what is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from types import MappingProxyType
 from typing import Final
+
+import attrs
 
 from sbs.errors import ReplicationError
 from sbs.replication import past
-from sbs.replication.past import VERSIONS, Summary
+from sbs.replication.past import VERSIONS, Mark, Summary
 from sbs.replication.places import Places
 
 MAX_REMOVED: Final = 1000
@@ -26,7 +35,34 @@ FREE_SHARE: Final = 0.05
 
 _REMOVED: Final = "removed-"
 
+_NO_CHANGES: Final[Mapping[str, int]] = MappingProxyType({})
+"""Of all summaries that are remembered: nobody asks, and there may be a hundred thousand."""
+
 _log = logging.getLogger(__name__)
+
+
+@attrs.define
+class _Kept:
+    """What lies in one folder.
+
+    Args:
+        stamp: of its directory, when this was true.
+        summaries: of all generations that may go, oldest first.
+        total_bytes: of them.
+        written: names of generations that came since.
+        given_up: names of directories that are to be removed.
+    """
+
+    stamp: tuple[int, ...]
+    summaries: deque[Summary] = attrs.field(factory=deque[Summary])
+    total_bytes: int = 0
+    written: list[str] = attrs.field(factory=list[str])
+    given_up: deque[str] = attrs.field(factory=deque[str])
+
+    def add(self, summary: Summary) -> None:
+        """The newest generation."""
+        self.summaries.append(attrs.evolve(summary, changes=_NO_CHANGES))
+        self.total_bytes += summary.size_bytes
 
 
 class Pruner:
@@ -42,10 +78,31 @@ class Pruner:
         self._keep_s = keep_s
         self._keep_bytes = keep_bytes
         self._clock = clock
-        self._known: dict[tuple[str, str], Summary] = {}
-        """By root and name: reading all of them again and again would take long."""
+        self._kept: dict[str, _Kept] = {}
+        """By the folder's root."""
+        self._lock = threading.Lock()
+        """Updates are applied in another thread than versions are removed."""
         self.spare: str = ""
         """Name of the generation that is being written."""
+
+    @contextlib.contextmanager
+    def adding(self, places: Places, folder: int, name: str) -> Generator[None]:
+        """The directory of a generation is made meanwhile, if it is not there.
+
+        Args:
+            places: of the folders.
+            folder: which one.
+            name: of the directory.
+        """
+        with self._lock:
+            kept = self._kept.get(places.roots[folder])
+            if kept is None or kept.stamp != _stamp(places, folder):
+                kept = None  # it is listed anew in any case
+            was_there = _is_there(places, folder, name)
+            yield
+            if kept is not None and not was_there:
+                kept.written.append(name)
+                kept.stamp = _stamp(places, folder)
 
     def step(self, folders: Mapping[str, str]) -> bool:
         """Remove a little of what is to be removed.
@@ -67,78 +124,94 @@ class Pruner:
             name: of it.
             needed_bytes: that an update needs.
         """
-        try:
-            while self._keep_s > 0 and _lacks(places, folder, needed_bytes):
-                if self._clear(places, folder):
-                    continue
-                summaries = self._summaries(places, folder)
-                if not summaries:
-                    return
-                for summary in summaries[: max(1, len(summaries) // 10)]:
-                    self._remove(places, folder, name, summary, "the file system is full")
-        except (OSError, ReplicationError) as error:
-            _log.warning("folder %s: its versions cannot be removed: %s", name, error)
+        with self._lock:
+            try:
+                while self._keep_s > 0 and _lacks(places, folder, needed_bytes):
+                    if not self._give_back(places, folder, name):
+                        return
+            except (OSError, ReplicationError) as error:
+                self._failed(places.roots[folder], name, error)
+
+    def _give_back(self, places: Places, folder: int, name: str) -> bool:
+        """Give back a tenth of what is kept, or remove what was given up; whether there was any."""
+        kept = self._look(places, folder)
+        if kept.given_up:
+            self._clear(places, folder, kept)
+            return True
+        count = -(-len(kept.summaries) // 10)
+        for _ in range(count):
+            self._remove(places, folder, name, kept, "the file system is full")
+        return count > 0
 
     def _guarded(self, name: str, root: str) -> bool:
         try:
-            with Places([root]) as places:
+            with self._lock, Places([root]) as places:
                 return self._step(places, name)
         except (OSError, ReplicationError) as error:
-            _log.warning("folder %s: its versions cannot be removed: %s", name, error)
+            self._failed(root, name, error)
             return False
 
+    def _failed(self, root: str, name: str, error: Exception) -> None:
+        self._kept.pop(root, None)
+        _log.warning("folder %s: its versions cannot be removed: %s", name, error)
+
     def _step(self, places: Places, name: str) -> bool:
-        if self._clear(places, 0):
+        kept = self._look(places, 0)
+        if kept.given_up:
+            self._clear(places, 0, kept)
             return True
-        summaries = self._summaries(places, 0)
-        total = sum(summary.size_bytes for summary in summaries)
         files = 0
-        for place, summary in enumerate(summaries):
-            reason = self._reason(summaries, place, total)
-            if not reason or files >= MAX_REMOVED:
-                break
-            self._remove(places, 0, name, summary, reason)
-            total -= summary.size_bytes
-            files += summary.kept + 1
+        while kept.summaries and files < MAX_REMOVED and (reason := self._reason(kept)):
+            files += kept.summaries[0].kept + 1
+            self._remove(places, 0, name, kept, reason)
         return files > 0
 
-    def _summaries(self, places: Places, folder: int) -> list[Summary]:
-        """Of all generations that may go, oldest first."""
-        root = places.roots[folder]
-        found: list[Summary] = []
-        for mark in past.marks(places, folder):
+    def _look(self, places: Places, folder: int) -> _Kept:
+        """What lies in a folder now."""
+        root, stamp = places.roots[folder], _stamp(places, folder)
+        kept = self._kept.get(root)
+        if kept is None or kept.stamp != stamp:
+            kept = self._kept[root] = self._list(places, folder, stamp)
+        for name in [name for name in kept.written if name != self.spare]:
+            kept.written.remove(name)
+            mark = Mark.parse(name)
+            if mark is None or (kept.summaries and mark < kept.summaries[-1].mark):
+                kept = self._kept[root] = self._list(places, folder, stamp)
+                break  # of another line of history: its place is not the last
+            if (summary := past.summary(places, folder, mark)) is not None:
+                kept.add(summary)
+        return kept
+
+    def _list(self, places: Places, folder: int, stamp: tuple[int, ...]) -> _Kept:
+        kept = _Kept(stamp)
+        if not stamp:
+            return kept
+        names = os.listdir(places.directory(folder, VERSIONS))
+        kept.given_up.extend(name for name in names if name.startswith(_REMOVED))
+        for mark in sorted(mark for name in names if (mark := Mark.parse(name)) is not None):
             if mark.name == self.spare:
-                continue
-            summary = self._known.get((root, mark.name))
-            if summary is None:
-                summary = past.summary(places, folder, mark)
-                if summary is not None and summary.whole:
-                    self._known[root, mark.name] = summary
-            if summary is not None:
-                found.append(summary)
-        return found
+                kept.written.append(mark.name)
+            elif (summary := past.summary(places, folder, mark)) is not None:
+                kept.add(summary)
+        return kept
 
-    def _reason(self, summaries: list[Summary], place: int, total: int) -> str:
-        """Why the oldest that is left has to go; empty: it stays.
-
-        Args:
-            summaries: of all, oldest first.
-            place: of the oldest that is left.
-            total: bytes of those that are left.
-        """
+    def _reason(self, kept: _Kept) -> str:
+        """Why the oldest has to go; empty: it stays."""
         now = self._clock()
-        oldest_at = summaries[place].at
+        oldest_at = kept.summaries[0].at
         if oldest_at > now:  # a clock was wrong: it is no newer than what came after it
-            oldest_at = min(summary.at for summary in summaries[place:])
+            oldest_at = min(summary.at for summary in kept.summaries)
         if oldest_at < now - self._keep_s:
             return f"older than {self._keep_s:g} s (sync.keep_versions_s)"
-        if 0 < self._keep_bytes < total:
+        if 0 < self._keep_bytes < kept.total_bytes:
+            total = kept.total_bytes
             return f"{total} bytes are more than {self._keep_bytes} (sync.keep_versions_bytes)"
         return ""
 
-    def _remove(
-        self, places: Places, folder: int, name: str, summary: Summary, reason: str
-    ) -> None:
+    def _remove(self, places: Places, folder: int, name: str, kept: _Kept, reason: str) -> None:
+        """Give up the oldest generation."""
+        summary = kept.summaries.popleft()
+        kept.total_bytes -= summary.size_bytes
         mark = summary.mark
         _log.info(
             "folder %s: what %s replaced is no longer kept (%d files, %d bytes): %s",
@@ -151,21 +224,18 @@ class Pruner:
         directory = places.directory(folder, VERSIONS)
         os.rename(mark.name, _REMOVED + mark.name, src_dir_fd=directory, dst_dir_fd=directory)
         places.forget(folder, f"{VERSIONS}/{mark.name}")
-        self._known.pop((places.roots[folder], mark.name), None)
+        kept.given_up.append(_REMOVED + mark.name)
+        kept.stamp = _stamp(places, folder)
 
-    def _clear(self, places: Places, folder: int) -> bool:
-        """Remove some files of generations that were given up; whether there was one."""
-        try:
-            names = os.listdir(places.directory(folder, VERSIONS))
-        except FileNotFoundError:
-            return False
+    def _clear(self, places: Places, folder: int, kept: _Kept) -> None:
+        """Remove some files of generations that were given up."""
         left = MAX_REMOVED
-        given_up = [name for name in names if name.startswith(_REMOVED)]
-        for name in given_up:
-            left -= self._empty(places, folder, name, left)
-            if left <= 0:
-                break
-        return bool(given_up)
+        while kept.given_up and left > 0:
+            removed = self._empty(places, folder, kept.given_up[0], left)
+            if removed < left:
+                kept.given_up.popleft()
+            left -= removed
+        kept.stamp = _stamp(places, folder)
 
     def _empty(self, places: Places, folder: int, name: str, limit: int) -> int:
         """Remove files of a generation, and its directory after the last; how many."""
@@ -182,6 +252,23 @@ class Pruner:
             places.forget(folder, path)
             os.rmdir(name, dir_fd=places.directory(folder, VERSIONS))
         return len(some)
+
+
+def _stamp(places: Places, folder: int) -> tuple[int, ...]:
+    """What changes when something is made, renamed or removed there; empty: nothing is kept."""
+    try:
+        status = os.fstat(places.directory(folder, VERSIONS))
+    except FileNotFoundError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+def _is_there(places: Places, folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=places.directory(folder, VERSIONS), follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _lacks(places: Places, folder: int, needed_bytes: int) -> bool:

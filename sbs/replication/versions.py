@@ -105,7 +105,7 @@ class Versions:
         generation = record.history.entries[-1]
         folders = range(len(record.folders)) if self._keep_s > 0 else ()
         self.pruner.spare = name_of(generation)
-        return Keeper(places, folders, generation, self._clock(), check, remains)
+        return Keeper(places, folders, generation, self._clock(), check, remains, self.pruner)
 
     def applied(self) -> None:
         """The generation of the last keeper stands in the folders."""
@@ -123,6 +123,7 @@ class Keeper:
         at: float,
         check: Callable[[], object],
         remains: Remains | None,
+        pruner: Pruner,
     ) -> None:
         self._places = places
         self._folders = folders
@@ -131,6 +132,7 @@ class Keeper:
         self._check = check
         self._remains = remains
         self._again = remains is not None
+        self._pruner = pruner
         self._lists: dict[int, ChangeList] = {}
 
     def open(self, folders: Iterable[int]) -> None:
@@ -142,7 +144,8 @@ class Keeper:
         name = name_of(self._generation)
         for folder in folders:
             if folder in self._folders:
-                self._lists[folder] = changes = ChangeList(self._places, folder, name)
+                with self._pruner.adding(self._places, folder, name):
+                    changes = self._lists[folder] = ChangeList(self._places, folder, name)
                 self._again = self._again or not changes.is_new
 
     def keep(self, number: int, operation: Operation, parent: int, name: str) -> None:

@@ -457,6 +457,75 @@ def test_many_generations_go_in_one_step(kept: Kept) -> None:
     assert not kept.versions.pruner.step({"data": kept.pair.b})
 
 
+class Reads:
+    """The directories of versions that are listed, by name: that of all of them is ``versions``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._names: list[str] = []
+        for name in ("listdir", "scandir"):
+            monkeypatch.setattr(os, name, self._wrapped(getattr(os, name)))
+
+    def _wrapped(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def read(place: Any = ".") -> Any:
+            path = os.readlink(f"/proc/self/fd/{place}") if isinstance(place, int) else str(place)
+            if f"/{BASE}" in path:
+                self._names.append(os.path.basename(path))
+            return call(place)
+
+        return read
+
+    def taken(self) -> list[str]:
+        names, self._names = self._names, []
+        return names
+
+
+def test_an_update_costs_what_it_adds_and_what_goes(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B21: and not what is kept, of which there may be a hundred thousand generations."""
+    summary = {"generation": 1, "epoch": "0.1", "changes": {}, "kept": 0, "kept_bytes": 0}
+    for number in range(300):
+        line = json.dumps(summary | {"at": kept.clock.now - 900 + number})
+        write(f"{kept.pair.b}/{BASE}/0.1-{number}-00000000/list.jsonl", f"{line}\n")
+    reads = Reads(monkeypatch)
+    assert kept.prune() == 1
+    assert reads.taken() == ["versions"]
+    summaries: list[str] = []
+    real = past.summary
+
+    def counted(places: Places, folder: int, mark: past.Mark) -> past.Summary | None:
+        summaries.append(mark.name)
+        return real(places, folder, mark)
+
+    monkeypatch.setattr(past, "summary", counted)
+    for turn in range(20):
+        kept.update(f=f"version {turn}")
+        assert kept.prune() == 1
+    assert reads.taken() == []
+    assert len(summaries) == 20, "each was looked at once"
+    kept.clock.now += 103
+    kept.update(f="last")
+    kept.prune()
+    assert sorted(reads.taken()) == [f"removed-0.1-{number}-00000000" for number in (0, 1, 2)]
+    assert len(kept.generations) == 300 - 3 + 21
+
+
+def test_what_others_made_or_removed_is_found(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B21: sbs restore adds what it replaced, and people remove what they like."""
+    for turn in range(4):
+        kept.update(f=f"version {turn}")
+    kept.prune()
+    kept.put_back("f", 1)
+    shutil.rmtree(next(path for path in Path(f"{kept.pair.b}/{BASE}").glob("1.0-2-*")))
+    reads = Reads(monkeypatch)
+    assert kept.prune() == 1
+    assert reads.taken() == ["versions"]
+    kept.clock.now += KEEP_S + 1
+    kept.prune()
+    left = os.listdir(f"{kept.pair.b}/{BASE}")
+    assert left == ["1.0-4-restore-1"], "by the clock of this test it is new for ever"
+
+
 # Having it back.
 
 

@@ -268,8 +268,6 @@ class Replication(RuleBasedStateMachine):
             assert found == {}, found
             assert done.applied is None or bool(done.applied.problems) is bool(stuck)
         self._unseen = self._unseen and not full
-        if stuck:  # the leader takes it for done: it has to be told what there is
-            pair.session = None
 
     def _note(self, done: Done) -> None:
         made["updates"] += 1

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 
 import attrs
+import trio
 
 from sbs.core.epoch import Epoch
 from sbs.core.guard import Cause
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
-from sbs.core.messages import Begin
+from sbs.core.messages import Begin, Finding, Findings
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied
 from sbs.replication.changes import EVERYTHING, Changes
@@ -19,6 +20,7 @@ from sbs.replication.index import Index
 from sbs.replication.source import PeerTree, Source, Update
 from sbs.replication.target import CommitRecord, Target
 from sbs.replication.versions import Versions
+from sbs.runtime.placements import LONGEST_RETRY_S, Placements
 from tests.replication.rig import NOTHING, proceed
 
 KEEP_S = 3600.0
@@ -84,6 +86,9 @@ class Session:
         for listing in follower.target.listing(proceed):
             self._peer.add(listing)
         self._source = Source([spec], leader.index, "off")
+        self._placements = Placements(self._source, [spec])
+        self._problems: dict[str, Finding] = {}
+        self._now = 0.0
 
     def update(
         self, changes: Changes, *, accept: bool, stop: Callable[[str], Callable[[], object]]
@@ -96,7 +101,8 @@ class Session:
             stop: makes a check of the follower's for ``"stage"`` and ``"apply"``; it may raise
                 :class:`CrashedError`, and then the follower crashes.
         """
-        update = self._prepare(changes, accept)
+        self._now += LONGEST_RETRY_S
+        update = self._prepare(changes | self._placements.retry(self._peer, self._now), accept)
         try:
             record = self._stage(update, stop("stage"))
             if record is None:
@@ -106,10 +112,18 @@ class Session:
             return self._crash()
         self._follower.history = self._leader.history = record.history
         generation = record.history.entries[-1]
-        refused = {(problem.folder, problem.entry) for problem in applied.problems}
-        self._source.confirm(update, generation, refused)
+        self._placements.expect(generation, update, self._peer)
         self._peer.commit(update.operations)
+        trio.run(self._placements.take, self._findings(update, applied))
         return Done(number=generation.number, applied=applied)
+
+    def _findings(self, update: Update, applied: Applied) -> Findings:
+        """What the follower tells: a problem stands until an operation on its path ends it."""
+        for operation in update.operations:
+            self._problems.pop(operation.path, None)
+        for each in applied.problems:
+            self._problems[each.entry] = Finding(folder="data", path=each.entry, text=each.text)
+        return Findings(findings=tuple(self._problems.values()), total=len(self._problems))
 
     def _prepare(self, changes: Changes, accept: bool) -> Update:
         update = self._source.prepare(self._peer, changes, proceed)

@@ -8,12 +8,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from sbs.core.manifest import Action
+from sbs.errors import ReplicationError
 from sbs.replication import index
 from sbs.replication.reading import _CLOCK_REALTIME_COARSE
 from tests.replication.machine import Replication, made
@@ -38,17 +40,19 @@ SLICE = settings(
 TICK_NS = int(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9)
 
 
-def test_random_operations(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture(autouse=True)
+def _prompt(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What the index knows counts after a tick of this kernel, not after ten: within a test."""
+    monkeypatch.setattr(index, "SETTLING_NS", TICK_NS)
+    caplog.set_level(logging.ERROR)
+
+
+def test_random_operations() -> None:
     """B4, B20 to B24, R21 to R23: see :mod:`tests.replication.machine`.
 
     ``SBS_OPERATIONS`` makes it longer; ``SBS_OPERATIONS_SEED`` is the first seed, the one that is
     printed last is the one to run again.
     """
-    caplog.set_level(logging.ERROR)
-    # What the index knows has to count within a test: after one tick of this kernel, not ten.
-    monkeypatch.setattr(index, "SETTLING_NS", TICK_NS)
     number, before = SEED, Counter(made)
     while (made - before)["operations"] < OPERATIONS:
         sys.stdout.write(f"SBS_OPERATIONS_SEED={number}\n")
@@ -60,3 +64,41 @@ def test_random_operations(
     assert done["operations"] >= OPERATIONS
     for what in ("generations", "rolled forward after a crash", "roles swapped"):
         assert 100 * done[what] > done["operations"] / 10, what
+
+
+def _nothing(*_args: object, **_options: object) -> None:
+    """A step that is left out."""
+
+
+def _by_size_and_date(self: Any, name: str, _path: str, status: os.stat_result) -> bytes | None:
+    """A digest as rsync would trust it."""
+    row = self.rows.pop(name, None)
+    known = row is not None and row.stat[:2] == (status.st_size, status.st_mtime_ns)
+    return row.digest if known else None
+
+
+def _whatever_stands(_operations: object) -> dict[tuple[int, str], Action]:
+    """Nothing is known of what takes the place of what is deleted."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("place", "instead"),
+    [
+        ("sbs.replication.quarantine.Quarantine.keep", _nothing),
+        ("sbs.replication.versions.Keeper.keep", _nothing),
+        ("sbs.replication.apply.RollForward._touch", _nothing),
+        ("sbs.replication.watch.Watcher._add_below", _nothing),
+        ("sbs.replication.scan._Visit._digest", _by_size_and_date),
+        ("sbs.replication.apply._successors", _whatever_stands),
+    ],
+)
+def test_a_broken_replication_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, place: str, instead: Callable[..., object]
+) -> None:
+    """The machine is no rubber stamp."""
+    monkeypatch.setattr(place, instead)
+    machine = seed(1)(type("Replication", (Replication,), {}))
+    quick = settings(SLICE, max_examples=500, phases=[Phase.generate])
+    with pytest.raises((AssertionError, ReplicationError, ExceptionGroup)):
+        run(machine, settings=quick)

@@ -284,8 +284,8 @@ class RollForward:
                 raise FileExistsError(errno.EEXIST, "it is no longer a file")
             if before.st_nlink > 1:  # its other names are other files to the leader
                 self._copy_in_place(handle, operation.folder, parent, name)
-                os.close(handle)
-                handle = os.open(name, _HANDLE, dir_fd=parent)
+                other, handle = handle, os.open(name, _HANDLE, dir_fd=parent)
+                os.close(other)
             self._dresser.dress(handle, operation, is_open=False, atime_ns=before.st_atime_ns)
             after = os.fstat(handle)
         finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from tests.support import wait_until
+from tests.replication.mounts import folding_directory
+from tests.support import require, wait_until
 from tests.system.nodes import Node, Pair
 
 LEARNED = "/proc/self/cwd/learned"
@@ -78,6 +80,65 @@ def test_time_of_the_copy(pair: Pair) -> None:
     _, beta = pair.start()
     beta.wait_file("file", b"old")
     assert (beta.folder / "file").stat().st_mtime >= before
+
+
+def test_owner_and_extended_attributes(pair: Pair) -> None:
+    """R24: asked for on the primary alone; a change of them alone arrives as well."""
+    require(root=True)
+    pair.alpha.tables["folders"][0] |= {"owner": True, "xattr": True}
+    pair.alpha.configure({})
+    source = pair.alpha.folder / "file"
+    source.write_text("text")
+    os.chown(source, 61234, 61235)
+    os.setxattr(source, "user.comment", b"first")
+    alpha, beta = pair.start()
+    beta.wait_file("file", b"text")
+    copy = beta.folder / "file"
+    before = copy.stat()
+    assert (before.st_uid, before.st_gid) == (61234, 61235)
+    assert os.getxattr(copy, "user.comment") == b"first"
+    os.setxattr(source, "user.comment", b"second")
+    wait_until(lambda: os.getxattr(copy, "user.comment") == b"second", "the change arrives")
+    assert copy.stat().st_ino == before.st_ino, "no content was sent"
+    assert alpha.status()["problems"] == alpha.status()["notes"] == []
+
+
+def test_hard_links_are_told_and_no_problem(pair: Pair) -> None:
+    """Each name is replicated as a file of its own; whoever counts problems sees none."""
+    (pair.alpha.folder / "one").write_text("text")
+    os.link(pair.alpha.folder / "one", pair.alpha.folder / "two")
+    alpha, beta = pair.start()
+    beta.wait_file("one", b"text")
+    beta.wait_file("two", b"text")
+    wait_until(lambda: alpha.status()["notes"], "the primary says so")
+    (note,) = alpha.status()["notes"]
+    assert note.endswith("each is replicated as a file of its own: one, two")
+    assert alpha.status()["problems"] == []
+
+
+def test_a_secondary_that_folds_names(pair: Pair, tmp_path: Path) -> None:
+    """Adversarial case 15: one of two names, the other is told; a new case arrives."""
+    with folding_directory("exfat", tmp_path) as place:
+        pair.beta.folder = Path(place)
+        pair.beta.tables["folders"][0]["path"] = place
+        pair.beta.configure({})
+        try:
+            (pair.alpha.folder / "README").write_text("capital")
+            (pair.alpha.folder / "readme").write_text("small")
+            alpha, beta = pair.start()
+            beta.wait_file("README", b"capital")
+            (told,) = alpha.status()["problems"]
+            assert told.startswith("data/readme: the secondary's file system takes its name")
+            (alpha.folder / "readme").unlink()
+            (alpha.folder / "README").rename(alpha.folder / "ReadMe")
+            wait_until(lambda: "ReadMe" in os.listdir(place), "the new name")
+            beta.wait_file("ReadMe", b"capital")
+            pass_through(alpha, beta, "next")
+            assert set(os.listdir(place)) - {".sbs.staging"} == {"ReadMe", "next"}
+            assert alpha.status()["problems"] == []
+        finally:
+            for node in pair.nodes:
+                node.kill()
 
 
 def learning(pair: Pair, *accept_under: str) -> None:

@@ -9,6 +9,7 @@ import click
 
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, find_state_dir, load_config
+from sbs.cli.progress import shown
 from sbs.cli.text import plain
 from sbs.runtime import client
 
@@ -51,11 +52,13 @@ def stop(config_path: str) -> None:
 def sync(config_path: str, accept: str | None) -> None:
     """Run one update now, without waiting for the period; run it on the primary.
 
-    Returns when the secondary holds the update durably. An update that would delete too much is
-    held: sbs status says so, and sbs diff shows what it is. --accept sends exactly that one, this
-    time only. Refused (exit code 4) where the update is held, or another one is than was accepted.
+    Returns when the secondary holds the update durably; until then a terminal shows how far it is.
+    An update that would delete too much is held: sbs status says so, and sbs diff shows what it is.
+    --accept sends exactly that one, this time only. Refused (exit code 4) where the update is held,
+    or another one is than was accepted.
     """
-    update = ask(config_path, "sync", accept=accept)
+    with shown(config_path):
+        update = ask(config_path, "sync", accept=accept)
     if update is None:
         click.echo("the secondary has everything")
     else:

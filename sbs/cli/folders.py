@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 import click
@@ -12,6 +13,7 @@ import click
 from sbs.cli.acting import ask
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, load_config
+from sbs.cli.progress import shown
 from sbs.cli.text import plain
 from sbs.errors import SbsError
 
@@ -101,7 +103,8 @@ def verify(config_path: str, rate: float, as_json: bool) -> None:
     the good one. Updates go on meanwhile. Exit code 1 if a file of the primary is damaged; refused
     (exit code 4) on the secondary, and without one.
     """
-    found = ask(config_path, "verify", bytes_s=rate * MIB)
+    with nullcontext() if as_json else shown(config_path):
+        found = ask(config_path, "verify", bytes_s=rate * MIB)
     if as_json:
         click.echo(json.dumps(found))
     else:

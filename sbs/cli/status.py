@@ -12,6 +12,7 @@ import click
 
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir, load_config
+from sbs.cli.progress import words
 from sbs.cli.text import plain
 from sbs.errors import NotRunningError
 from sbs.runtime import client
@@ -80,6 +81,7 @@ def _stopped(config_path: str) -> Status:
         "in_step",
         "last_update",
         "held",
+        "progress",
     )
     config = load_config(config_path)
     node = config.node
@@ -150,6 +152,10 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
             f"{_moment(update['at'])}, {update['files']} files, {update['bytes']} bytes, "
             f"{update['duration_s']:.3f} s",
         )
+    progress = found["progress"]
+    if progress is not None:
+        text = words(progress)
+        yield "progress", f"{progress['phase']}: {text}" if text else progress["phase"]
     held = found["held"]
     if held is not None:
         yield "held", f"update {held['id']}, {held['deletes']} deletes: sbs diff shows it"

@@ -106,10 +106,11 @@ class RollForward:
         self._files = 0
         self._size_bytes = 0
 
-    def run(self, built: Built = NOTHING) -> Applied:
+    def run(self, done: Callable[[int, int], object], built: Built = NOTHING) -> Applied:
         """Apply everything, durably.
 
         Args:
+            done: called after each operation with 1 and the size of its content.
             built: what was built in staging; not known after a crash.
 
         Raises:
@@ -127,6 +128,7 @@ class RollForward:
                 self._check()
                 at, path = [operation.folder], operation.path
                 self._guarded(operation)
+                done(1, operation.size_bytes if operation.digest else 0)
             closing = self._places.opened.keys() | self._directories.keys()
             for folder, path in sorted(closing, reverse=True):
                 at = [folder]

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from sbs.core.compression import COMPRESS_BYTES_S, PACKET_BYTES, Speed, pays
-from sbs.core.messages import Content, Patch
+from sbs.core.messages import Content, Pack, Patch
 from sbs.errors import ReplicationError
 
 if sys.version_info >= (3, 14):
@@ -99,3 +99,13 @@ def expand(message: Content) -> Content:
             f"a compressed body is not one frame of {message.raw_bytes} bytes, as its message says"
         )
     return attrs.evolve(message, body=body, raw_bytes=0)
+
+
+def content_bytes(message: Content) -> int:
+    """How much content a message carries, however it travels."""
+    return 0 if isinstance(message, Patch) else message.raw_bytes or len(message.body)
+
+
+def changes(message: Content) -> int:
+    """How many operations a message carries."""
+    return len(message.operations) if isinstance(message, Pack) else 0

@@ -59,6 +59,8 @@ class Target:
         """Versions that updates would have destroyed (B4)."""
         self.versions: Versions = Versions() if versions is None else versions
         """What updates replaced and deleted (B21)."""
+        self.done: Callable[[int, int], object] = lambda _files, _size_bytes: None
+        """Told how many operations were applied just now, with how much content."""
         self.damage: str = ""
         """What :meth:`recover` found to be damaged, and where it is now."""
 
@@ -294,7 +296,7 @@ class Target:
             with making_room(places, record.folders, self.versions.pruner):
                 applied = RollForward(
                     places, record, self._journal, self._index, self._common, bases, keeper, check
-                ).run(built)
+                ).run(self.done, built)
         self.versions.applied()
         return applied
 

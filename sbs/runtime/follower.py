@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final, Protocol
 
@@ -34,12 +33,16 @@ from sbs.core.messages import (
     Pack,
     Patch,
 )
+from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
+from sbs.replication.bodies import changes, content_bytes
 from sbs.replication.kept import Kept
 from sbs.replication.problems import Problem
-from sbs.replication.target import CommitRecord, Target
+from sbs.replication.target import Applied, CommitRecord, Target
+from sbs.runtime.landing import is_below, place_of
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.tracker import Tracker
 
 MAX_WAITING: Final = 8
 """Messages received ahead of the disk: eight megabytes at most."""
@@ -60,6 +63,11 @@ class FollowerContext(Protocol):
 
     async def held(self, record: CommitRecord) -> trio.Event:
         """A generation is in the journal; the event is set when the node's state knows it."""
+        ...
+
+    @property
+    def tracker(self) -> Tracker:
+        """Told how far an update is."""
         ...
 
     def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
@@ -99,6 +107,7 @@ class Follower:
         self._accept_under = accept_under
         self._state_dir = state_dir
         self.context = context
+        target.done = context.tracker.advance
         self._busy = trio.Lock()
         self.journaling: trio.Lock = trio.Lock()
         """Held from the commit record until the role machine was told of it."""
@@ -122,7 +131,7 @@ class Follower:
         """
         places = [self.place(folder) for folder in folders]
         for one, other in itertools.permutations(places, 2):
-            if _is_below(one, other):
+            if is_below(one, other):
                 raise ReplicationError(f"folder {one} lies in folder {other}; see [[folders]]")
         return places
 
@@ -145,7 +154,10 @@ class Follower:
 
     async def _apply(self, record: CommitRecord) -> None:
         started = time.monotonic()
-        applied = await trio.to_thread.run_sync(self.target.apply, record, _uncancelled)
+        try:
+            applied = await trio.to_thread.run_sync(self._apply_shown, record)
+        finally:
+            self.context.tracker.end()
         self._unapplied = None
         self._note(record, applied.problems)
         self.context.applied(record.history.entries[-1])
@@ -157,6 +169,16 @@ class Follower:
             ),
             tuple(self._problems.values()),
         )
+
+    def _apply_shown(self, record: CommitRecord) -> Applied:
+        """In a worker thread: to add up many sizes takes time, too."""
+        operations = record.operations
+        self.context.tracker.begin(
+            Phase.APPLYING,
+            files_total=len(operations),
+            bytes_total=sum(each.size_bytes for each in operations if each.digest),
+        )
+        return self.target.apply(record, _uncancelled)
 
     def _note(self, record: CommitRecord, problems: Sequence[Problem]) -> None:
         if self._problems:
@@ -247,36 +269,6 @@ def _told(kept: Kept) -> Finding:
     )
 
 
-def place_of(
-    folder: FolderSpec, own: Mapping[str, str], accept_under: Sequence[str], state_dir: str
-) -> str:
-    """Where a folder of the primary lies on a node; see :class:`Follower`.
-
-    Raises:
-        ReplicationError: the configuration does not allow it; the text says what to add.
-    """
-    if folder.name in own:
-        return own[folder.name]
-    what = f"folder {folder.name!r} ({ascii(folder.path)[1:-1]}) of the primary"
-    if not os.path.isabs(folder.path):
-        raise ReplicationError(f"{what} has no absolute path")
-    if not any(_is_below(folder.path, allowed) for allowed in accept_under):
-        raise ReplicationError(
-            f"{what} is not allowed here: add it under [[folders]], or a directory above it "
-            "to sync.accept_under"
-        )
-    for taken in (state_dir, *own.values()):
-        if _is_below(folder.path, taken) or _is_below(taken, folder.path):
-            raise ReplicationError(f"{what} is not allowed here: it overlaps {taken}")
-    return folder.path
-
-
-def _is_below(path: str, above: str) -> bool:
-    """Whether ``path`` is ``above`` or lies in it, links followed."""
-    real = os.path.realpath(above)
-    return os.path.commonpath([os.path.realpath(path), real]) == real
-
-
 def _uncancelled() -> None:
     """A commit or its roll-forward is finished once begun."""
 
@@ -303,6 +295,7 @@ class FollowerSession:
                 await self._handle(message)
         finally:
             self._follower.abandon()
+            self._follower.context.tracker.end()
 
     async def _handle(self, message: Message) -> None:
         """One message; a failure is told to the leader, which tries again with a new update."""
@@ -313,12 +306,13 @@ class FollowerSession:
         except (ReplicationError, StateError) as error:
             self._failed = True
             self._follower.abandon()
+            self._follower.context.tracker.end()
             self._follower.context.update_failed(str(error))
             # What is abandoned has its verdict coming; the others end early.
             self._link.post(Failed(str(error)[:MAX_TEXT]))
 
     async def _take(self, message: Message) -> None:
-        target = self._follower.target
+        target, tracker = self._follower.target, self._follower.context.tracker
         check = trio.from_thread.check_cancelled
         match message:
             case Folders(epoch, folders):
@@ -329,12 +323,17 @@ class FollowerSession:
                 self._check_epoch(begin.epoch)
                 self._failed = False
                 await trio.to_thread.run_sync(target.begin, begin)
+                tracker.begin(
+                    Phase.RECEIVING, files_total=begin.files, bytes_total=begin.size_bytes
+                )
             case Pack() | Chunk() | Patch():
                 await trio.to_thread.run_sync(target.take, message, check)
+                tracker.advance(changes(message), content_bytes(message))
             case Audit() as audit:
                 self._link.post(await self._audit(audit))
             case Commit() as commit:
                 self._check_epoch(commit.generation.epoch)
+                tracker.begin(Phase.COMMITTING)
                 self._history = await self._follower.commit(
                     commit, self._history, lambda: self._link.post(Committed(commit.generation))
                 )
@@ -363,6 +362,8 @@ class FollowerSession:
 
     async def _send_listing(self) -> None:
         listing = self._follower.target.listing(trio.from_thread.check_cancelled)
+        tracker = self._follower.context.tracker
+        tracker.begin(Phase.LISTING)
         # Closed here and now: later it would close the directories of the next session.
         with contextlib.closing(listing):
             while True:
@@ -370,4 +371,6 @@ class FollowerSession:
                 if part is None:
                     break
                 await self._link.send(part)
+                tracker.advance(len(part.entries), 0)
+        tracker.end()
         self._follower.listed()

@@ -18,7 +18,7 @@ from sbs.errors import RefusedError, ReplicationError, StateError
 from sbs.replication import restoring
 from sbs.replication.places import Places
 from sbs.replication.versions import Versions
-from sbs.runtime.follower import place_of
+from sbs.runtime.landing import place_of
 from sbs.runtime.state import StateStore
 
 PRUNE_PERIOD_S: Final = 3600.0

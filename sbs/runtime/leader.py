@@ -26,6 +26,7 @@ from sbs.core.messages import (
     Listing,
     Message,
 )
+from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.hints import Hints
@@ -38,6 +39,7 @@ from sbs.runtime.pace import Pace
 from sbs.runtime.placements import Placements
 from sbs.runtime.sender import Sender
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.tracker import Tracker
 from sbs.runtime.verdicts import FollowerError, failure_of
 from sbs.runtime.verifier import Verifier
 
@@ -75,6 +77,11 @@ class LeaderContext(Protocol):
 
     async def acknowledged(self, generation: Generation) -> None:
         """The follower holds it."""
+        ...
+
+    @property
+    def tracker(self) -> Tracker:
+        """Told how far the update is."""
         ...
 
     def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
@@ -124,7 +131,7 @@ class Leader:
         self._source = source
         self._folders = folders
         self._hints = hints
-        self._sender = Sender(link, settings, lambda: self._asked.ending)
+        self._sender = Sender(link, settings, context.tracker, lambda: self._asked.ending)
         self._pace = Pace(settings.period_s, settings.rescan_s)
         self._context = context
         self._tree = PeerTree(len(folders), history)
@@ -187,6 +194,7 @@ class Leader:
             await self._lead()
         finally:
             self._error = "the connection to the secondary was lost"
+            self._context.tracker.end()
             self.verifier.close()
             self._asked.serve()
             self._asked.answer()
@@ -219,6 +227,8 @@ class Leader:
             await self._pace.wait_hurried()
 
     async def _take_listing(self) -> None:
+        tracker = self._context.tracker
+        tracker.begin(Phase.LISTING)
         while True:
             match await self._answer():
                 case Listing() as listing:
@@ -226,6 +236,7 @@ class Leader:
                         self._tree.add(listing)
                     except ValueError as error:
                         raise RemoteProtocolError(f"listing refused: {error}") from error
+                    tracker.advance(len(listing.entries), 0)
                     if listing.last:
                         return
                 case Failed(text):
@@ -243,6 +254,8 @@ class Leader:
             self._source.send_whole()
             self._error = str(error)
             self._context.update_failed(self._error)
+        finally:
+            self._context.tracker.end()
 
     async def _look_where(self) -> Changes:
         """Run the update scripts if it is time; then what this cycle looks at."""
@@ -257,6 +270,7 @@ class Leader:
     async def _update(self, changes: Changes) -> None:
         started = time.monotonic()
         check, accepted = trio.from_thread.check_cancelled, self._asked.accepted
+        self._context.tracker.begin(Phase.SCANNING)
         with self._pace.looking():
             update = await trio.to_thread.run_sync(
                 self._source.prepare, self._tree, changes, check, accepted
@@ -275,6 +289,7 @@ class Leader:
             await self._link.send(self._begin(update))
         commit = update.seal(self._epoch, self._context.history, active)
         await self._context.proposed(commit.generation)
+        self._context.tracker.begin(Phase.CONFIRMING)
         await self._link.send(commit)
         await self._take_verdict(commit)
         self._placements.expect(commit.generation, update, self._tree)

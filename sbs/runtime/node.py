@@ -201,7 +201,7 @@ class Node:
                     finally:
                         self._loop.end()
                         self._refuse_open_requests()
-                        self.updates.give_up()
+                        self.updates.unsaved.give_up()
                         self._saves.end()
                         self.announcer.end()
                         self.ballots.end()
@@ -398,6 +398,7 @@ class Node:
             alarms=self.alarms.standing,
             last_update=self.updates.last_update,
             held=self.updates.held_update,
+            progress=self.updates.progress,
             problems=self.updates.problems,
             conflicts=self.updates.conflicts,
         )

@@ -81,7 +81,7 @@ class Saves:
                     data_from=self._data_from(save.durable.history),
                 )
             await trio.to_thread.run_sync(self._store.save, stored)
-            self._updates.saved(save.durable.history)
+            self._updates.unsaved.saved(save.durable.history)
             self._saved = save.serial
             self._progress.set()
             self._progress = trio.Event()

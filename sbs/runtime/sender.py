@@ -13,14 +13,16 @@ from sbs.adapters.transports.account import Account
 from sbs.config.settings import SyncSettings
 from sbs.core.compression import LinkSpeed
 from sbs.core.limiter import Limiter, piece_bytes
-from sbs.core.messages import MAX_BODY_BYTES, Begin, Content, Patch
+from sbs.core.messages import MAX_BODY_BYTES, Begin, Content
+from sbs.core.progress import Phase
 from sbs.errors import ReplicationError, StateError
-from sbs.replication.bodies import Compressor
+from sbs.replication.bodies import Compressor, changes, content_bytes
 from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE
 from sbs.replication.source import Update
 from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
 from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead
+from sbs.runtime.tracker import Tracker
 
 HURRY_S: Final = 0.1
 """How long a handover waits at most until an update that is held back goes on at full speed."""
@@ -34,19 +36,23 @@ class Sender:
     Args:
         link: to the follower.
         settings: whether it compresses, and how much it may send in a second.
+        tracker: told how far it is.
         hurried: whether a handover waits: then no limit counts, since no service runs.
 
     Attributes:
         begun: the follower was told that the last update begins.
     """
 
-    def __init__(self, link: Link, settings: SyncSettings, hurried: Callable[[], bool]) -> None:
+    def __init__(
+        self, link: Link, settings: SyncSettings, tracker: Tracker, hurried: Callable[[], bool]
+    ) -> None:
         self.begun: bool = False
         self._link = link
         self._speed = LinkSpeed()
         self._account: Account | None = None
         self._looked_at = 0.0
         self._compressor: Compressor | None = None
+        self._tracker = tracker
         self._hurried = hurried
         self._limiter: Limiter | None = None
         self._max_bytes = MAX_BODY_BYTES
@@ -88,28 +94,33 @@ class Sender:
                 async with receive:
                     async for message in receive:
                         if not self.begun:
-                            await self._link.send(begin)
-                            self.begun = True
+                            await self._begin(begin)
                         await self._wait_turn()
                         await check()
-                        await self._send(message)
-                        if not isinstance(message, Patch):
-                            size_bytes += message.raw_bytes or len(message.body)
-                            sent_bytes += len(message.body)
+                        sent_bytes += await self._send(message)
+                        size_bytes += content_bytes(message)
+                        self._tracker.advance(changes(message), content_bytes(message))
         except* (ReplicationError, StateError) as group:
             # Raised below: what is raised here comes as a group from some releases of Python 3.11.
             failure = next(leaves(group))
         if failure is not None:
             raise failure
-        if sent_bytes < size_bytes:
-            _log.info("%d bytes of contents were sent as %d", size_bytes, sent_bytes)
-        return size_bytes if self.begun else None
+        if not self.begun:
+            return None
+        _log.info("%d bytes of contents were sent in messages of %d", size_bytes, sent_bytes)
+        return size_bytes
 
-    async def _send(self, message: Content) -> None:
+    async def _begin(self, begin: Begin) -> None:
+        await self._link.send(begin)
+        self.begun = True
+        self._tracker.begin(Phase.SENDING, files_total=begin.files, bytes_total=begin.size_bytes)
+
+    async def _send(self, message: Content) -> int:
         size_bytes = await self._link.send(message)
         if self._limiter is not None:
             self._limiter = self._limiter.after(size_bytes, trio.current_time())
         self._look()
+        return size_bytes
 
     async def _wait_turn(self) -> None:
         """Wait until the limit allows a message; heartbeats and answers go meanwhile."""

@@ -11,6 +11,7 @@ import attrs
 
 from sbs.core.claim import Role
 from sbs.core.guard import Held
+from sbs.core.progress import Progress
 from sbs.core.role import Model
 from sbs.core.role.model import BALLOTING
 from sbs.ports import ServiceState
@@ -86,6 +87,7 @@ class Status:
         votes: whose vote this primary has now (policy ``quorum``), ``None`` where none are asked.
         in_step: the secondary holds a complete generation of the primary's data.
         held: what the guard holds of this primary, ``None`` if nothing (B22).
+        progress: how far the update under way is, ``None`` between two.
         problems: what could not be replicated, one line each.
         notes: what is not on the secondary as it is on the primary, though no content is missing.
         conflicts: versions kept in quarantine on either node, the first
@@ -108,6 +110,7 @@ class Status:
     services: ServiceStatus
     last_update: LastUpdate | None
     held: Held | None
+    progress: Progress | None
     paused: bool
     alarms: tuple[StandingAlarm, ...]
     problems: tuple[str, ...]
@@ -134,6 +137,7 @@ def make_status(
     alarms: tuple[StandingAlarm, ...],
     last_update: LastUpdate | None,
     held: Held | None,
+    progress: Progress | None,
     problems: Sequence[Problem],
     conflicts: Sequence[Conflict],
 ) -> Status:
@@ -148,6 +152,7 @@ def make_status(
         alarms: that stand.
         last_update: sent or applied.
         held: by the guard.
+        progress: of the update under way.
         problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown, and as many notes.
         conflicts: on either node.
     """
@@ -170,6 +175,7 @@ def make_status(
         ),
         last_update=last_update,
         held=held,
+        progress=progress,
         paused=durable.pause.on,
         alarms=alarms,
         problems=_lines(each for each in problems if not each.note),

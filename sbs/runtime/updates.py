@@ -19,6 +19,7 @@ from sbs.core.guard import Held
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Findings, Message
+from sbs.core.progress import Progress
 from sbs.core.role import Model
 from sbs.errors import RefusedError, RemoteProtocolError, ReplicationError
 from sbs.replication.changes import Changes
@@ -38,6 +39,8 @@ from sbs.runtime.keeping import Keeping
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.tracker import Tracker
+from sbs.runtime.unsaved import Unsaved
 from sbs.runtime.verifier import Verification
 from sbs.runtime.watching import watch, watch_failed
 
@@ -75,6 +78,10 @@ class Updates:
         versions = Versions(config.sync.keep_versions_s, config.sync.keep_versions_bytes)
         self._target = Target(config.node.state_dir, self._index, versions)
         self.keeping: Keeping = Keeping(config.node.name, versions, self.places, model, self._hurry)
+        self.unsaved: Unsaved = Unsaved()
+        """Told when the node's state is durable, and when nothing more will be."""
+        self.tracker: Tracker = Tracker()
+        """How far the present update is, on either side."""
         own = {folder.name: folder.path for folder in config.folders}
         self.follower: Follower = Follower(
             self._target, own, config.sync.accept_under, config.node.state_dir, self
@@ -91,8 +98,6 @@ class Updates:
         self._leading: int | None = None
         self._session: FollowerSession | None = None
         self._following: int | None = None
-        self._waiting: list[tuple[Generation, trio.Event]] = []
-        self.closing: bool = False
 
     def close(self) -> None:
         """Give files and database back."""
@@ -289,6 +294,14 @@ class Updates:
             await self.sync("")
         return found
 
+    @property
+    def progress(self) -> Progress | None:
+        """How far the update under way is; if there is none, a comparison of contents (B61)."""
+        found = self.tracker.progress
+        if found is None and self._leader is not None:
+            found = self._leader.verifier.tracker.progress
+        return found
+
     async def finish(self) -> None:
         """Run the last update of a handover, and tell the role machine how it ended."""
         error = "the connection to the secondary was lost"
@@ -339,26 +352,15 @@ class Updates:
     async def held(self, record: CommitRecord) -> trio.Event:
         """See :class:`~sbs.runtime.follower.FollowerContext`."""
         self.learned = record.folders
-        known = trio.Event()
-        if self.closing:
-            known.set()
-            return known
-        self._waiting.append((record.history.entries[-1], known))
-        await self._post(ev.GenerationHeld(record.history, record.active))
+        known = self.unsaved.wait_for(record.history.entries[-1])
+        if not self.closing:
+            await self._post(ev.GenerationHeld(record.history, record.active))
         return known
 
-    def saved(self, history: History) -> None:
-        """The node's state with ``history`` is durable."""
-        for generation, known in self._waiting:
-            if history.contains(generation):
-                known.set()
-        self._waiting = [entry for entry in self._waiting if not entry[1].is_set()]
-
-    def give_up(self) -> None:
-        """The node ends: nothing more becomes durable, and nobody shall wait for it."""
-        self.closing = True
-        for _, known in self._waiting:
-            known.set()
+    @property
+    def closing(self) -> bool:
+        """See :class:`~sbs.runtime.follower.FollowerContext`."""
+        return self.unsaved.closing
 
     def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
         """An update was sent or applied; problems that are new go to the log."""

@@ -11,12 +11,14 @@ import trio
 
 from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.messages import MAX_AUDITED, Audit, Audited
+from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError
 from sbs.replication.audit import Reading
 from sbs.replication.peer_tree import PeerTree
 from sbs.replication.problems import printable
 from sbs.replication.source import Source
 from sbs.runtime.link import Link
+from sbs.runtime.tracker import Tracker
 
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """Read at once on each node, but for a single file that is larger: an update waits for no more."""
@@ -74,6 +76,8 @@ class Verifier:
         self._tree = tree
         self._turn = turn
         self._running = trio.Lock()
+        self.tracker: Tracker = Tracker()
+        """How far the comparison under way is."""
         self._deliver, self._answers = trio.open_memory_channel[Audited](1)
 
     def take(self, audited: Audited) -> None:
@@ -105,15 +109,23 @@ class Verifier:
         async with self._running:
             if not self._tree.complete:
                 raise ReplicationError("the secondary has not said yet what it holds; try again")
-            for folder in range(len(self._folders)):
-                for directory in self._tree.directories(folder):
-                    for paths in _batches(self._tree.directory(folder, directory)):
-                        began_at, before = trio.current_time(), found.bytes
-                        async with self._turn:
-                            await self._compare(folder, paths, found)
-                        if bytes_s:
-                            await trio.sleep_until(began_at + (found.bytes - before) / bytes_s)
+            self.tracker.begin(Phase.VERIFYING)
+            try:
+                await self._compare_all(bytes_s, found)
+            finally:
+                self.tracker.end()
         return found
+
+    async def _compare_all(self, bytes_s: float, found: Verification) -> None:
+        for folder in range(len(self._folders)):
+            for directory in self._tree.directories(folder):
+                for paths in _batches(self._tree.directory(folder, directory)):
+                    began_at, files, size_bytes = trio.current_time(), found.files, found.bytes
+                    async with self._turn:
+                        await self._compare(folder, paths, found)
+                    self.tracker.advance(found.files - files, found.bytes - size_bytes)
+                    if bytes_s:
+                        await trio.sleep_until(began_at + (found.bytes - size_bytes) / bytes_s)
 
     async def _compare(self, folder: int, paths: Sequence[str], found: Verification) -> None:
         entries = {path: self._tree.entry(folder, path) for path in paths}

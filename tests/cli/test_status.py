@@ -35,6 +35,15 @@ RUNNING: dict[str, Any] = {
     "services": {"active": ["web"], "wanted": ["web", "mail"]},
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
     "held": None,
+    "progress": {
+        "phase": "sending",
+        "files": 1200,
+        "files_total": 10_000,
+        "bytes": 1_288_490_189,
+        "bytes_total": 3_650_722_202,
+        "bytes_s": 115_658_752.5,
+        "remaining_s": 20.4,
+    },
     "policy": "availability",
     "votes": None,
     "paused": False,
@@ -118,6 +127,7 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "  services    web\n"
         "              a takeover starts: web, mail\n"
         "  last update 1970-01-01 00:00:00 +0000, 3 files, 99 bytes, 0.250 s\n"
+        "  progress    sending: 1200 of 10000 files, 1.2 GiB of 3.4 GiB, 110.3 MiB/s, 20 s left\n"
         "  alarm       1970-01-01 00:00:00 +0000  no-secondary: no\\nsecondary\n"
         "  problem     a\\x1b[2Jb: cannot be read\n"
         "  note        data: 2 names are\\x07 hard links\n"

@@ -12,7 +12,9 @@ from sbs.core.claim import Claim, Mode, Role
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
 from sbs.core.messages import PROTOCOL_VERSION, Hello
+from sbs.core.progress import Phase
 from sbs.ports import Unit
+from sbs.runtime.tracker import Tracker
 from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair
 from sbs.testing.services import FakeController
 
@@ -86,3 +88,25 @@ def hello(name: str) -> Hello:
         history=History(),
     )
     return Hello(versions=(1, PROTOCOL_VERSION), software="test", claim=claim)
+
+
+class Phases(Tracker):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[tuple[Phase, int | None, int | None]] = []
+        self.done: dict[Phase, tuple[int, int]] = {}
+
+    def begin(
+        self, phase: Phase, *, files_total: int | None = None, bytes_total: int | None = None
+    ) -> None:
+        super().begin(phase, files_total=files_total, bytes_total=bytes_total)
+        self.begun.append((phase, files_total, bytes_total))
+        self.done[phase] = (0, 0)
+
+    def advance(self, files: int, size_bytes: int) -> None:
+        super().advance(files, size_bytes)
+        phase, _, _ = self.begun[-1]
+        before = self.done[phase]
+        self.done[phase] = (before[0] + files, before[1] + size_bytes)

@@ -19,15 +19,19 @@ from sbs.core.messages import (
     Audit,
     Audited,
     Begin,
+    Chunk,
     Commit,
     Committed,
+    Content,
     Failed,
     Finding,
     Findings,
     Folders,
     Listing,
     Message,
+    Pack,
 )
+from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.kept import Kept
 from sbs.replication.problems import Problem
@@ -36,6 +40,7 @@ from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
 from sbs.testing.nodes import wait_until
+from tests.runtime.rig import Phases
 
 EPOCH = Epoch(3, 1)
 COMMIT = Commit(generation=Generation(EPOCH, 1, bytes(32)), operations=0)
@@ -58,6 +63,7 @@ class FakeTarget:
         self.quarantine = FakeQuarantine()
         self.operations: tuple[Operation, ...] = ()
         self.applied = Applied()
+        self.done: Callable[[int, int], object] = lambda _files, _size_bytes: None
 
     def open(self, folders: object, places: list[str]) -> None:
         self.calls.append(f"open {places}")
@@ -86,7 +92,12 @@ class FakeTarget:
         self.calls.append("apply")
         if self.failures:
             raise self.failures.pop()
+        for operation in record.operations:
+            self.done(1, operation.size_bytes)
         return self.applied
+
+    def take(self, message: Content, check: object) -> None:
+        self.calls.append("take")
 
     def abandon(self) -> None:
         self.calls.append("abandon")
@@ -101,6 +112,7 @@ class FakeTarget:
 class Context:
     def __init__(self) -> None:
         self.closing = False
+        self.tracker = Phases()
         self.known = trio.Event()
         self.failures: list[str] = []
         self.hooks: list[int] = []
@@ -380,3 +392,31 @@ async def test_an_audit_is_answered_also_after_a_refused_update() -> None:
         await wait_until(lambda: play.link.sent[-1:] == [Audited(())], "the refusal")
         assert [type(each) for each in play.link.sent] == [Failed, Audited, Audited]
         nursery.cancel_scope.cancel()
+
+
+async def test_how_far_an_update_is_can_be_seen() -> None:
+    """B61: staged, made durable and put in place, by what the leader and the record say."""
+    play = Play(own={"data": "/here"})
+    play.context.known.set()
+    play.target.operations = (
+        Operation(folder=0, action=Action.PUT, path="f", size_bytes=3, digest=bytes(DIGEST_BYTES)),
+        Operation(folder=0, action=Action.DELETE, path="g"),
+    )
+    tracker = play.context.tracker
+    await run(
+        play,
+        Folders(EPOCH, (FolderSpec(name="data", path="/there"),)),
+        Begin(EPOCH, 1, 2, 3),
+        Pack(play.target.operations, b"xxx"),
+        Chunk(0, b"yy", raw_bytes=1000),
+        COMMIT,
+    )
+    assert tracker.begun == [
+        (Phase.LISTING, None, None),
+        (Phase.RECEIVING, 2, 3),
+        (Phase.COMMITTING, None, None),
+        (Phase.APPLYING, 2, 3),
+    ]
+    assert tracker.done[Phase.RECEIVING] == (2, 1003)
+    assert tracker.done[Phase.APPLYING] == (2, 3)
+    assert tracker.progress is None

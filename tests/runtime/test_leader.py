@@ -34,6 +34,7 @@ from sbs.core.messages import (
     Message,
     Pack,
 )
+from sbs.core.progress import Phase, Progress
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError, TransportError
 from sbs.replication.audit import Reading
 from sbs.replication.changes import EVERYTHING, NOTHING, Changes
@@ -48,6 +49,7 @@ from sbs.runtime.placements import RETRY_REFUSED_S, Placements
 from sbs.runtime.status import LastUpdate
 from sbs.runtime.verifier import Verification
 from sbs.testing.nodes import wait_until
+from tests.runtime.rig import Phases
 
 EPOCH = Epoch(1, 0)
 FOLDERS = (FolderSpec(name="data", path="/nowhere"),)
@@ -162,6 +164,7 @@ class Context:
         self.findings: list[Findings] = []
         self.held: list[Held | None] = []
         self.hooks = 0
+        self.tracker = Phases()
         self.printed = NOTHING
 
     async def run_update_hooks(self) -> Changes:
@@ -908,3 +911,52 @@ async def test_a_lost_connection_ends_a_comparison() -> None:
         play.leader.verifier.close()
         with pytest.raises(ReplicationError, match="was lost"):
             await play.leader.verifier.run(0)
+
+
+async def test_how_far_an_update_is_can_be_seen() -> None:
+    """B61: each phase in turn, with the counts that the follower was told."""
+    async with playing(period_s=3600) as play:
+        play.source.add(*[Chunk(0, b"xyz")] * 5)
+        await play.begin(F)
+        await play.acknowledge()
+        tracker = play.context.tracker
+        await wait_until(lambda: tracker.progress is None, "nothing is under way")
+        assert tracker.begun == [
+            (Phase.LISTING, None, None),
+            (Phase.SCANNING, None, None),
+            (Phase.SENDING, 5, 0),
+            (Phase.CONFIRMING, None, None),
+        ]
+        assert tracker.done[Phase.LISTING] == (1, 0)
+        assert tracker.done[Phase.SENDING] == (0, 15)
+
+
+async def test_an_update_that_failed_is_not_under_way() -> None:
+    """B61."""
+    async with playing(period_s=3600) as play:
+        play.source.add(Chunk(0, b"x"), ReplicationError("bad sector"))
+        await play.begin()
+        while not isinstance(await play.next(), Abandon):
+            assert play.context.tracker.progress is not None
+        await play.leader.take(Failed("abandoned"))
+        await wait_until(lambda: play.context.tracker.progress is None, "it is over")
+
+
+async def test_how_far_a_comparison_is_can_be_seen() -> None:
+    """B26, B61."""
+    async with playing(period_s=3600) as play:
+        play.source.readings = {"f": Reading(F.digest or b"", F.digest or b"")}
+        await play.begin(F)
+        await play.acknowledge()
+        verifier = play.leader.verifier
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(verifier.run, 0.1)
+            assert isinstance(await play.next(), Audit)
+            assert verifier.tracker.progress == Progress(phase="verifying")
+            await play.leader.take(Audited((F.digest or b"",)))
+            await wait_until(
+                lambda: verifier.tracker.progress == Progress(phase="verifying", files=1, bytes=1),
+                "one file is compared",
+            )
+            nursery.cancel_scope.cancel()
+        assert verifier.tracker.progress is None

@@ -20,6 +20,7 @@ from sbs.replication.source import Update
 from sbs.runtime.link import Link
 from sbs.runtime.reading_ahead import READ_AHEAD
 from sbs.runtime.sender import Sender
+from sbs.runtime.tracker import Tracker
 from tests.runtime.test_link import session
 
 MIB = 1024 * 1024
@@ -83,7 +84,7 @@ async def unhindered() -> None:
 async def send(
     link: FakeLink, *messages: Content | Exception, compression: str = "auto"
 ) -> tuple[Sender, int | None]:
-    sender = Sender(cast("Link", link), SyncSettings(compression=compression), never)
+    sender = Sender(cast("Link", link), SyncSettings(compression=compression), Tracker(), never)
     update = cast("Update", FakeUpdate(messages))
     return sender, await sender.send(update, BEGIN, unhindered)
 
@@ -125,7 +126,7 @@ async def test_nothing_to_say_is_no_beginning() -> None:
 
 async def test_a_failure_says_whether_the_follower_knows_of_the_update() -> None:
     link = FakeLink(1e9)
-    sender = Sender(cast("Link", link), SyncSettings(), never)
+    sender = Sender(cast("Link", link), SyncSettings(), Tracker(), never)
     for messages, begun in (
         ((Chunk(0, b"x"), ReplicationError("bad sector")), True),
         ((ReplicationError("bad sector"),), False),
@@ -140,7 +141,7 @@ LIMIT = 256 * 1024
 
 
 def limited(link: object, hurried: Callable[[], bool] = never) -> Sender:
-    return Sender(cast("Link", link), SyncSettings(max_bytes_s=LIMIT), hurried)
+    return Sender(cast("Link", link), SyncSettings(max_bytes_s=LIMIT), Tracker(), hurried)
 
 
 async def test_a_limit_holds_for_what_is_sent(autojump_clock: trio.testing.MockClock) -> None:

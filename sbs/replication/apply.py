@@ -88,7 +88,7 @@ class RollForward:
         self._check = check
         self._dresser = Dresser(record.folders)
         self._putter = Putter(
-            places, journal, record.contents_at, check, self._parent, self._dresser
+            places, journal, record, check, self._parent, self._dresser, again=keeper.again
         )
         self._looks: Iterator[Stat] = iter(())
         self._trees = Trees(record.trees, record.unbuilt)
@@ -123,6 +123,7 @@ class RollForward:
         at, path = folders, ""
         try:
             self._open(folders)
+            self._keep_blocks()
             for number, operation in enumerate(self._record.operations):
                 self._number = number
                 self._check()
@@ -155,16 +156,33 @@ class RollForward:
             open_staging(self._places, folder)
         self._keeper.open(folders)
 
+    def _keep_blocks(self) -> None:
+        """Before any file is changed in its place: what is replaced there is kept, durably."""
+        kept: set[int] = set()
+        for number, operation in enumerate(self._record.operations):
+            overlay = self._record.overlays.get(
+                -1 if operation.stream is None else operation.stream
+            )
+            if overlay is None:
+                continue
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # see Putter
+                parent, name = self._places.parent(operation.folder, operation.path)
+                self._keeper.keep_blocks(number, operation, (parent, name), overlay)
+                kept.add(operation.folder)
+        for folder in kept:
+            sync_file_system(self._staging(folder))
+
     def _finish(self, folders: list[int]) -> None:
-        for folder in range(len(self._record.places)):
-            with contextlib.suppress(FileNotFoundError):  # nothing is to be done in this one
-                remove_staging(self._places, folder)
         devices: set[int] = set()
         for fd in (*(self._places.directory(folder) for folder in folders), *self._putter.mounts):
             device = os.fstat(fd).st_dev
             if device not in devices:
                 devices.add(device)
                 sync_file_system(fd)
+        # Not before: it holds what was laid over files.
+        for folder in range(len(self._record.places)):
+            with contextlib.suppress(FileNotFoundError):  # nothing is to be done in this one
+                remove_staging(self._places, folder)
         # Written as read now: by then the stamps of all but the last files are out of their tick.
         now = time.time_ns()
         for spec, rows in zip(self._record.folders, self._rows, strict=True):

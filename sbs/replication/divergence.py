@@ -71,7 +71,8 @@ class Survey:
     ) -> None:
         self._places = places
         self._folders = record.folders
-        self._operations = record.operations
+        # What is changed in its place was looked at when it was committed, and may be half changed.
+        self._operations = [each for each in record.operations if record.overlay(each) is None]
         self._spellings = Spellings.of(places, record)
         self._index = index
         self._common = common

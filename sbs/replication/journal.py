@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import attrs
@@ -30,6 +30,7 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.rows import operation_from, operation_row
 from sbs.errors import StateError
+from sbs.replication.overlay import Overlay
 from sbs.replication.trees import Root, Trees
 
 _packb: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType] - it has no types
@@ -62,6 +63,7 @@ class CommitRecord:
             order of the operations that have no stream and are not built in staging.
         trees: new directories that are built in staging.
         unbuilt: folder and path of what belongs into one of them, but cannot be made there.
+        overlays: what is laid over files in their places, by the numbers of streams.
     """
 
     history: History
@@ -73,6 +75,11 @@ class CommitRecord:
     contents_at: int
     trees: tuple[Root, ...] = ()
     unbuilt: tuple[tuple[int, str], ...] = ()
+    overlays: Mapping[int, Overlay] = attrs.field(factory=dict[int, Overlay])
+
+    def overlay(self, operation: Operation) -> Overlay | None:
+        """What is laid over the file that an operation puts, if it is changed in its place."""
+        return None if operation.stream is None else self.overlays.get(operation.stream)
 
     @property
     def journaled(self) -> Iterator[Operation]:
@@ -307,6 +314,10 @@ def _encode(record: CommitRecord) -> dict[str, object]:
         "foldings": [folding.value for folding in record.foldings],
         "contents_at": record.contents_at,
         "unbuilt": record.unbuilt,
+        "overlays": [
+            (stream, overlay.stat, overlay.digest, overlay.size_bytes, overlay.ranges)
+            for stream, overlay in record.overlays.items()
+        ],
         "trees": [attrs.astuple(root) for root in record.trees],
         "operations": [operation_row(operation) for operation in record.operations],
     }
@@ -327,6 +338,10 @@ def _decode(body: bytes) -> CommitRecord:
         places=fields["places"],
         foldings=tuple(Folding(value) for value in fields["foldings"]),
         contents_at=fields["contents_at"],
+        overlays={
+            stream: Overlay(stat=stat, digest=digest, size_bytes=size_bytes, ranges=ranges)
+            for stream, stat, digest, size_bytes, ranges in fields["overlays"]
+        },
         unbuilt=tuple(tuple(at) for at in fields["unbuilt"]),
         trees=tuple(Root(*root) for root in fields["trees"]),
         operations=tuple(operation_from(_listed(row)) for row in fields["operations"]),

@@ -19,8 +19,9 @@ from typing import Any, Final, cast
 import attrs
 
 from sbs.core.epoch import MAX_COUNTER, Epoch
-from sbs.core.manifest import MAX_PATH_BYTES, STAGING_NAME
+from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
+from sbs.replication import undo
 from sbs.replication.places import Places
 from sbs.replication.staging import VERSIONS_NAME
 
@@ -40,6 +41,7 @@ MAX_AT: Final = 253402300800.0
 """The year 10000: times beyond are damage, and cannot be shown."""
 
 _NAME: Final = re.compile(r"(\d{1,19})\.([01])-(\d{1,19})-(?:([0-9a-f]{8})|restore-(\d{1,9}))")
+_KEPT: Final = re.compile(rf"\d{{1,19}}(?:{re.escape(undo.SUFFIX)})?")
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _log = logging.getLogger(__name__)
@@ -112,7 +114,8 @@ class Change:
         action: ``put``, ``mkdir``, ``link``, ``touch``, ``delete``, ``restore``.
         digest: BLAKE3 of the new content, where there is one.
         kept: where the former file or link is, within the folder; empty if there was none.
-        kind: of the former: ``file`` or ``link``.
+        kind: of the former: ``file``, ``link``, or ``blocks`` where only those of a file are kept
+            that were replaced (:mod:`sbs.replication.undo`).
         size_bytes: of the former.
         mtime_ns: of the former.
     """
@@ -177,7 +180,7 @@ def _remains(directory: int, mark: Mark) -> Summary:
     kept, size_bytes = 0, 0
     with os.scandir(directory) as entries:
         for entry in entries:
-            kept += entry.name.isdecimal()
+            kept += entry.name.removesuffix(undo.SUFFIX).isdecimal()
             size_bytes += entry.stat(follow_symlinks=False).st_size
     at = os.fstat(directory).st_mtime
     return Summary(mark=mark, at=at, changes={}, kept=kept, size_bytes=size_bytes, whole=False)
@@ -254,9 +257,11 @@ def _change(mark: Mark, path: str, fields: dict[str, Any]) -> Change:
     known = cast(dict[str, Any], former)
     name, kind = known.get("kept"), known.get("kind")
     size_bytes, mtime_ns = known.get("size_bytes"), known.get("mtime_ns")
-    if not (isinstance(name, str) and name.isdecimal() and len(name) <= MAX_PATH_BYTES):
+    if not (isinstance(name, str) and _KEPT.fullmatch(name)):
         raise ValueError("'kept' is no number")
-    if not (kind in ("file", "link") and type(size_bytes) is int and type(mtime_ns) is int):
+    if not (
+        kind in ("file", "link", "blocks") and type(size_bytes) is int and type(mtime_ns) is int
+    ):
         raise ValueError("a field is of another type")
     return attrs.evolve(
         change,

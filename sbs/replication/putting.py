@@ -16,8 +16,10 @@ from typing import Final, TypeAlias
 from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.dressing import Dresser
-from sbs.replication.journal import Journal, write_all
+from sbs.replication.index import stat_key
+from sbs.replication.journal import CommitRecord, Journal, write_all
 from sbs.replication.keeping import BESIDE
+from sbs.replication.overlay import Overlay, alone, fill, lay, opened
 from sbs.replication.places import Places
 from sbs.replication.reading import digest_of
 from sbs.replication.staging import create, stream_name
@@ -32,6 +34,7 @@ Parent: TypeAlias = Callable[[Operation], tuple[int, str]]
 _TEMPORARY: Final = "put"
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _COPY_BYTES: Final = 1024 * 1024
@@ -43,24 +46,29 @@ class Putter:
     Args:
         places: of the generation's folders.
         journal: holds the small contents.
-        contents_at: where in the journal the first of them lies.
+        record: the generation.
         check: called for each MiB; may raise to cancel.
         parent: of an operation.
         dresser: gives a file what it has beside its content.
+        again: a part of it may have been put before.
     """
 
     def __init__(
         self,
         places: Places,
         journal: Journal,
-        contents_at: int,
+        record: CommitRecord,
         check: Callable[[], object],
         parent: Parent,
         dresser: Dresser,
+        *,
+        again: bool,
     ) -> None:
         self._places = places
         self._journal = journal
-        self._position = contents_at
+        self._position = record.contents_at
+        self._record = record
+        self._again = again
         self._check = check
         self._parent = parent
         self._dresser = dresser
@@ -98,7 +106,10 @@ class Putter:
             OSError: it cannot be put.
         """
         if operation.stream is not None:
-            return self._move(operation, STAGING_NAME, stream_name(operation.stream), keep)
+            overlay, temporary = self._record.overlay(operation), stream_name(operation.stream)
+            if overlay is not None:
+                return self._lay(operation, temporary, overlay, keep)
+            return self._move(operation, STAGING_NAME, temporary, keep)
         position = self._position
         self._position += operation.size_bytes
         content = self._journal.read(position, operation.size_bytes)
@@ -123,6 +134,39 @@ class Putter:
             return os.fstat(fd)
         finally:
             os.close(fd)
+
+    def _lay(
+        self, operation: Operation, temporary: str, overlay: Overlay, keep: Keep
+    ) -> os.stat_result:
+        """Change a large file in its place; what is replaced in it was kept before."""
+        try:
+            stream = os.open(temporary, _WRITE, dir_fd=self._staging(operation.folder))
+        except FileNotFoundError:
+            return self._in_place(operation)
+        try:
+            parent, name = self._parent(operation)
+            with opened(parent, name) as fd, alone(fd) as is_alone:
+                status = os.fstat(fd)
+                if self._again and stat_key(status)[3] == overlay.inode:
+                    return self._overlay(stream, fd, overlay, operation, parent)
+                if is_alone and overlay.suits(status):
+                    return self._overlay(stream, fd, overlay, operation, parent)
+                fill(fd, stream, overlay, self._check)
+                if digest_of(stream, operation.size_bytes, self._check) != operation.digest:
+                    raise _replaced()
+        finally:
+            os.close(stream)
+        return self._move(operation, STAGING_NAME, temporary, keep)
+
+    def _overlay(
+        self, stream: int, fd: int, overlay: Overlay, operation: Operation, parent: int
+    ) -> os.stat_result:
+        lay(stream, fd, overlay, self._check)
+        self.remember_mount(parent)
+        if self._again and digest_of(fd, operation.size_bytes, self._check) != operation.digest:
+            raise _replaced()  # by whoever wrote to it since the crash
+        self._dresser.dress(fd, operation)
+        return os.fstat(fd)
 
     def move(self, operation: Operation, place: str, keep: Keep) -> os.stat_result:
         """Put one file that was built in staging, by itself.

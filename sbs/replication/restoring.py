@@ -14,11 +14,12 @@ from sbs.core.history import Generation
 from sbs.core.manifest import STAGING_NAME, check_path
 from sbs.errors import RefusedError, ReplicationError
 from sbs.replication import past
+from sbs.replication.change_list import ChangeList, restore_line
 from sbs.replication.keeping import BESIDE, COPY_BYTES, HANDLE, copy_file, dress, place_link
 from sbs.replication.past import VERSIONS, Change, Mark
 from sbs.replication.places import Places, handle_path, sync_file_system
 from sbs.replication.reading import digest_of
-from sbs.replication.versions import ChangeList, restore_line
+from sbs.replication.rebuilding import digest_before, rebuild
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -34,12 +35,15 @@ class Found:
         change: what replaced or deleted it; ``None`` if it is as it was.
         edited: the generation had put other content there, which was replaced by hand, and is not
             kept; what is kept is what that made of it.
+        chain: this change and those after it, where only blocks are kept; see
+            :func:`sbs.replication.rebuilding.rebuild`.
     """
 
     path: str
     kept: str
     change: Change | None = None
     edited: bool = False
+    chain: tuple[Change, ...] = ()
 
 
 def find(places: Places, folder: int, path: str, generation: int, newest: int) -> Found:
@@ -85,7 +89,17 @@ def find(places: Places, folder: int, path: str, generation: int, newest: int) -
             " it, or deleted a directory of that name"
         )
     edited = _is_edited(places, folder, change, earlier)
-    return Found(path=path, kept=change.kept, change=change, edited=edited)
+    chain = _chain(change, later)
+    return Found(path=path, kept=change.kept, change=change, edited=edited, chain=chain)
+
+
+def _chain(change: Change, later: list[Change]) -> tuple[Change, ...]:
+    """What it takes to put a version together of which only blocks are kept."""
+    if change.kind != "blocks":
+        return ()
+    following = later[later.index(change) :]
+    end = next((at for at, each in enumerate(following, 1) if each.kind != "blocks"), None)
+    return tuple(following[:end])
 
 
 def _is_edited(places: Places, folder: int, change: Change, earlier: list[Change]) -> bool:
@@ -93,7 +107,7 @@ def _is_edited(places: Places, folder: int, change: Change, earlier: list[Change
     before = earlier[-1] if earlier else None
     if before is None or not before.digest or before.mark.epoch != change.mark.epoch:
         return False
-    return change.kind != "file" or _digest(places, folder, change.kept) != before.digest
+    return change.kind == "link" or _former_digest(places, folder, change) != before.digest
 
 
 def _continuous(marks: list[Mark], until: Mark, generation: int) -> bool:
@@ -112,7 +126,7 @@ def _check_content(
 ) -> None:
     """Raise unless what a change replaced is what an earlier one had put there."""
     digest = earlier[-1].digest if earlier else b""
-    if change.kept and digest and _digest(places, folder, change.kept) == digest:
+    if change.kept and digest and _former_digest(places, folder, change) == digest:
         return
     raise ReplicationError(
         f"what {change.path!r} was after generation {generation} is not known here: this node led"
@@ -132,6 +146,11 @@ def _standing(
         f"no version of {path!r} after generation {generation} is kept here; sbs history {path!r}"
         " lists those that are. What the primary itself overwrites is kept on the secondary"
     )
+
+
+def _former_digest(places: Places, folder: int, change: Change) -> bytes:
+    read = digest_before if change.kind == "blocks" else _digest
+    return read(places, folder, change.kept)
 
 
 def _digest(places: Places, folder: int, path: str) -> bytes:
@@ -236,6 +255,8 @@ def _open(places: Places, folder: int, found: Found) -> int:
         ReplicationError: it is gone, or not what was kept.
         OSError: it cannot be opened.
     """
+    if found.chain:
+        return rebuild(places, folder, found.chain)
     try:
         parent, name = places.parent(folder, found.kept)
         handle = os.open(name, HANDLE, dir_fd=parent)

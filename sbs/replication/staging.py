@@ -19,9 +19,12 @@ from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.core.messages import Chunk, Patch
 from sbs.errors import ReplicationError
 from sbs.replication.content import ContentHash, PatchedBlocks
+from sbs.replication.index import stat_key
 from sbs.replication.journal import write_all
 from sbs.replication.mapped import mapped
+from sbs.replication.overlay import IN_PLACE_ABOVE, Overlay, Ranges, alone, fill, opened
 from sbs.replication.places import Places, sync_file_system
+from sbs.replication.reading import digest_of
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
 
@@ -47,6 +50,11 @@ class _Stream:
     folder: int
     content: ContentHash | PatchedBlocks
     digest: bytes = b""
+    base: str = ""
+    """Path of the file that it patches."""
+    overlay: Overlay | None = None
+    """What it is laid over; ``None``: its temporary file is whole."""
+    written: Ranges = attrs.field(factory=Ranges)
 
 
 class Staging:
@@ -62,6 +70,7 @@ class Staging:
         self._current = -1
         self._stream = _Stream(0, ContentHash())
         self._fd = -1
+        self._overlaid: dict[int, tuple[Operation, Overlay]] = {}
         self.folders: set[int] = set()
         """In which anything is staged."""
 
@@ -94,9 +103,10 @@ class Staging:
                     raise ReplicationError(f"stream {chunk.stream}: {error}") from error
                 os.lseek(self._fd, chunk.at, os.SEEK_SET)
                 write_all(self._fd, chunk.body)
+                self._stream.written.add(chunk.at, len(chunk.body))
 
     def patch(self, patch: Patch, base: int, blocks: bytes, check: Callable[[], object]) -> None:
-        """Begin a stream as a copy of a file.
+        """Begin a stream as a copy of a file; of a large one, without what stays as it is.
 
         Args:
             patch: which, and what is to become of it.
@@ -114,7 +124,16 @@ class Staging:
                 f"stream {patch.stream} came after {self._current}; they must ascend"
             )
         self._begin(patch.stream, patch.folder, PatchedBlocks(blocks, patch.size_bytes))
-        clone(base, self._fd, patch.size_bytes, check)
+        self._stream.base = patch.path
+        status = os.fstat(base)
+        if not _share(base, self._fd):
+            if status.st_size > IN_PLACE_ABOVE:
+                self._stream.overlay = Overlay(
+                    stat=stat_key(status), digest=patch.digest, size_bytes=patch.size_bytes
+                )
+            else:
+                _copy(base, self._fd, min(patch.size_bytes, status.st_size), check)
+        os.ftruncate(self._fd, patch.size_bytes)
 
     def claim(self, operation: Operation) -> bytes:
         """The operation takes its content from a stream, which nothing else may then do.
@@ -135,7 +154,51 @@ class Staging:
         content = stream.content
         if (content.size_bytes, stream.digest) != (operation.size_bytes, operation.digest):
             raise ReplicationError(f"{operation.path!r}: stream {number} has other content")
+        if stream.base not in ("", operation.path):
+            raise ReplicationError(f"{operation.path!r}: stream {number} patches {stream.base!r}")
+        if stream.overlay is not None:
+            overlay = attrs.evolve(stream.overlay, ranges=stream.written.merged)
+            self._overlaid[number] = operation, overlay
         return content.blocks
+
+    def overlays(self, check: Callable[[], object]) -> dict[int, Overlay]:
+        """What is to be laid over files in their places, by the numbers of streams.
+
+        Where that cannot be, the stream's temporary file is made whole instead.
+
+        Args:
+            check: called for each MiB that is copied; may raise to cancel.
+
+        Raises:
+            ReplicationError: one of the files has changed since it was patched.
+            OSError: one cannot be read, or there is no room.
+        """
+        self.finish()
+        for number, (operation, overlay) in [*self._overlaid.items()]:
+            with opened(*self._places.parent(operation.folder, operation.path)) as fd:
+                with alone(fd) as is_alone:
+                    if is_alone and overlay.suits(os.fstat(fd)):
+                        continue
+                self._fill(number, operation, fd, overlay, check)
+            del self._overlaid[number]
+        return {number: overlay for number, (_, overlay) in self._overlaid.items()}
+
+    def _fill(
+        self,
+        number: int,
+        operation: Operation,
+        base: int,
+        overlay: Overlay,
+        check: Callable[[], object],
+    ) -> None:
+        staging = open_staging(self._places, operation.folder)
+        fd = os.open(stream_name(number), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
+        try:
+            fill(base, fd, overlay, check)
+            if digest_of(fd, operation.size_bytes, check) != operation.digest:
+                raise ReplicationError(f"{operation.path!r} changed while it was patched")
+        finally:
+            os.close(fd)
 
     def sync(self) -> None:
         """Make all that is staged in the folders durable.
@@ -184,23 +247,13 @@ class Staging:
         self._stream = _Stream(folder, content)
 
 
-def clone(source: int, target: int, size_bytes: int, check: Callable[[], object]) -> None:
-    """Make an empty file the beginning of another, by sharing its blocks where that is possible.
-
-    Args:
-        source: a descriptor of the other file, of which nothing is written meanwhile.
-        target: a descriptor of the empty one.
-        size_bytes: that it is to have; what the other lacks reads as zeros.
-        check: called for each MiB that is copied; may raise to cancel.
-
-    Raises:
-        OSError: it cannot be read or written.
-    """
+def _share(source: int, target: int) -> bool:
+    """Make an empty file a copy that shares its blocks; whether the file system can."""
     try:
         fcntl.ioctl(target, _FICLONE, source)
-    except OSError:  # the file system does not share blocks
-        _copy(source, target, min(size_bytes, os.fstat(source).st_size), check)
-    os.ftruncate(target, size_bytes)
+    except OSError:
+        return False
+    return True
 
 
 def _copy(source: int, target: int, size_bytes: int, check: Callable[[], object]) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import os
 from collections.abc import Callable, Generator, Sequence
 
+import attrs
+
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Audit, Audited, Begin, Commit, Content, Listing
@@ -220,8 +222,10 @@ class Target:
         )
         with self._room():
             check_space(self._places, record, self.versions.pruner)
-            incoming.staging.sync()
             self._keep(record, check)
+            overlays = incoming.staging.overlays(check)
+            incoming.staging.sync()
+            record = attrs.evolve(record, overlays=overlays)
             with mapped(self._journal.directory):
                 record = self._journal.commit(record)
         self._surveyed = True

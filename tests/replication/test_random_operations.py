@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from sbs.core.manifest import Action
 from sbs.errors import ReplicationError
-from sbs.replication import index
+from sbs.replication import index, staging
 from sbs.replication.reading import _CLOCK_REALTIME_COARSE
 from tests.replication.machine import Replication, made
 
@@ -42,8 +42,13 @@ TICK_NS = int(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9)
 
 @pytest.fixture(autouse=True)
 def _prompt(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """What the index knows counts after a tick of this kernel, not after ten: within a test."""
+    """What the index knows counts after a tick of this kernel, not after ten: within a test.
+
+    And the smallest of large files is changed in its place, on any file system.
+    """
     monkeypatch.setattr(index, "SETTLING_NS", TICK_NS)
+    monkeypatch.setattr(staging, "IN_PLACE_ABOVE", 0)
+    monkeypatch.setattr(staging, "_share", lambda *_: False)
     caplog.set_level(logging.ERROR)
 
 

@@ -143,3 +143,24 @@ def test_detection_prints_a_row_for_each_fault_and_interval() -> None:
     ]
     for row in shown["rows"]:
         assert min(row["ours"]["min"], row["keepalived"]["min"]) > 0
+
+
+def test_slow_links_are_measured_with_and_without_compression() -> None:
+    require("ip", "iptables", "tc", root=True)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.bench", "slow"),
+            *("--count", "1", "--scale", "0.1", "--json"),
+        ],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    shown = json.loads(done.stdout)["slow"]
+    assert [(link["mb_s"], link["mib"]) for link in shown["links"]] == [(1, 1), (10, 10)]
+    for link in shown["links"]:
+        assert min(link["auto"]["min"], link["off"]["min"]) > 0
+    assert done.returncode == (0 if shown["met"] else 1)

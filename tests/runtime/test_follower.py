@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ from sbs.core.folding import Folding
 from sbs.core.history import DIGEST_BYTES, Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import (
+    MAX_BODY_BYTES,
     MAX_FINDINGS,
     Abandon,
     Audit,
@@ -40,6 +42,8 @@ from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
 from sbs.testing.nodes import wait_until
+from tests.replication.rig import Pair
+from tests.replication.test_bodies import bomb
 from tests.runtime.rig import Phases
 
 EPOCH = Epoch(3, 1)
@@ -146,9 +150,15 @@ class FakeLink:
 
 
 class Play:
-    def __init__(self, *, own: dict[str, str] | None = None, under: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        own: dict[str, str] | None = None,
+        under: tuple[str, ...] = (),
+        target: Target | None = None,
+    ) -> None:
         self.target, self.context, self.link = FakeTarget(), Context(), FakeLink()
-        target = cast("Target", self.target)
+        target = target or cast("Target", self.target)
         self.follower = Follower(target, own or {}, under, "/state", self.context)
         link = cast("Link", self.link)
         self.session: FollowerSession = self.follower.session(link, EPOCH, History())
@@ -420,3 +430,28 @@ async def test_how_far_an_update_is_can_be_seen() -> None:
     assert tracker.done[Phase.RECEIVING] == (2, 1003)
     assert tracker.done[Phase.APPLYING] == (2, 3)
     assert tracker.progress is None
+
+
+async def test_a_bomb_ends_its_update_and_not_the_session(tmp_path: Path) -> None:
+    """Adversarial: much more in a message than a body may hold, which is what it says it has."""
+    with Pair(str(tmp_path)) as pair:
+        play = Play(own={"data": pair.b}, target=pair.target)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(play.session.run)
+            for message in (
+                Folders(EPOCH, tuple(pair.specs)),
+                Begin(EPOCH, 1),
+                Chunk(0, bomb(), raw_bytes=MAX_BODY_BYTES),
+                Chunk(0, b"the rest of it"),
+                Begin(EPOCH, 1),
+                Chunk(0, b"the next one"),
+                Audit(0, ()),
+            ):
+                await play.session.take(message)
+            await wait_until(lambda: Audited(()) in play.link.sent, "all of it was taken")
+            nursery.cancel_scope.cancel()
+    listing, failed, _ = play.link.sent
+    assert isinstance(listing, Listing)
+    assert isinstance(failed, Failed)
+    assert "not one frame of 1048576 bytes" in failed.text
+    assert len(play.context.failures) == 1

@@ -13,6 +13,7 @@ import trio
 
 from sbs.config import FolderSettings, SyncSettings
 from sbs.core.claim import Mode, Role
+from sbs.core.role import State
 from sbs.errors import RefusedError, ReplicationError, StateError
 from sbs.ports import Unit
 from sbs.replication.target import Applied, CommitRecord
@@ -189,6 +190,7 @@ async def test_switchover_is_refused_without_a_secondary_in_step(tmp_path: Path)
     async with recorded_pair(tmp_path) as (pair, _):
         await pair.alpha.start()
         await wait_running(pair.alpha, BOTH)
+        await wait_until(lambda: pair.alpha.node.model.state is State.PRIMARY, "it serves")
         with pytest.raises(RefusedError, match="no secondary"):
             await pair.alpha.node.switchover()
         await pair.beta.start()

@@ -48,9 +48,13 @@ def stop(config_path: str) -> None:
     epilog="Examples:\n  sbs sync -c alpha.toml\n  sbs sync --accept 3f6a90b1c2d4 -c alpha.toml",
 )
 @click.option("--accept", metavar="ID", help="Send the held update of this id.")
+@click.option("--quick", is_flag=True, help="Look only where the watcher has seen something.")
 @config_option
-def sync(config_path: str, accept: str | None) -> None:
+def sync(config_path: str, accept: str | None, quick: bool) -> None:
     """Run one update now, without waiting for the period; run it on the primary.
+
+    Looks at everything, since the kernel tells no watcher of all changes; with --quick only where
+    the watcher has seen something since the last update, as updates in between do.
 
     Returns when the secondary holds the update durably; until then a terminal shows how far it is.
     An update that would delete too much is held: sbs status says so, and sbs diff shows what it is.
@@ -58,7 +62,7 @@ def sync(config_path: str, accept: str | None) -> None:
     or another one is than was accepted.
     """
     with shown(config_path):
-        update = ask(config_path, "sync", accept=accept)
+        update = ask(config_path, "sync", accept=accept, quick=quick)
     if update is None:
         click.echo("the secondary has everything")
     else:

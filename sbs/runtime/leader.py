@@ -163,15 +163,18 @@ class Leader:
         """Something changed: do not wait for the period."""
         self._pace.nudge()
 
-    async def update_now(self, *, last: bool = False, accepted: str = "") -> str:
+    async def update_now(
+        self, *, last: bool = False, accepted: str = "", quick: bool = False
+    ) -> str:
         """Run an update that begins after this call; return its error, or an empty text.
 
         Args:
             last: none comes after it, whatever changes: the role is about to be released.
             accepted: id of a held update that may be sent (B22).
+            quick: look only where something may have changed; else everywhere, to be sure.
         """
         self._pace.hurry()
-        await self._asked.wait(last=last, accepted=accepted)
+        await self._asked.wait(last=last, accepted=accepted, quick=quick)
         return self._error
 
     async def preview(self) -> Preview:
@@ -263,7 +266,7 @@ class Leader:
         changes = self._placements.retry(self._tree, trio.current_time())
         if self._pace.is_due(asked=asked):
             changes |= await self._context.run_update_hooks()
-        if self._pace.is_full(asked=asked):
+        if self._pace.is_full(asked=self._asked.full):
             changes = EVERYTHING
         return changes | self._hints.take()
 

@@ -329,18 +329,19 @@ class Node:
     def _refuse_open_requests(self) -> None:
         self._tickets.answer_all(f"{self.config.node.name} has ended")
 
-    async def sync(self, *, accepted: str = "") -> LastUpdate | None:
+    async def sync(self, *, accepted: str = "", quick: bool = False) -> LastUpdate | None:
         """Run one update now, and return the last one that changed anything.
 
         Args:
             accepted: id of the held update that is sent all the same (B22).
+            quick: look only where the watcher has seen something; else everywhere (B23).
 
         Raises:
             RefusedError: this node is not the primary, or the guard holds the update.
             ReplicationError: the update failed.
         """
         self._require_primary()
-        return await self.updates.sync(accepted)
+        return await self.updates.sync(accepted, quick=quick)
 
     async def diff(self) -> Preview:
         """What an update would send now (B26).

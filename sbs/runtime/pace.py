@@ -48,7 +48,7 @@ class Pace:
         return due
 
     def is_full(self, *, asked: bool) -> bool:
-        """Whether it looks at everything; whoever asks for a cycle wants to be sure."""
+        """Whether it looks at everything, because it is time, or somebody asked for that."""
         full = asked or self._began_at >= self._rescan_at
         if full:
             self._rescan_at = self._began_at + self._rescan_s

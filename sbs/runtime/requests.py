@@ -53,7 +53,7 @@ class Operated(Protocol):
         """Allow them again."""
         ...
 
-    async def sync(self, *, accepted: str = "") -> LastUpdate | None:
+    async def sync(self, *, accepted: str = "", quick: bool = False) -> LastUpdate | None:
         """Run one update now."""
         ...
 
@@ -185,7 +185,8 @@ class Requests:
         accepted = str(request.get("accept") or "")
         if accepted:
             _log.warning("the held update %s is accepted by command", ascii(accepted))
-        update = await self._node.sync(accepted=accepted)
+        quick = request.get("quick") is True
+        update = await self._node.sync(accepted=accepted, quick=quick)
         return None if update is None else attrs.asdict(update)
 
     async def _diff(self, _request: Mapping[str, Any]) -> Any:

@@ -240,30 +240,32 @@ class Updates:
         if self._leader is not None and self._leader.is_outdated:
             self._leader.nudge()
 
-    async def update_now(self, accepted: str = "") -> str:
+    async def update_now(self, accepted: str = "", *, quick: bool = False) -> str:
         """Run one update to its end.
 
         Args:
             accepted: id of a held update that may be sent (B22).
+            quick: as for :meth:`sbs.runtime.leader.Leader.update_now`.
 
         Returns:
             why it failed, or is held; or an empty text.
         """
         if self._leader is None:
             return _NO_SECONDARY
-        return await self._leader.update_now(accepted=accepted)
+        return await self._leader.update_now(accepted=accepted, quick=quick)
 
-    async def sync(self, accepted: str) -> LastUpdate | None:
+    async def sync(self, accepted: str, *, quick: bool = False) -> LastUpdate | None:
         """Run one update to its end, and return the last one that changed anything.
 
         Args:
             accepted: as for :meth:`update_now`.
+            quick: likewise.
 
         Raises:
             RefusedError: the guard holds it.
             ReplicationError: it failed.
         """
-        error = await self.update_now(accepted)
+        error = await self.update_now(accepted, quick=quick)
         if self.held_update is not None and error == self.held_update.text:
             other = accepted and accepted != self.held_update.id
             raise RefusedError(f"{accepted!a} is not what is held: {error}" if other else error)

@@ -2,8 +2,8 @@
 
 The pair is in step, and rsync's target holds the same. The clock runs from the command, `sync`
 through the control socket here, ``rsync`` there; what changes is changed before it, while the
-primary is frozen. W3 and W5 are taken both ways: with a watcher that has missed nothing, and
-without one, so that the whole tree is scanned.
+primary is frozen. W3 and W5 are taken both ways: with a watcher that has missed nothing and
+`sync --quick`, and without one, so that the whole tree is scanned.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Held:
     def take(self, side: str, change: Callable[[], object] | None = None) -> Cost:
         """One update of one side."""
         if side in (WATCHING, SCANNING):
-            return self.pair.update(change).cost
+            return self.pair.update(change, quick=side == WATCHING).cost
         return self.daemon.push(self.pair.folder, *side.split()[1:])
 
 
@@ -107,7 +107,7 @@ def w4(order: Order) -> Result:
     with _held(order, lambda at: [trees.large(at, size_bytes)], 1, size_bytes) as (held, paths):
         (path,) = paths
         for number in range(order.count):
-            done = held.pair.update(partial(trees.flip, path, 2 * number))
+            done = held.pair.update(partial(trees.flip, path, 2 * number), quick=True)
             costs[WATCHING].append(done.cost)
             sent_bytes.append(done.sent_bytes)
             costs[RSYNC].append(held.take(RSYNC))

@@ -66,12 +66,13 @@ class Ours:
         self._pair.configure({"sync": sync})
         self.start()
 
-    def update(self, change: Callable[[], object] | None = None) -> Done:
+    def update(self, change: Callable[[], object] | None = None, *, quick: bool = False) -> Done:
         """One update, from the moment at which it can begin.
 
         Args:
             change: made before the clock starts; the primary is frozen meanwhile, so that its
                 watcher cannot begin early.
+            quick: look only where the watcher has seen something.
         """
         pids = [node.pid for node in self._pair.nodes]
         before = [_last_update(node) for node in self._pair.nodes]
@@ -85,7 +86,7 @@ class Ours:
             began_at = time.time()
         finally:
             self.primary.signal(signal.SIGCONT)
-        client.ask(str(self.primary.state_dir), "sync", timeout_s=UPDATE_S)
+        client.ask(str(self.primary.state_dir), "sync", timeout_s=UPDATE_S, quick=quick)
         answered_at = time.time()
         said_at, flushed_at, sent_bytes = answered_at, answered_at, 0
         if (sent := _last_update(self.primary)) != before[0]:

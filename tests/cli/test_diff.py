@@ -117,5 +117,6 @@ def test_a_held_update_is_refused_with_4_until_it_is_accepted(
     assert run(config, "sync", "--accept", "0")[0] == 4
     assert run(config, "sync", "--accept", HELD["id"])[:2] == (0, "the secondary has everything\n")
     assert asked == [
-        {"command": "sync", "accept": accept} for accept in (None, "0", "3f6a90b1c2d4")
+        {"command": "sync", "accept": accept, "quick": False}
+        for accept in (None, "0", "3f6a90b1c2d4")
     ]

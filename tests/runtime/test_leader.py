@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 from typing import cast
 
@@ -808,6 +809,22 @@ async def test_full_scans_come_every_rescan_s_whatever_the_watcher_says() -> Non
         await play.begin()
         await play.acknowledge()
         await wait_until(lambda: play.source.looked.count(EVERYTHING) > 2, "full scans")
+
+
+async def test_who_asks_for_an_update_chooses_where_it_looks() -> None:
+    """B23: everywhere, to be sure, if one of several wants that; else where something was seen."""
+    async with playing(period_s=3600) as play:
+        play.hints.trust(cast("Watcher", FakeWatcher()))
+        await play.begin()
+        await play.acknowledge()
+        await play.leader.update_now(quick=True)
+        await play.leader.update_now()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(play.leader.update_now, quick=True))
+            nursery.start_soon(play.leader.update_now)
+        assert play.source.looked[:3] == [EVERYTHING, NOTHING, EVERYTHING]
+        assert set(play.source.looked[3:]) <= {EVERYTHING, NOTHING}
+        assert EVERYTHING in play.source.looked[3:]
 
 
 async def test_after_a_failed_update_everything_is_looked_at() -> None:

@@ -199,8 +199,10 @@ class FakeNode:
     async def resume(self) -> None:
         self.units.append("resume")
 
-    async def sync(self, *, accepted: str = "") -> LastUpdate | None:
+    async def sync(self, *, accepted: str = "", quick: bool = False) -> LastUpdate | None:
         await trio.lowlevel.checkpoint()
+        if quick:
+            self.units.append("quick")
         if accepted:
             raise RefusedError(f"{accepted} is not what is held")
         return LastUpdate(at=1.0, files=2, bytes=3, duration_s=4.0)
@@ -260,6 +262,9 @@ async def test_commands_reach_the_node(tmp_path: Path) -> None:
             "bytes": 3,
             "duration_s": 4.0,
         }
+        assert node.units == []
+        await control.ask(state_dir, "sync", quick=True)
+        assert node.units.pop() == "quick"
         with pytest.raises(RefusedError, match="1234 is not what is held"):
             await control.ask(state_dir, "sync", accept="1234")
         found = await control.ask(state_dir, "verify", bytes_s=7)

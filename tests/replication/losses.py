@@ -32,6 +32,12 @@ class Losses:
         self._common: dict[str, set[bytes]] = {}
         """Contents that both nodes have had, by path."""
         self._replaced: list[_Replaced] = []
+        self._in_blocks: list[_Replaced] = []
+        """What is kept as the blocks that differ from what stands there now."""
+
+    def written(self, folder: str) -> None:
+        """Others than SBS write to a folder, and such versions may be gone."""
+        self._in_blocks = [each for each in self._in_blocks if each.folder != folder]
 
     def check(self, folder: str, before: Tree, after: Tree, history: History) -> None:
         """A generation was applied to a folder: what is gone must be kept (B4, B21)."""
@@ -42,9 +48,9 @@ class Losses:
             if entry.kind not in ("file", "link") or content == entry.content:
                 continue
             replaced = _Replaced(folder, path, history.number - 1, entry)
-            self._restore(replaced, history)
+            in_blocks = self._restore(replaced, history)
             if entry.names == 1:  # else a write through another name changes what is kept
-                self._replaced.append(replaced)
+                (self._in_blocks if in_blocks else self._replaced).append(replaced)
             if entry.kind == "file" and entry.content not in self._common.get(path, ()):
                 if kept_contents is None:
                     kept_contents = set(kept(folder).values())
@@ -60,12 +66,12 @@ class Losses:
 
     def check_all(self, folder: str, history: History) -> None:
         """Everything that was ever replaced in a folder can still be restored."""
-        for replaced in self._replaced:
+        for replaced in self._replaced + self._in_blocks:
             if replaced.folder == folder:
                 self._restore(replaced, history)
 
-    def _restore(self, replaced: _Replaced, history: History) -> None:
-        """As ``sbs restore --output`` does."""
+    def _restore(self, replaced: _Replaced, history: History) -> bool:
+        """As ``sbs restore --output`` does; whether only blocks of it are kept."""
         output = os.fsdecode(self._scratch)
         with Places([replaced.folder]) as places:
             found = restoring.find(places, 0, replaced.path, replaced.after, history.number)
@@ -76,3 +82,4 @@ class Losses:
         assert (restored.kind, restored.content) == (wanted.kind, wanted.content)
         if wanted.names == 1:  # else its other name may have been touched by the same update
             assert (restored.mode, restored.mtime_ns) == (wanted.mode, wanted.mtime_ns)
+        return bool(found.chain)

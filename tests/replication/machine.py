@@ -292,6 +292,13 @@ class Replication(RuleBasedStateMachine):
         node = self._pair.follower if by_hand else self._pair.leader
         return os.fsencode(node.folder)
 
+    def _written(self, by_hand: bool) -> bytes:
+        """Somebody is about to change something; returns the root of the folder."""
+        self._stale = self._stale or by_hand
+        root = self._root(by_hand)
+        self._losses.written(os.fsdecode(root))
+        return root
+
     def _cleared(self, path: str, by_hand: bool, *, keep: bool = False) -> bytes:
         """Where something can be put: directories are made, and what is in the way removed.
 
@@ -300,8 +307,7 @@ class Replication(RuleBasedStateMachine):
             by_hand: of the secondary.
             keep: leave what stands at the path itself.
         """
-        self._stale = self._stale or by_hand
-        root = self._root(by_hand)
+        root = self._written(by_hand)
         for directory in above(path):
             place = os.path.join(root, os.fsencode(directory))
             if os.path.islink(place) or not os.path.isdir(place):
@@ -321,7 +327,7 @@ class Replication(RuleBasedStateMachine):
         if not found:
             return b""
         place = found[pick % len(found)]
-        self._stale = self._stale or by_hand
+        self._written(by_hand)
         self._unseen = self._unseen or (not by_hand and os.lstat(place).st_nlink > 1)
         return place
 

@@ -94,7 +94,7 @@ def _draw(config_path: str, done: threading.Event) -> None:
         found: Progress | None = None
         while not done.wait(INTERVAL_S):
             if found is None:
-                found = client.ask(state_dir, "status")["progress"]
+                found = _look(state_dir)
             if found is not None:
                 found = _draw_phase(state_dir, found, done)
 
@@ -124,10 +124,15 @@ def _draw_phase(state_dir: str, found: Progress, done: threading.Event) -> Progr
             bar.update(max(0, step), words(now))
             if done.wait(INTERVAL_S):
                 return None
-            now = client.ask(state_dir, "status")["progress"]
+            now = _look(state_dir)
         if share is not None:
             bar.update(STEPS - bar.pos)
     return now
+
+
+def _look(state_dir: str) -> Progress | None:
+    found: Mapping[str, Any] = client.ask(state_dir, "status")
+    return found.get("progress")  # the node may be of an older release than this command
 
 
 def _share(found: Progress) -> float | None:

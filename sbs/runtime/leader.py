@@ -209,6 +209,7 @@ class Leader:
         except FollowerError as error:
             self._error = str(error)
             self._context.update_failed(self._error)
+            self._context.tracker.end()
             await self._refuse_updates()
         while True:
             self._asked.serve()

@@ -105,10 +105,9 @@ class Sender:
             failure = next(leaves(group))
         if failure is not None:
             raise failure
-        if not self.begun:
-            return None
-        _log.info("%d bytes of contents were sent in messages of %d", size_bytes, sent_bytes)
-        return size_bytes
+        if sent_bytes < size_bytes:
+            _log.info("%d bytes of contents were sent as %d", size_bytes, sent_bytes)
+        return size_bytes if self.begun else None
 
     async def _begin(self, begin: Begin) -> None:
         await self._link.send(begin)

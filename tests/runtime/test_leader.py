@@ -384,6 +384,7 @@ async def test_declined_folders_are_an_error_for_all_who_ask() -> None:
         for _ in range(2):
             assert "cannot take these folders: not under" in await play.leader.update_now()
         assert play.nothing_sent()
+        assert play.context.tracker.progress is None
 
 
 async def test_update_now_returns_when_the_follower_has_it() -> None:

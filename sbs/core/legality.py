@@ -29,8 +29,8 @@ leader, GrantLease, Findings, Audited of the follower, SetPause of both::
                                                           !Commit !Abandon back to READY
 
 Instead of listing, a follower that cannot take the leader's folders says Failed; then both are
-DECLINED, and nothing is replicated while the session stands. Released may be sent from LEADING,
-AWAITING_LISTING, DECLINED, READY and AWAITING_VERDICT, and ends the
+DECLINED, and nothing is replicated until the leader offers them again and they are listed. Released
+may be sent from LEADING, AWAITING_LISTING, DECLINED, READY and AWAITING_VERDICT, and ends the
 leader's updates (RELEASED). It takes the follower to the state of the same name with ``OFFERED``,
 where it finishes what it owes and may then answer Taken. A Hello without a claim makes its sender
 a visitor (VISITING), which may send nothing more than Refused. Where SBS is dead its fencer accepts
@@ -167,7 +167,7 @@ _ACCEPTOR: Final[Mapping[State, Mapping[Word, State]]] = {
     S.ASKED: {Welcome: S.LEADING},
     S.LEADING: {Folders: S.AWAITING_LISTING, Released: S.RELEASED},
     S.AWAITING_LISTING: {Released: S.RELEASED},
-    S.DECLINED: {Released: S.RELEASED},
+    S.DECLINED: {Folders: S.AWAITING_LISTING, Released: S.RELEASED},
     S.READY: {Begin: S.UPDATING, Released: S.RELEASED},
     S.UPDATING: {
         Pack: S.UPDATING,
@@ -230,7 +230,7 @@ ANSWERS: Final[Mapping[Side, Mapping[State, Mapping[Word, State]]]] = {
         S.FOLLOWING: {Welcome: S.FOLLOWER},
         S.FOLLOWER: {Folders: S.LISTING, Released: S.OFFERED},
         S.LISTING: {Released: S.OFFERED_LISTING},
-        S.DECLINED: {Released: S.OFFERED},
+        S.DECLINED: {Folders: S.LISTING, Released: S.OFFERED},
         S.CURRENT: {Begin: S.STAGING, Released: S.OFFERED},
         S.STAGING: {Commit: S.STAGED, Abandon: S.GIVEN_UP},
         S.STAGED: {Released: S.OFFERED_STAGED},

@@ -138,7 +138,8 @@ class RollForward:
             self._keeper.finish()
             self._finish(folders)
         except OSError as error:
-            where = " or ".join(repr(os.path.join(self._record.places[each], path)) for each in at)
+            below = f"/{path}" if path else ""
+            where = " or ".join(repr(self._record.places[each] + below) for each in at)
             raise ReplicationError(
                 f"cannot apply {where}: {error.strerror}; it will be tried again"
             ) from error

@@ -38,15 +38,13 @@ def probe(places: Places, folder: int) -> Folding:
     mounted inside the folder, or was given it alone, is not known.
 
     Raises:
-        OSError: nothing can be made there.
+        OSError: nothing can be made or removed there; what is left goes with the staging directory.
     """
     staging = open_staging(places, folder)
     os.mkdir(_PROBE, 0o700, dir_fd=staging)
-    try:
-        case = _is_one(staging, _SMALL, _SMALL.upper())
-        unicode = _is_one(staging, _COMPOSED, unicodedata.normalize("NFD", _COMPOSED))
-    finally:
-        os.rmdir(_PROBE, dir_fd=staging)
+    case = _is_one(staging, _SMALL, _SMALL.upper())
+    unicode = _is_one(staging, _COMPOSED, unicodedata.normalize("NFD", _COMPOSED))
+    os.rmdir(_PROBE, dir_fd=staging)
     return Folding.of(case=case, unicode=unicode)
 
 
@@ -60,16 +58,15 @@ def _is_one(staging: int, name: str, other: str) -> bool:
             if error.errno not in (errno.EILSEQ, errno.EINVAL):
                 raise
             return False  # it takes no such name at all
+        is_one = True
         try:
             os.stat(other, dir_fd=probe, follow_symlinks=False)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EILSEQ, errno.EINVAL):
                 raise
-            return False
-        else:
-            return True
-        finally:
-            os.rmdir(name, dir_fd=probe)
+            is_one = False
+        os.rmdir(name, dir_fd=probe)
+        return is_one
     finally:
         os.close(probe)
 

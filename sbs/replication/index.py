@@ -139,13 +139,17 @@ class Index:
         self._path = path
         self._lock = threading.Lock()
         """Threads share the connection: a commit of one must not end what another has begun."""
+        self._boot = _boot_id() if boot is None else boot
+        self._stuck = False
+        """The database could be opened for reading alone, and stays so until it is opened anew."""
         try:
-            boot = _boot_id() if boot is None else boot
             try:
-                self._database = _open(path, boot)
-            except sqlite3.DatabaseError:
+                self._database = _open(path, self._boot)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
                 _set_aside(path)
-                self._database = _open(path, boot)
+                self._database = _open(path, self._boot)
         except (sqlite3.Error, OSError) as error:
             raise StateError(f"index {path!r} cannot be opened: {error}") from error
 
@@ -242,9 +246,15 @@ class Index:
             StateError: it cannot be used; nothing of the transaction counts.
         """
         try:
-            with self._lock, self._database:
-                yield self._database
+            with self._lock:
+                if self._stuck:
+                    self._database.close()
+                    self._database = _open(self._path, self._boot)
+                    self._stuck = False
+                with self._database:
+                    yield self._database
         except sqlite3.Error as error:
+            self._stuck = self._stuck or _code(error) == sqlite3.SQLITE_READONLY
             raise StateError(
                 f"index {self._path!r}: {error}; it may be removed while SBS is stopped: then all"
                 " files are read again"
@@ -298,6 +308,17 @@ def _doubt(database: sqlite3.Connection, boot: str) -> None:
         )
         database.execute("DELETE FROM boot")
         database.execute("INSERT INTO boot VALUES (?)", (boot,))
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """SQLite's number of an error, without the details; ``None`` for one of ours."""
+    extended: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if extended is None else extended & 0xFF
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the database is not what was written; not, say, that it cannot be read just now."""
+    return _code(error) in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _set_aside(path: str) -> None:

@@ -118,6 +118,7 @@ class Journal:
         self._staged = os.path.join(self.directory, "staged")
         self._commit = os.path.join(self.directory, "commit")
         self._fd = -1
+        self._refused = False
         self._contents_at = 0
         try:
             with contextlib.suppress(FileExistsError):
@@ -168,9 +169,16 @@ class Journal:
         try:
             sync_directory(self.directory)
         except OSError:
-            os.rename(self._commit, self._staged)
+            self._refused = True
+            self._take_back()
             raise
         return record
+
+    def _take_back(self) -> None:
+        """A commit that may not be durable is none, as soon as its name can be taken from it."""
+        if self._refused:
+            os.rename(self._commit, self._staged)
+            self._refused = False
 
     def load(self, check: Callable[[], object]) -> CommitRecord | None:
         """The record of a generation that is committed and not yet applied, verified as a whole.
@@ -210,12 +218,12 @@ class Journal:
         """The generation is applied: forget it, durably.
 
         Raises:
-            OSError: it cannot be removed.
+            OSError: it cannot be removed; it can still be read, and applied again.
         """
-        self.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._commit)
         sync_directory(self.directory)
+        self.close()
 
     def staged_places(self) -> tuple[str, ...]:
         """Where a generation that was staged may have left temporary files."""
@@ -239,6 +247,7 @@ class Journal:
             OSError: it cannot be removed.
         """
         self.close()
+        self._take_back()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._staged)
 

@@ -23,6 +23,7 @@ from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 from sbs.replication.reading import digest_of, open_file, settled_status, unchanged
 from sbs.replication.scan import Part, Scanner
+from sbs.replication.space import FULL
 from sbs.replication.staging import remove_staging
 
 
@@ -71,15 +72,18 @@ class Lister:
     def _probe(self, problems: Problems) -> None:
         """Find out what the file systems do to names; a crash leaves what the journal can clear."""
         found = [Folding.NONE for _ in self._folders]
-        name = ""
+        name, place = self._folders[0].name if self._folders else "", self._journal.directory
         try:
             self._journal.create(self._places.roots)
             for number, spec in enumerate(self._folders):
-                name = spec.name
+                name, place = spec.name, self._places.roots[number]
                 found[number] = probe(self._places, number)
                 remove_staging(self._places, number)
             self._journal.discard()
-        except OSError as error:  # a full disk, say: versions may have to give way first
+        except OSError as error:
+            if error.errno not in FULL:
+                raise ReplicationError(f"{place!r}: {error.strerror}") from error
+            # Versions may have to give way first.
             problems.add("", f"whether it folds names is not known: {error.strerror}", name)
         self.foldings = tuple(found)
 

@@ -98,6 +98,17 @@ class PeerTree:
             self._known.clear()
             self.complete = True
 
+    def clear(self) -> None:
+        """The listing ended early, and begins anew."""
+        for directories in self._folders:
+            directories.clear()
+        self._foldings.clear()
+        self._listed = None
+        self._listing = {}
+        self._known = {(number, "") for number in range(len(self._folders))}
+        self._entries = 0
+        self._looked_at = (-1, ""), {}
+
     def folding(self, folder: int) -> Folding:
         """Which names are one in the follower's folder."""
         return self._foldings.get(folder, Folding.NONE)

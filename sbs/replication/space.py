@@ -16,7 +16,8 @@ from sbs.replication.mapped import mapped
 from sbs.replication.places import Places
 from sbs.replication.pruning import Pruner
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""No room, for whoever asks or for anybody."""
 
 
 @contextlib.contextmanager
@@ -43,7 +44,7 @@ def making_room(places: Places, folders: Sequence[FolderSpec], pruner: Pruner) -
 def _is_full(cause: BaseException | None) -> bool:
     if isinstance(cause, sqlite3.Error):
         return cause.sqlite_errorcode == sqlite3.SQLITE_FULL
-    return isinstance(cause, OSError) and cause.errno in _FULL
+    return isinstance(cause, OSError) and cause.errno in FULL
 
 
 def check_space(places: Places, record: CommitRecord, pruner: Pruner) -> None:

@@ -225,9 +225,13 @@ class Follower:
         self._problems = {(problem.folder, problem.entry): problem for problem in problems}
 
     def abandon(self) -> None:
-        """Forget what is staged, unless it is committed already."""
-        if self._unapplied is None:
+        """Forget what is staged, unless it is committed; what cannot be removed is tried again."""
+        if self._unapplied is not None:
+            return
+        try:
             self.target.abandon()
+        except ReplicationError as error:
+            _log.warning("what was staged is still there: %s", error)
 
     async def commit(self, commit: Commit, history: History, told: Callable[[], None]) -> History:
         """Journal a generation, call ``told`` when it is durable, then apply it.
@@ -299,7 +303,7 @@ class FollowerSession:
 
     async def _handle(self, message: Message) -> None:
         """One message; a failure is told to the leader, which tries again with a new update."""
-        if self._failed and not isinstance(message, Begin | Audit):
+        if self._failed and not isinstance(message, Folders | Begin | Audit):
             return  # the rest of an update that was refused already
         try:
             await self._take(message)
@@ -317,6 +321,7 @@ class FollowerSession:
         match message:
             case Folders(epoch, folders):
                 self._check_epoch(epoch)
+                self._failed = False
                 await self._follower.open(folders)
                 await self._send_listing()
             case Begin() as begin:

@@ -131,6 +131,7 @@ class Leader:
         self._source = source
         self._folders = folders
         self._hints = hints
+        self._settings = settings
         self._sender = Sender(link, settings, context.tracker, lambda: self._asked.ending)
         self._pace = Pace(settings.period_s, settings.rescan_s)
         self._context = context
@@ -203,14 +204,12 @@ class Leader:
             self._asked.answer()
 
     async def _lead(self) -> None:
-        await self._link.send(Folders(self._epoch, self._folders))
-        try:
-            await self._take_listing()
-        except FollowerError as error:
-            self._error = str(error)
-            self._context.update_failed(self._error)
-            self._context.tracker.end()
-            await self._refuse_updates()
+        while not await self._is_listed():
+            self._asked.serve()
+            self._asked.answer()
+            self._pace.begin()
+            with trio.move_on_after(self._settings.period_s):
+                await self._pace.wait_hurried()
         while True:
             self._asked.serve()
             self._pace.begin()
@@ -222,13 +221,18 @@ class Leader:
                 await trio.sleep_forever()
             await self._pace.wait()
 
-    async def _refuse_updates(self) -> None:
-        """Nothing can be replicated in this session; say so to all who ask."""
-        while True:
-            self._asked.serve()
-            self._asked.answer()
-            self._pace.begin()
-            await self._pace.wait_hurried()
+    async def _is_listed(self) -> bool:
+        """Whether the follower can take the folders: if not, it may when its disk is mended."""
+        self._tree.clear()
+        await self._link.send(Folders(self._epoch, self._folders))
+        try:
+            await self._take_listing()
+        except FollowerError as error:
+            self._error = str(error)
+            self._context.update_failed(self._error)
+            self._context.tracker.end()
+            return False
+        return True
 
     async def _take_listing(self) -> None:
         tracker = self._context.tracker

@@ -126,7 +126,7 @@ class Node:
         stack.callback(self.updates.close)
         stored = await recover(self._store, stored, self.updates)
         self.updates.learned = stored.folders
-        self._saves = Saves(self._store, stored, self.updates, self.post)
+        self._saves = Saves(self._store, stored, self.updates, self.post, self.alarms)
         self._listener = await self._transport.listen(str(node.listen))
         stack.push_async_callback(self._listener.aclose)
         self.listen = self._listener.address

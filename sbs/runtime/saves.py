@@ -5,14 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Final
 
 import trio
 
 from sbs.core import events as ev
 from sbs.core.effects import Save
 from sbs.core.history import History
+from sbs.errors import StateError
+from sbs.runtime.alarms import Alarms
 from sbs.runtime.state import StateStore, Stored
 from sbs.runtime.updates import Updates
+
+RETRY_S: Final = 1.0
+"""Pause before a state that could not be written (a full disk, say) is tried again."""
+
+_ALARM: Final = "state-failed"
 
 
 class Saves:
@@ -23,6 +31,7 @@ class Saves:
         stored: the state at the start.
         updates: know the folders learned, and wait for generations to become durable.
         post: gives the role machine an event.
+        alarms: told when the disk refuses.
     """
 
     def __init__(
@@ -31,6 +40,7 @@ class Saves:
         stored: Stored,
         updates: Updates,
         post: Callable[[ev.Event], Awaitable[None]],
+        alarms: Alarms,
     ) -> None:
         self._store = store
         self._node_id = stored.node_id
@@ -38,6 +48,7 @@ class Saves:
         self._since = stored.data_from
         self._updates = updates
         self._post = post
+        self._alarms = alarms
         self._send, self._waiting = trio.open_memory_channel[Save](1)
         self._asked = self._saved = 0
         self._progress = trio.Event()
@@ -66,23 +77,35 @@ class Saves:
         self._send.close()
 
     async def run(self) -> None:
-        """Save what is asked for, and tell the role machine.
-
-        Raises:
-            StateError: the state cannot be written.
-        """
-        async for save in self._waiting:
-            # A generation that is being journaled counts before a claim that is saved now.
-            async with self._updates.follower.journaling:
-                stored = Stored(
-                    node_id=self._node_id,
-                    durable=save.durable,
-                    folders=self._updates.learned,
-                    data_from=self._data_from(save.durable.history),
-                )
-            await trio.to_thread.run_sync(self._store.save, stored)
+        """Save what is asked for, and tell the role machine; what fails is tried again (B20)."""
+        async for asked in self._waiting:
+            save = asked
+            while not await self._is_saved(save):
+                await trio.sleep(RETRY_S)
+                with suppress(trio.WouldBlock, trio.EndOfChannel):
+                    save = self._waiting.receive_nowait()
             self._updates.unsaved.saved(save.durable.history)
             self._saved = save.serial
             self._progress.set()
             self._progress = trio.Event()
             await self._post(ev.Saved(save.serial))
+
+    async def _is_saved(self, save: Save) -> bool:
+        # A generation that is being journaled counts before a claim that is saved now.
+        async with self._updates.follower.journaling:
+            stored = Stored(
+                node_id=self._node_id,
+                durable=save.durable,
+                folders=self._updates.learned,
+                data_from=self._data_from(save.durable.history),
+            )
+        try:
+            await trio.to_thread.run_sync(self._store.save, stored)
+        except StateError as error:
+            text = (
+                f"{error}; tried again every {RETRY_S:g} s, and until then nothing is decided here"
+            )
+            self._alarms.raise_(_ALARM, text)
+            return False
+        self._alarms.clear(_ALARM)
+        return True

@@ -120,7 +120,7 @@ CASES = [
     (">H <H >F <W <S >l", DIALLER, State.LISTING, "RblLNgfUP"),
     (">H <H >F <W <S >l", ACCEPTOR, State.AWAITING_LISTING, "RbXqwsuP"),
     (">H <H >F <W <S >N", DIALLER, State.DECLINED, "RbgfUP"),
-    (">H <H >F <W <S >N", ACCEPTOR, State.DECLINED, "RbXqwsuP"),
+    (">H <H >F <W <S >N", ACCEPTOR, State.DECLINED, "RbSXqwsuP"),
     (">H <H >F <W <S >N <X", DIALLER, State.OFFERED, "RbTgfUP"),
     (START, DIALLER, State.CURRENT, "RbgfUP"),
     (START, ACCEPTOR, State.READY, "RbBXqwsuP"),

@@ -24,6 +24,8 @@ from sbs.core.messages import Listing
 from sbs.replication.changes import EVERYTHING
 from sbs.replication.index import SETTLING_NS, Index
 from sbs.replication.source import PeerTree, Source
+from tests.disk import session
+from tests.disk.session import Troubles
 from tests.disk.shim import EVERY, Kind, Shim, What
 from tests.disk.standby import Prepared, Standby
 from tests.replication.rig import proceed
@@ -31,8 +33,14 @@ from tests.replication.rig import proceed
 TOLD = ".told"
 """Ends the name of the file beside a directory that says: the primary was told."""
 
+TROUBLES = ".troubles"
+"""Ends the name of the file beside a directory with what was told of failures, as JSON."""
+
 LOG = ".log"
 """Ends the name of the log beside a directory."""
+
+REPAIRED_AFTER = 3
+"""Failures that were told of, until a disk is repaired: the first, and two of what came next."""
 
 
 @attrs.frozen
@@ -42,6 +50,14 @@ class Ended:
     killed: bool
     count: int
     """Calls counted; 0 if it was killed."""
+
+
+@attrs.frozen
+class Endured:
+    """What was told of failures, and how often the node had to be started."""
+
+    texts: list[str]
+    starts: int
 
 
 class Receiver:
@@ -85,6 +101,7 @@ class Receiver:
         *,
         at: int = 0,
         kinds: Kind = EVERY,
+        refusal: int = 0,
         log: bool = False,
     ) -> Ended:
         """One try.
@@ -95,16 +112,32 @@ class Receiver:
             what: happens at one call.
             at: which one, from 1.
             kinds: of calls that are counted.
+            refusal: the error number of calls that are refused.
             log: write all calls down.
         """
         request = {"work": work, "base": f"{self._home}/{name}", "what": what, "at": at}
+        request |= {"kinds": kinds, "refusal": refusal, "log": log}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({**request, "kinds": kinds, "log": log}) + "\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
         assert answer["code"] in (0, -9), "it did not end by itself, nor was it killed"
         return Ended(answer["code"] == -9, answer["count"])
+
+    def endure(self, name: str, what: What, refusal: int, *, kinds: Kind, at: int) -> Endured:
+        """Have the update taken on a disk that breaks; see :mod:`tests.disk.session`.
+
+        Args:
+            name: of the directory below ``home``.
+            what: happens at one call.
+            refusal: the error number of calls that are refused.
+            kinds: of calls that are counted.
+            at: which one, from 1.
+        """
+        self.run("endure", name, what, at=at, kinds=kinds, refusal=refusal)
+        with open(f"{self._home}/{name}{TROUBLES}", encoding="utf-8") as file:
+            return Endured(**json.load(file))
 
     def was_told(self, name: str) -> bool:
         """Whether the primary was told of g+1; forgets it."""
@@ -159,14 +192,27 @@ def serve(base: str, update: Prepared, shim: Shim) -> None:
     index.close()
 
 
-WORKS = {each.__name__: each for each in (take, commit, recover, serve)}
+def endure(base: str, update: Prepared, shim: Shim) -> None:
+    """A node whose disk breaks, and is repaired."""
+    troubles = Troubles(shim.disarm, REPAIRED_AFTER)
+    session.endure(base, update, troubles)
+    with open(base + TROUBLES, "w", encoding="utf-8") as file:
+        json.dump({"texts": troubles.texts, "starts": troubles.starts}, file)
+
+
+WORKS = {each.__name__: each for each in (take, commit, recover, serve, endure)}
 
 
 def _try(request: dict[str, Any], update: Prepared, answer_fd: int) -> None:
     shim, base = Shim(), request["base"]
     log_fd = os.open(base + LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if request["log"] else -1
     shim.arm(
-        base, What(request["what"]), kinds=Kind(request["kinds"]), at=request["at"], log_fd=log_fd
+        base,
+        What(request["what"]),
+        kinds=Kind(request["kinds"]),
+        at=request["at"],
+        refusal=request["refusal"],
+        log_fd=log_fd,
     )
     WORKS[request["work"]](base, update, shim)
     os.write(answer_fd, str(shim.disarm()).encode())

@@ -5,6 +5,7 @@ It does what a node does, in the same order: recover, list, stage, commit, tell,
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from types import TracebackType
@@ -56,11 +57,18 @@ class Standby:
 
     def __init__(self, base: str, folders: tuple[FolderSpec, ...]) -> None:
         self._folders = folders
+        self.state_dir = f"{base}/state"
         self.places = places_in(base, folders)
-        self._store = StateStore(f"{base}/state")
-        self.index = Index(f"{base}/state/index.db")
-        self.target = Target(f"{base}/state", self.index, Versions(KEEP_S))
-        self._stored = self._store.load() or new_node(0)
+        self._stack = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            self._store = StateStore(self.state_dir)
+            stack.callback(self._store.close)
+            self.index = Index(f"{self.state_dir}/index.db")
+            stack.callback(self.index.close)
+            self.target = Target(self.state_dir, self.index, Versions(KEEP_S))
+            stack.callback(self.target.close)
+            self._stored = self._store.load() or new_node(0)
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Standby:
         return self
@@ -71,9 +79,12 @@ class Standby:
         _value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self.target.close()
-        self.index.close()
-        self._store.close()
+        self._stack.close()
+
+    @property
+    def own(self) -> dict[str, str]:
+        """Where the folders lie, by name."""
+        return dict(zip((spec.name for spec in self._folders), self.places, strict=True))
 
     @property
     def history(self) -> History:

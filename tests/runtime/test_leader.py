@@ -377,14 +377,37 @@ async def test_wrong_listing_ends_the_session(answer: Message, says: str) -> Non
 
 
 async def test_declined_folders_are_an_error_for_all_who_ask() -> None:
-    """R24."""
+    """R24: they are offered again to whoever asks; what was listed before counts no more."""
+    async with playing(period_s=3600.0) as play:
+        errors: list[str] = []
+
+        async def ask() -> None:
+            errors.append(await play.leader.update_now())
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                assert isinstance(await play.next(), Folders)
+                await play.leader.take(Listing(folder=0, entries=(F,)))
+                await play.leader.take(Failed("not under accept_under"))
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert play.context.tracker.progress is None
+                nursery.start_soon(ask)
+            await play.begin()
+            await play.acknowledge()
+        assert len(errors) == 3
+        assert all("cannot take these folders: not under" in error for error in errors[:2])
+        assert errors[2] == ""
+        assert play.source.trees == [set()]
+
+
+async def test_declined_folders_are_offered_again_after_the_period() -> None:
+    """B20: a disk that was mended takes them by itself."""
     async with playing() as play:
-        await play.next()
-        await play.leader.take(Failed("not under accept_under"))
-        for _ in range(2):
-            assert "cannot take these folders: not under" in await play.leader.update_now()
-        assert play.nothing_sent()
-        assert play.context.tracker.progress is None
+        assert isinstance(await play.next(), Folders)
+        await play.leader.take(Failed("a broken disk"))
+        play.source.add(Chunk(0, b"x"))
+        await play.begin()
+        await play.acknowledge()
 
 
 async def test_update_now_returns_when_the_follower_has_it() -> None:

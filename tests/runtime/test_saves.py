@@ -51,14 +51,15 @@ async def test_a_hanging_disk_piles_nothing_up_and_the_newest_state_is_saved(
     """B2: however many saves wait, the last one is durable in the end, and told."""
     store = HangingStore(str(tmp_path / "state"))
     text = f"[node]\npeer = '127.0.0.1:4446'\nstate_dir = '{tmp_path}/state'\n"
-    updates = Updates(parse(text, tmp_path / "sbs.toml"), Alarms(), _no_model, _no_event)
+    alarms = Alarms()
+    updates = Updates(parse(text, tmp_path / "sbs.toml"), alarms, _no_model, _no_event)
     told: list[ev.Event] = []
 
     async def post(event: ev.Event) -> None:
         await trio.lowlevel.checkpoint()
         told.append(event)
 
-    saves = Saves(store, new_node(0), updates, post)
+    saves = Saves(store, new_node(0), updates, post, alarms)
     durable = Durable(slot=0, epoch=Epoch(1, 0))
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:

@@ -21,6 +21,7 @@ from sbs.runtime import follower
 from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
+from sbs.runtime.tracker import Tracker
 from tests.disk.standby import Prepared, Standby
 
 MAX_TRIES: Final = 12
@@ -55,6 +56,7 @@ class Node:
         self._standby = standby
         self._troubles = troubles
         self.closing = False
+        self.tracker = Tracker()
         self.done = trio.Event()
 
     async def held(self, record: CommitRecord) -> trio.Event:

@@ -32,7 +32,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from sbs.core import messages as m
 from sbs.core.claim import Claim
 from sbs.core.epoch import Epoch
-from sbs.core.frames import GREETING_LIMITS, SESSION_LIMITS, Frame, encode_frame
+from sbs.core.frames import GREETING_LIMITS, SESSION_LIMITS, Frame, frame_head
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Entry, Operation
 from sbs.core.rows import (
@@ -107,6 +107,15 @@ def encode(message: m.Message) -> bytes:
     """The whole frame of a message, header and body included.
 
     Raises:
+        LocalProtocolError: as :func:`encode_parts`.
+    """
+    return b"".join(encode_parts(message))
+
+
+def encode_parts(message: m.Message) -> tuple[bytes, bytes]:
+    """The same in two parts that follow each other: the second is the body, which is not copied.
+
+    Raises:
         LocalProtocolError: it is over the limit for a frame (``docs/protocol.md``, Limits): the
             caller must send it in several.
     """
@@ -116,7 +125,7 @@ def encode(message: m.Message) -> bytes:
     body = message.body if isinstance(message, _WITH_BODY) else b""
     limits = GREETING_LIMITS if stranger else SESSION_LIMITS
     try:
-        return encode_frame(NUMBERS[kind], head, body, limits=limits)
+        return frame_head(NUMBERS[kind], head, len(body), limits=limits), body
     except LocalProtocolError as error:
         raise LocalProtocolError(f"{kind.__name__}: {error}") from error
 

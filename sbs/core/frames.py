@@ -81,14 +81,23 @@ class Frame:
 def encode_frame(
     number: int, head: bytes, body: bytes = b"", *, limits: Limits = SESSION_LIMITS
 ) -> bytes:
-    """The bytes of one frame.
+    """The bytes of one frame; see :func:`frame_head`.
 
-    A body of a mebibyte is copied here once (40 us); a caller saves a system call for it.
+    Raises:
+        LocalProtocolError: head or body is over its limit.
+    """
+    return frame_head(number, head, len(body), limits=limits) + body
+
+
+def frame_head(
+    number: int, head: bytes, body_bytes: int, *, limits: Limits = SESSION_LIMITS
+) -> bytes:
+    """The bytes of one frame up to its body, which follows.
 
     Args:
         number: the message's type, 0 to 255.
         head: its encoded fields.
-        body: raw content.
+        body_bytes: of raw content.
         limits: what the receiver accepts.
 
     Raises:
@@ -98,12 +107,11 @@ def encode_frame(
         raise LocalProtocolError(
             f"head of {len(head)} bytes; at most {limits.head_bytes} are allowed in a frame"
         )
-    if len(body) > limits.body_bytes:
+    if body_bytes > limits.body_bytes:
         raise LocalProtocolError(
-            f"body of {len(body)} bytes; at most {limits.body_bytes} are allowed in a frame"
+            f"body of {body_bytes} bytes; at most {limits.body_bytes} are allowed in a frame"
         )
-    header = HEADER.pack(len(head) + len(body), number << 24 | len(head))
-    return b"".join((header, head, body))
+    return HEADER.pack(len(head) + body_bytes, number << 24 | len(head)) + head
 
 
 @attrs.frozen

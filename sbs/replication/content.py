@@ -50,6 +50,18 @@ class ContentHash:
             if self._in_block == BLOCK_BYTES:
                 self._end_block()
 
+    def extend(self, size_bytes: int, digests: bytes) -> None:
+        """Add a piece of a large content by the digests of its blocks.
+
+        Args:
+            size_bytes: of the piece: whole blocks, or the end; so were all before it.
+            digests: of its blocks.
+        """
+        self.size_bytes += size_bytes
+        self._whole.update(digests)
+        if self.size_bytes <= MAX_LISTED_BYTES:
+            self._blocks += digests
+
     def digest(self) -> bytes:
         """The digest; no piece may follow."""
         if self.size_bytes <= BLOCKS_ABOVE:
@@ -87,6 +99,13 @@ def digest_of_blocks(blocks: bytes | bytearray) -> bytes:
     return blake3(blocks).digest()
 
 
+def digests_of(piece: bytes | memoryview) -> bytes:
+    """The digests of the blocks of a piece that begins with a block."""
+    view = memoryview(piece)
+    starts = range(0, len(view), BLOCK_BYTES)
+    return b"".join(blake3(view[at : at + BLOCK_BYTES]).digest() for at in starts)
+
+
 def blocks_in(size_bytes: int) -> int:
     """How many blocks a content has."""
     return -(-size_bytes // BLOCK_BYTES)
@@ -113,22 +132,25 @@ class Comparison:
         """Of all of them."""
         return digest_of_blocks(self._blocks)
 
-    def differing(self, piece: bytes) -> Iterator[tuple[int, memoryview]]:
+    def differing(self, piece: bytes, digests: bytes) -> Iterator[tuple[int, memoryview]]:
         """The runs of blocks of the next piece that the follower's file does not have there.
 
         Args:
             piece: whole blocks, or the end of the file.
+            digests: of its blocks.
 
         Returns:
             where each run begins, from the start of the piece, and its bytes.
         """
         view = memoryview(piece)
         start: int | None = None
-        for at in range(0, len(piece), BLOCK_BYTES):
-            digest = blake3(view[at : at + BLOCK_BYTES]).digest()
-            position = len(self._blocks)
-            self._blocks += digest
-            equal = self._known[position : position + DIGEST_BYTES] == digest
+        position = len(self._blocks)
+        self._blocks += digests
+        for number, at in enumerate(range(0, len(piece), BLOCK_BYTES)):
+            begin = number * DIGEST_BYTES
+            digest = digests[begin : begin + DIGEST_BYTES]
+            known = self._known[position + begin : position + begin + DIGEST_BYTES]
+            equal = known == digest
             if equal and start is not None:
                 yield start, view[start:at]
                 start = None
@@ -165,11 +187,9 @@ class PatchedBlocks:
         whole = at % BLOCK_BYTES == 0 and (end % BLOCK_BYTES == 0 or end == self.size_bytes)
         if not whole or not 0 <= at < end <= self.size_bytes:
             raise ValueError(f"{len(piece)} bytes at {at} are no blocks of {self.size_bytes}")
-        view = memoryview(piece)
-        for start in range(0, len(piece), BLOCK_BYTES):
-            position = (at + start) // BLOCK_BYTES * DIGEST_BYTES
-            digest = blake3(view[start : start + BLOCK_BYTES]).digest()
-            self._blocks[position : position + DIGEST_BYTES] = digest
+        digests = digests_of(piece)
+        position = at // BLOCK_BYTES * DIGEST_BYTES
+        self._blocks[position : position + len(digests)] = digests
 
     def digest(self) -> bytes:
         """The digest of the whole file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -35,7 +36,7 @@ from sbs.replication.reading import (
     READ_ATTEMPTS,
     content_of,
     open_file,
-    read_pieces,
+    read_blocks,
     settled_status,
     unchanged,
 )
@@ -332,9 +333,10 @@ class _Reading:
     def stream(self, number: int) -> Iterator[Chunk]:
         """Read and send a large file; what was sent counts only if it is complete."""
         content = ContentHash()
-        for piece in self._pieces():
-            content.update(piece)
-            yield Chunk(number, piece, folder=self._folder)
+        with self._pieces() as pieces:
+            for piece, digests in pieces:
+                content.extend(len(piece), digests)
+                yield Chunk(number, piece, folder=self._folder)
         self.number = number
         self._finish(content.digest(), content.blocks)
 
@@ -347,11 +349,12 @@ class _Reading:
             known: the digests of its blocks.
         """
         comparison, position = Comparison(known), 0
-        for piece in self._pieces():
-            for start, run in comparison.differing(piece):
-                yield from self._begin_patch(number, base)
-                yield Chunk(number, bytes(run), folder=self._folder, at=position + start)
-            position += len(piece)
+        with self._pieces() as pieces:
+            for piece, digests in pieces:
+                for start, run in comparison.differing(piece, digests):
+                    yield from self._begin_patch(number, base)
+                    yield Chunk(number, bytes(run), folder=self._folder, at=position + start)
+                position += len(piece)
         digest = comparison.digest
         if digest != base.digest:  # it may only have become shorter
             yield from self._begin_patch(number, base)
@@ -368,8 +371,8 @@ class _Reading:
                 size_bytes=self.status.st_size,
             )
 
-    def _pieces(self) -> Iterator[bytes]:
-        return read_pieces(self._fd, self.status.st_size, self._check)
+    def _pieces(self) -> contextlib.closing[Generator[tuple[bytes, bytes]]]:
+        return contextlib.closing(read_blocks(self._fd, self.status.st_size, self._check))
 
     def close(self) -> None:
         os.close(self._fd)

@@ -23,6 +23,9 @@ from sbs.runtime import clock
 RECEIVE_BYTES: Final = 256 * 1024
 """Asked of the stream at a time: a megabyte frame in few calls, and little memory unused."""
 
+PART_BYTES: Final = 64 * 1024
+"""Of a body from which to write it by itself costs less than to copy it."""
+
 MAX_POSTED: Final = 64
 """Control messages waiting to be written: a peer that takes none for so long is lost."""
 
@@ -202,9 +205,13 @@ class Link:
         """
         async with self._lock:
             await self._flush_posted()
-            data = self._connection.send(message)
-            await self._send_bytes(data)
-            return len(data)
+            head, body = self._connection.send_parts(message)
+            if len(body) < PART_BYTES:
+                await self._send_bytes(head + body)
+            else:
+                await self._send_bytes(head)
+                await self._send_bytes(body)
+            return len(head) + len(body)
 
     async def _write_posted(self) -> None:
         while True:

@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+from sbs.core.codec import encode
 from sbs.core.connection import Side
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.history import History
@@ -112,11 +113,11 @@ async def test_heartbeat_waits_behind_one_frame_at_most() -> None:
             await leader.send(chunk)
             order.append("chunk")
 
-    written = leader._send_bytes
+    written, heartbeat = leader._send_bytes, encode(Heartbeat(1))
 
     async def note(data: bytes) -> None:
         await written(data)
-        if len(data) < 100:
+        if data == heartbeat:
             order.append("small")
 
     leader._send_bytes = note  # type: ignore[method-assign]

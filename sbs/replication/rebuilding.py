@@ -40,13 +40,14 @@ def rebuild(places: Places, folder: int, chain: Sequence[Change]) -> int:
     wanted, last = chain[0], chain[-1]
     if last.kind not in ("blocks", "file"):
         raise _lost(wanted)
-    replaced = [each for each in chain if each.kind == "blocks"]
+    later = [each for each in chain[1:] if each.kind == "blocks"]
     with tempfile.TemporaryFile(
         dir=handle_path(places.directory(folder, STAGING_NAME)), buffering=0
     ) as file:
         _copy(places, folder, last.kept if last.kind == "file" else wanted.path, file)
-        for change in reversed(replaced):
-            found = _revert(places, folder, change, file.fileno())
+        for change in reversed(later):
+            _revert(places, folder, change, file.fileno())
+        found = _revert(places, folder, wanted, file.fileno())
         if digest_of(file.fileno(), found.size_bytes, _proceed) != found.digest:
             raise _lost(wanted)
         _dress(file.fileno(), found)

@@ -255,7 +255,8 @@ class Replication(RuleBasedStateMachine):
         self._note(done)
         after = walk(pair.follower.folder)
         if done.number:
-            self._losses.check(pair.follower.folder, before, after, pair.follower.history)
+            follower, crashed = pair.follower, done.crashed
+            self._losses.check(follower.folder, before, after, follower.history, recovered=crashed)
             self._losses.agree(leader, after)
         else:
             found = differences(before, after, {}, times=True)

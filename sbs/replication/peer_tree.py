@@ -6,8 +6,8 @@ hundred bytes a file, where objects would take six times as much.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -23,6 +23,9 @@ from sbs.replication.attributes import digest_of_attributes
 
 MAX_ENTRIES: Final = 16_000_000
 """Entries of a follower's listing: more than a node has memory for is an attack or a mistake."""
+
+MAX_LOOKED_AT: Final = 16
+"""Directories kept unpacked: paths come one directory after the other, with those above them."""
 
 _NOTHING: Final = History()
 
@@ -70,7 +73,8 @@ class PeerTree:
         self._known: set[tuple[int, str]] = {(number, "") for number in range(folders)}
         """The directories that were listed so far."""
         self._entries = 0
-        self._looked_at: tuple[tuple[int, str], dict[str, Entry]] = (-1, ""), {}
+        self._looked_at: OrderedDict[tuple[int, str], dict[str, Entry]] = OrderedDict()
+        """The directories that were looked at last, unpacked."""
 
     def add(self, listing: Listing) -> None:
         """Take a part of the listing.
@@ -107,7 +111,7 @@ class PeerTree:
         self._listing = {}
         self._known = {(number, "") for number in range(len(self._folders))}
         self._entries = 0
-        self._looked_at = (-1, ""), {}
+        self._looked_at.clear()
 
     def folding(self, folder: int) -> Folding:
         """Which names are one in the follower's folder."""
@@ -146,9 +150,13 @@ class PeerTree:
     def entry(self, folder: int, path: str) -> Entry | None:
         """What stands at a path; quick for paths of one directory after the other."""
         place = folder, parent_of(path)
-        if self._looked_at[0] != place:
-            self._looked_at = place, self.directory(*place)
-        return self._looked_at[1].get(path)
+        found = self._looked_at.get(place)
+        if found is None:
+            found = self._looked_at[place] = self.directory(*place)
+            if len(self._looked_at) > MAX_LOOKED_AT:
+                self._looked_at.popitem(last=False)
+        self._looked_at.move_to_end(place)
+        return found.get(path)
 
     def has_directory(self, folder: int, path: str) -> bool:
         """Whether something is in the directory with this path; ``""`` is the root."""
@@ -172,7 +180,11 @@ class PeerTree:
 
     def commit(self, operations: Iterable[Operation]) -> None:
         """The follower holds what an update has sent."""
-        for (folder, directory), group in groupby(operations, key=_place):
+        places: dict[tuple[int, str], list[Operation]] = {}
+        for operation in operations:  # deletes go up and down: each directory is packed only once
+            place = operation.folder, parent_of(operation.path)
+            places.setdefault(place, []).append(operation)
+        for (folder, directory), group in places.items():
             entries = self.directory(folder, directory)
             spellings = self.folding(folder).spellings(entries)
             for operation in group:
@@ -230,7 +242,7 @@ class PeerTree:
         self._listed, self._listing = None, {}
 
     def _store(self, folder: int, directory: str, entries: dict[str, Entry]) -> None:
-        self._looked_at = (-1, ""), {}
+        self._looked_at.clear()
         self._alike[folder].pop(directory, None)
         if not entries:
             self._folders[folder].pop(directory, None)
@@ -273,7 +285,3 @@ def _apply(entries: dict[str, Entry], operation: Operation) -> None:
                 mtime_ns=entries[path].mtime_ns if stamp is None else stamp,
                 attributes=attributes,
             )
-
-
-def _place(operation: Operation) -> tuple[int, str]:
-    return operation.folder, parent_of(operation.path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import attrs
-from attrs.validators import and_, deep_iterable, ge, instance_of, le, max_len, min_len
+from attrs.validators import and_, deep_iterable, ge, instance_of, le, max_len
 
 from sbs.core.epoch import Epoch
 from sbs.core.folding import Folding
@@ -118,12 +118,15 @@ class Chunk:
 
 @attrs.frozen(kw_only=True)
 class Patch:
-    """A stream begins as a copy of the follower's own file; chunks replace parts of it (B24).
+    """A stream begins as a copy of the follower's own file, or as zeros (B24).
+
+    Chunks replace parts of it; what is never written of zeros takes no room on the disk.
 
     Args:
         stream: as in :class:`Chunk`.
         folder: where both files stand.
-        path: of the follower's file, which must have this ``digest``.
+        path: of the file.
+        digest: that the follower's file must have; empty: the stream begins as zeros.
         size_bytes: of the content to come: the copy is cut or extended to it.
     """
 
@@ -132,12 +135,14 @@ class Patch:
     path: str = attrs.field(validator=instance_of(str))
     digest: bytes = attrs.field(
         repr=False,
-        validator=and_(instance_of(bytes), min_len(DIGEST_BYTES), max_len(DIGEST_BYTES)),
+        validator=and_(instance_of(bytes), max_len(DIGEST_BYTES)),
     )
     size_bytes: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FILE_BYTES)])
 
     def __attrs_post_init__(self) -> None:
         check_path(self.path)
+        if len(self.digest) not in (0, DIGEST_BYTES):
+            raise ValueError(f"'digest' must be 0 or {DIGEST_BYTES} bytes, not {len(self.digest)}")
 
 
 @attrs.frozen(kw_only=True)

@@ -24,6 +24,8 @@ MAX_LISTED_BYTES: Final = 64 * 1024**3
 
 DIGEST_BYTES: Final = 32
 
+_ZERO_BLOCK: Final = blake3(bytes(BLOCK_BYTES)).digest()
+
 
 class ContentHash:
     """The digest of a content that comes in pieces of any size."""
@@ -104,6 +106,12 @@ def digests_of(piece: bytes | memoryview) -> bytes:
     view = memoryview(piece)
     starts = range(0, len(view), BLOCK_BYTES)
     return b"".join(blake3(view[at : at + BLOCK_BYTES]).digest() for at in starts)
+
+
+def digests_of_zeros(size_bytes: int) -> bytes:
+    """The digests of the blocks of as many zeros."""
+    whole, rest = divmod(size_bytes, BLOCK_BYTES)
+    return _ZERO_BLOCK * whole + (blake3(bytes(rest)).digest() if rest else b"")
 
 
 def blocks_in(size_bytes: int) -> int:

@@ -13,7 +13,7 @@ from sbs.core.scope import check_deletes
 from sbs.errors import ReplicationError
 from sbs.replication.bodies import expand
 from sbs.replication.building import Builder, Built
-from sbs.replication.content import digest_of_content
+from sbs.replication.content import MAX_LISTED_BYTES, digest_of_content, digests_of_zeros
 from sbs.replication.dressing import Dresser
 from sbs.replication.index import Index
 from sbs.replication.journal import Journal
@@ -159,6 +159,14 @@ class Incoming:
 
     def _patch(self, patch: Patch, check: Callable[[], object]) -> None:
         self._check_folder(patch.folder, patch.path)
+        if patch.size_bytes > MAX_LISTED_BYTES:
+            raise ReplicationError(
+                f"{patch.path!r}: {patch.size_bytes} bytes in blocks; at most {MAX_LISTED_BYTES}"
+            )
+        if not patch.digest:
+            with mapped(f"stream {patch.stream}"):
+                self.staging.patch(patch, None, digests_of_zeros(patch.size_bytes), check)
+            return
         name = self._folders[patch.folder].name
         with (
             mapped(f"{self._places.roots[patch.folder]}/{patch.path}"),

@@ -11,6 +11,7 @@ from typing import Final
 
 from sbs.core.manifest import STAGING_NAME
 from sbs.replication.attributes import copy_xattrs
+from sbs.replication.copying import copy_content
 from sbs.replication.places import handle_path
 from sbs.replication.staging import create
 
@@ -19,8 +20,6 @@ _TEMPORARY: Final = "kept"
 
 BESIDE: Final = f"{STAGING_NAME}.put"
 """Temporary name in a directory on another file system than its folder's root."""
-
-COPY_BYTES: Final = 1024 * 1024
 
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
 """Another file system, one without links, a file of somebody else's (``protected_hardlinks``), or
@@ -122,8 +121,7 @@ def copy_file(
         status = os.fstat(source)
         fd = create(temporary, staging)
         try:
-            while os.sendfile(fd, source, None, COPY_BYTES):
-                check()
+            copy_content(source, fd, status.st_size, check)
             dress(fd, status)
             copy_xattrs(source, fd)
             os.fsync(fd)

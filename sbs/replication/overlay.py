@@ -20,6 +20,7 @@ from typing import Final
 
 import attrs
 
+from sbs.replication.copying import copy_range, pieces, write_at
 from sbs.replication.index import Stat, stat_key
 
 IN_PLACE_ABOVE: Final = 16 * 1024 * 1024
@@ -30,8 +31,6 @@ MAX_SHARE: Final = 4
 
 MAX_RANGES: Final = 65_536
 """Of what differs: their list takes a megabyte of the commit record at most."""
-
-COPY_BYTES: Final = 1024 * 1024
 
 _FLAGS: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -166,7 +165,9 @@ def lay(source: int, target: int, overlay: Overlay, check: Callable[[], object])
         OSError: it cannot be written.
     """
     for at, length in overlay.ranges:
-        _copy(source, target, at, at + length, check)
+        for start, part in pieces(at, length):
+            check()
+            write_at(target, os.pread(source, part, start), start)
     os.ftruncate(target, overlay.size_bytes)
 
 
@@ -185,25 +186,5 @@ def fill(source: int, target: int, overlay: Overlay, check: Callable[[], object]
     end = min(overlay.former_bytes, overlay.size_bytes)
     position = 0
     for at, length in (*overlay.ranges, (end, 0)):
-        _copy(source, target, position, min(at, end), check)
+        copy_range(source, target, position, min(at, end), check)
         position = at + length
-
-
-def pieces(at: int, length: int) -> Iterator[tuple[int, int]]:
-    """A range in parts that are read and written at once: where, and how many bytes."""
-    for start in range(at, at + length, COPY_BYTES):
-        yield start, min(COPY_BYTES, at + length - start)
-
-
-def _copy(source: int, target: int, at: int, end: int, check: Callable[[], object]) -> None:
-    for start, length in pieces(at, end - at):
-        check()
-        write_at(target, os.pread(source, length, start), start)
-
-
-def write_at(fd: int, content: bytes, at: int) -> None:
-    """Write everything; a full disk may take only a part at once."""
-    rest = memoryview(content)
-    while rest:
-        written = os.pwrite(fd, rest, at)
-        rest, at = rest[written:], at + written

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.errors import ReplicationError
+from sbs.replication.copying import copy_content
 from sbs.replication.dressing import Dresser
 from sbs.replication.index import stat_key
 from sbs.replication.journal import CommitRecord, Journal, write_all
@@ -36,8 +37,6 @@ _TEMPORARY: Final = "put"
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-
-_COPY_BYTES: Final = 1024 * 1024
 
 
 class Putter:
@@ -240,8 +239,7 @@ class Putter:
         try:
             fd = create(BESIDE, parent)
             try:
-                while os.sendfile(fd, source, None, _COPY_BYTES):
-                    self._check()
+                copy_content(source, fd, operation.size_bytes, self._check)
                 self._dresser.dress(fd, operation)
                 os.rename(BESIDE, name, src_dir_fd=parent, dst_dir_fd=parent)
                 return os.fstat(fd)

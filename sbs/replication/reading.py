@@ -21,7 +21,8 @@ from typing import Final
 from sbs.core.manifest import MAX_TIME_NS, MIN_TIME_NS
 from sbs.core.messages import MAX_BODY_BYTES
 from sbs.errors import ReplicationError
-from sbs.replication.content import BLOCKS_ABOVE, ContentHash, digests_of
+from sbs.replication.content import BLOCKS_ABOVE, ContentHash, digests_of, digests_of_zeros
+from sbs.replication.copying import is_hole
 from sbs.replication.index import stat_key
 from sbs.replication.places import Places
 
@@ -41,6 +42,8 @@ LONGEST_TICK_NS: Final = 20_000_000
 """Twice the longest tick of a Linux kernel (100 Hz): no stamp further ahead is waited for."""
 
 _CLOCK_REALTIME_COARSE: Final = 5  # linux/time.h: the clock that stamps files
+
+_ZEROS: Final = bytes(MAX_BODY_BYTES)
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -131,6 +134,8 @@ def read_blocks(
 
 
 def _read_block(fd: int, position: int, length: int) -> tuple[bytes, bytes]:
+    if is_hole(fd, position, length):
+        return _ZEROS[:length], digests_of_zeros(length)
     piece = b"".join(_parts(fd, position, length))
     return piece, digests_of(piece)
 

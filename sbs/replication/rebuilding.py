@@ -11,7 +11,7 @@ from typing import IO, Final
 from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.replication import undo
-from sbs.replication.keeping import COPY_BYTES
+from sbs.replication.copying import copy_content
 from sbs.replication.past import Change
 from sbs.replication.places import Places, handle_path
 from sbs.replication.reading import digest_of
@@ -72,8 +72,7 @@ def _copy(places: Places, folder: int, path: str, file: IO[bytes]) -> None:
     parent, name = places.parent(folder, path)
     source = os.open(name, _READ, dir_fd=parent)
     try:
-        while os.sendfile(file.fileno(), source, None, COPY_BYTES):
-            pass
+        copy_content(source, file.fileno(), os.fstat(source).st_size, _proceed)
     finally:
         os.close(source)
 

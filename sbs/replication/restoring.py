@@ -15,7 +15,8 @@ from sbs.core.manifest import STAGING_NAME, check_path
 from sbs.errors import RefusedError, ReplicationError
 from sbs.replication import past
 from sbs.replication.change_list import ChangeList, restore_line
-from sbs.replication.keeping import BESIDE, COPY_BYTES, HANDLE, copy_file, dress, place_link
+from sbs.replication.copying import copy_content
+from sbs.replication.keeping import BESIDE, HANDLE, copy_file, dress, place_link
 from sbs.replication.past import VERSIONS, Change, Mark
 from sbs.replication.places import Places, handle_path, sync_file_system
 from sbs.replication.reading import digest_of
@@ -235,8 +236,7 @@ def _copy_out(handle: int, output: str) -> None:
     try:
         source = os.open(handle_path(handle), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while os.sendfile(fd, source, None, COPY_BYTES):
-                pass
+            copy_content(source, fd, status.st_size, _proceed)
         finally:
             os.close(source)
         dress(fd, status)

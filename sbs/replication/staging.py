@@ -6,7 +6,6 @@ They lie on the folder's own file system, so that a rename puts them in their pl
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -19,6 +18,7 @@ from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.core.messages import Chunk, Patch
 from sbs.errors import ReplicationError
 from sbs.replication.content import ContentHash, PatchedBlocks
+from sbs.replication.copying import copy_content
 from sbs.replication.index import stat_key
 from sbs.replication.journal import write_all
 from sbs.replication.mapped import mapped
@@ -27,8 +27,6 @@ from sbs.replication.places import Places, sync_file_system
 from sbs.replication.reading import digest_of
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
-
-_COPY_BYTES: Final = 1024 * 1024
 
 CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """A new file, and nothing else that bears its name."""
@@ -105,13 +103,16 @@ class Staging:
                 write_all(self._fd, chunk.body)
                 self._stream.written.add(chunk.at, len(chunk.body))
 
-    def patch(self, patch: Patch, base: int, blocks: bytes, check: Callable[[], object]) -> None:
+    def patch(
+        self, patch: Patch, base: int | None, blocks: bytes, check: Callable[[], object]
+    ) -> None:
         """Begin a stream as a copy of a file; of a large one, without what stays as it is.
 
         Args:
             patch: which, and what is to become of it.
-            base: a descriptor to read the file.
-            blocks: the digests of its blocks.
+            base: a descriptor to read the file; ``None``: the stream begins as zeros, without any
+                room on the disk.
+            blocks: the digests of its blocks, or of as many zeros.
             check: called for each MiB; may raise to cancel.
 
         Raises:
@@ -125,6 +126,11 @@ class Staging:
             )
         self._begin(patch.stream, patch.folder, PatchedBlocks(blocks, patch.size_bytes))
         self._stream.base = patch.path
+        if base is not None:
+            self._copy(patch, base, check)
+        os.ftruncate(self._fd, patch.size_bytes)
+
+    def _copy(self, patch: Patch, base: int, check: Callable[[], object]) -> None:
         status = os.fstat(base)
         if not _share(base, self._fd):
             if status.st_size > IN_PLACE_ABOVE:
@@ -132,8 +138,7 @@ class Staging:
                     stat=stat_key(status), digest=patch.digest, size_bytes=patch.size_bytes
                 )
             else:
-                _copy(base, self._fd, min(patch.size_bytes, status.st_size), check)
-        os.ftruncate(self._fd, patch.size_bytes)
+                copy_content(base, self._fd, patch.size_bytes, check)
 
     def claim(self, operation: Operation) -> bytes:
         """The operation takes its content from a stream, which nothing else may then do.
@@ -254,22 +259,6 @@ def _share(source: int, target: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _copy(source: int, target: int, size_bytes: int, check: Callable[[], object]) -> None:
-    position = 0
-    while position < size_bytes:
-        check()
-        length = min(_COPY_BYTES, size_bytes - position)
-        try:
-            copied = os.copy_file_range(source, target, length, position, position)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
-                raise
-            copied = os.pwrite(target, os.pread(source, length, position), position)
-        if not copied:
-            return
-        position += copied
 
 
 def create(name: str, directory: int) -> int:

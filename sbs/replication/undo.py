@@ -24,8 +24,9 @@ from typing import Final
 import attrs
 from blake3 import blake3
 
+from sbs.replication.copying import pieces, write_at
 from sbs.replication.journal import write_all
-from sbs.replication.overlay import MAX_RANGES, Overlay, pieces, write_at
+from sbs.replication.overlay import MAX_RANGES, Overlay
 
 SUFFIX: Final = ".blocks"
 """Of the name of such a version."""

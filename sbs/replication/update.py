@@ -21,11 +21,13 @@ from sbs.core.plan import Candidate, Plan, touch
 from sbs.errors import ReplicationError
 from sbs.replication.attributes import AttributeReader, digest_of_attributes
 from sbs.replication.content import (
+    BLOCK_BYTES,
     BLOCKS_ABOVE,
     MAX_LISTED_BYTES,
     Comparison,
     ContentHash,
     digest_of_content,
+    digests_of_zeros,
 )
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.packing import Packer
@@ -235,12 +237,16 @@ class Update:
         if base is not None and base.digest is not None and size <= MAX_LISTED_BYTES:
             known = self._index.blocks(base.digest) if self._patching else b""
             if known:
-                yield from reading.patch(self._next_stream(), base, known)
+                yield from reading.patch(self._next_stream(), step.entry.path, base.digest, known)
                 return
             equal_size = step.entry.digest is None and size == base.size_bytes
             if equal_size and reading.hashes_to(base):
                 return
-        yield from reading.stream(self._next_stream())
+        if size <= MAX_LISTED_BYTES and reading.has_holes:
+            known = digests_of_zeros(size)
+            yield from reading.patch(self._next_stream(), step.entry.path, b"", known)
+        else:
+            yield from reading.stream(self._next_stream())
 
     def _next_stream(self) -> int:
         stream, self._streams = self._streams, self._streams + 1
@@ -317,6 +323,11 @@ class _Reading:
         self.attributes = None if reader is None else reader.opened(self._fd, self.status)
         return self.status.st_size
 
+    @property
+    def has_holes(self) -> bool:
+        """Whether the file takes less room on its disk than it is long, by a block or more."""
+        return self.status.st_size - 512 * self.status.st_blocks >= BLOCK_BYTES
+
     def whole(self) -> None:
         """Read a small file."""
         self.content = os.pread(self._fd, self.status.st_size, 0)
@@ -340,34 +351,35 @@ class _Reading:
         self.number = number
         self._finish(content.digest(), content.blocks)
 
-    def patch(self, number: int, base: Entry, known: bytes) -> Iterator[Chunk | Patch]:
+    def patch(self, number: int, path: str, base: bytes, known: bytes) -> Iterator[Chunk | Patch]:
         """Read a large file, and send what differs from the follower's (B24).
 
         Args:
             number: of the stream, if one is needed.
-            base: the follower's.
-            known: the digests of its blocks.
+            path: of the file.
+            base: digest of the follower's; empty: it has none, and begins with zeros.
+            known: the digests of the follower's blocks, or of as many zeros.
         """
         comparison, position = Comparison(known), 0
         with self._pieces() as pieces:
             for piece, digests in pieces:
                 for start, run in comparison.differing(piece, digests):
-                    yield from self._begin_patch(number, base)
+                    yield from self._begin_patch(number, path, base)
                     yield Chunk(number, bytes(run), folder=self._folder, at=position + start)
                 position += len(piece)
         digest = comparison.digest
-        if digest != base.digest:  # it may only have become shorter
-            yield from self._begin_patch(number, base)
+        if digest != base:  # it may only have become shorter
+            yield from self._begin_patch(number, path, base)
         self._finish(digest, comparison.blocks)
 
-    def _begin_patch(self, number: int, base: Entry) -> Iterator[Patch]:
-        if self.number is None and base.digest is not None:
+    def _begin_patch(self, number: int, path: str, base: bytes) -> Iterator[Patch]:
+        if self.number is None:
             self.number = number
             yield Patch(
                 stream=number,
                 folder=self._folder,
-                path=base.path,
-                digest=base.digest,
+                path=path,
+                digest=base,
                 size_bytes=self.status.st_size,
             )
 

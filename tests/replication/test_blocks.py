@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sbs.core.messages import Begin, Chunk, Content, Pack, Patch
 from sbs.errors import ReplicationError
-from sbs.replication import staging
+from sbs.replication import copying, staging
 from sbs.replication.content import (
     BLOCK_BYTES,
     BLOCKS_ABOVE,
@@ -157,7 +157,8 @@ def test_without_shared_blocks_the_base_is_copied(
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr("os.copy_file_range", refuse)
-    monkeypatch.setattr(staging, "_COPY_BYTES", 1000)
+    monkeypatch.setattr(copying, "COPY_BYTES", 1000)
+    monkeypatch.setattr(staging, "_share", lambda *_: False)
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/f", content)
         pair.connect()
@@ -181,6 +182,11 @@ def hostile(digest: bytes) -> dict[str, tuple[list[Content], str]]:
         "a place in a stream that patches nothing": ([Chunk(0, block, at=0)], "patches no file"),
         "streams that descend": ([_with(patch, stream=2), patch], "must ascend"),
         "one stream twice": ([patch, patch], "must ascend"),
+        "more blocks than are listed": ([_with(patch, size_bytes=1 << 50)], "at most 68719476736"),
+        "more zeros than are listed": (
+            [_with(patch, digest=b"", size_bytes=1 << 50)],
+            "at most 68719476736",
+        ),
     }
 
 

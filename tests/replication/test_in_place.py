@@ -186,7 +186,7 @@ def test_the_roll_forward_can_be_taken_again_from_any_instant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool
 ) -> None:
     """B20, B21: the file ends whole, and so does its version."""
-    monkeypatch.setattr("sbs.replication.overlay.COPY_BYTES", BLOCK_BYTES // 2)
+    monkeypatch.setattr("sbs.replication.copying.COPY_BYTES", BLOCK_BYTES // 2)
     for number in range(1, 30):
         with replicated(tmp_path / str(number)) as pair:
             before = read(f"{pair.b}/f")

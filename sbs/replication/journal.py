@@ -64,6 +64,8 @@ class CommitRecord:
         trees: new directories that are built in staging.
         unbuilt: folder and path of what belongs into one of them, but cannot be made there.
         overlays: what is laid over files in their places, by the numbers of streams.
+        roots: what tells the root of each folder, see
+            :meth:`~sbs.replication.places.Places.root`.
     """
 
     history: History
@@ -76,6 +78,7 @@ class CommitRecord:
     trees: tuple[Root, ...] = ()
     unbuilt: tuple[tuple[int, str], ...] = ()
     overlays: Mapping[int, Overlay] = attrs.field(factory=dict[int, Overlay])
+    roots: tuple[str, ...] = ()
 
     def overlay(self, operation: Operation) -> Overlay | None:
         """What is laid over the file that an operation puts, if it is changed in its place."""
@@ -328,6 +331,7 @@ def _encode(record: CommitRecord) -> dict[str, object]:
             for stream, overlay in record.overlays.items()
         ],
         "trees": [attrs.astuple(root) for root in record.trees],
+        "roots": record.roots,
         "operations": [operation_row(operation) for operation in record.operations],
     }
 
@@ -353,6 +357,7 @@ def _decode(body: bytes) -> CommitRecord:
         },
         unbuilt=tuple(tuple(at) for at in fields["unbuilt"]),
         trees=tuple(Root(*root) for root in fields["trees"]),
+        roots=fields["roots"],
         operations=tuple(operation_from(_listed(row)) for row in fields["operations"]),
     )
 

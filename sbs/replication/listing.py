@@ -87,6 +87,12 @@ class Lister:
             problems.add("", f"whether it folds names is not known: {error.strerror}", name)
         self.foldings = tuple(found)
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """What tells the root of each folder that was listed; empty for one that was not."""
+        bases = (self.bases.get(spec.name) for spec in self._folders)
+        return tuple("" if basis is None else basis.root for basis in bases)
+
     def still(self, folders: Sequence[FolderSpec], places: Places) -> dict[str, Basis]:
         """On what basis the folders stand that are what was listed (B22).
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Generator, Sequence
+from typing import Final
 
 import attrs
 
+from sbs.core.guard import Basis
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Audit, Audited, Begin, Commit, Content, Listing
@@ -27,9 +29,14 @@ from sbs.replication.places import DIRECTORY_MODE, READ_ACCESS, Places, check_ap
 from sbs.replication.problems import Problem
 from sbs.replication.quarantine import Quarantine
 from sbs.replication.remains import Remains
+from sbs.replication.roots import check_mounted, check_same, check_writable
 from sbs.replication.space import check_space, making_room
 from sbs.replication.staging import remove_staging
 from sbs.replication.versions import Versions
+
+_IF_MEANT: Final = "If that is meant, remove index.db from the state directory while SBS is stopped"
+
+_NOT_YET: Final = "Until then the last generation cannot be completed"
 
 __all__ = ["Applied", "CommitRecord", "Target"]
 
@@ -117,8 +124,8 @@ class Target:
         Raises:
             ValueError: a filter rule is malformed.
             ReplicationError: two folders have one name, places overlap each other or the state
-                directory, a root cannot be made or written, or the last generation is committed
-                but not applied.
+                directory, a root cannot be made or written, or is not mounted, or the last
+                generation is committed but not applied.
         """
         self.abandon()
         check_apart([spec.name for spec in folders], places, self._state_dir)
@@ -128,13 +135,22 @@ class Target:
         self._folders = tuple(folders)
         self._places.close()
         self._places, self._lister = opened, lister
-        for number, place in enumerate(self._places.roots):
-            with mapped(place):
-                os.makedirs(place, DIRECTORY_MODE, exist_ok=True)
-                remove_staging(self._places, number)
-            # Else a generation would be acknowledged of which nothing can be applied.
-            if not os.access(place, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-                raise ReplicationError(f"{place!r} cannot be written by the user that runs SBS")
+        known = self._common.bases()
+        try:
+            for number, spec in enumerate(self._folders):
+                self._ready(number, known.get(spec.name))
+        finally:
+            self._places.close()
+
+    def _ready(self, folder: int, known: Basis | None) -> None:
+        """A folder's root is there, empty of what was staged, and can be written."""
+        place = self._places.roots[folder]
+        with mapped(place):
+            os.makedirs(place, DIRECTORY_MODE, exist_ok=True)
+            if known is not None:
+                check_mounted(self._places, folder, known.root, _IF_MEANT)
+            remove_staging(self._places, folder)
+        check_writable(place)
 
     def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
         """What stands here now, in parts of bounded size; the last one says so.
@@ -160,13 +176,19 @@ class Target:
         """Stage a generation; what was staged before is forgotten.
 
         Raises:
-            ReplicationError: the last one is not applied yet, or there is no space.
+            ReplicationError: the last one is not applied yet, there is no space, or a folder is
+                not what was listed, or cannot be written.
         """
         self.abandon()
         if self._journal.committed:
             raise ReplicationError(
                 f"generation {begin.number} begins before the last one was applied"
             )
+        with Places(self._places.roots) as places:
+            for number, spec in enumerate(self._folders):
+                if (listed := self._lister.bases.get(spec.name)) is not None:
+                    check_same(places, number, listed.root)
+                check_writable(places.roots[number])
         with self._room(), mapped(self._journal.directory):
             self._journal.create(self._places.roots)
         self._incoming = Incoming(
@@ -219,6 +241,7 @@ class Target:
             contents_at=0,
             trees=incoming.trees,
             unbuilt=incoming.unbuilt,
+            roots=self._lister.roots,
         )
         with self._room():
             check_space(self._places, record, self.versions.pruner)
@@ -288,6 +311,9 @@ class Target:
             self.quarantine.keep(places, names, record.history.entries[-1], versions, check)
 
     def _roll_forward(self, record: CommitRecord, check: Callable[[], object]) -> Applied:
+        with Places(record.places) as places:
+            for number in sorted({operation.folder for operation in record.operations}):
+                check_mounted(places, number, record.roots[number], _NOT_YET)
         remains = None
         if not self._surveyed:  # a crash or an error came between: look again
             remains = Remains(self._journal, record, self._common)

@@ -166,3 +166,22 @@ def test_it_may_be_used_from_changing_threads(tmp_path: Path) -> None:
     worker.join()
     assert index.rows("f", "") == {"x": ROW}
     index.close()
+
+
+def test_an_index_that_cannot_be_opened_now_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    """B20: an I/O error, say; else all that the nodes have in common would be forgotten."""
+    (tmp_path / "index").mkdir()
+    with pytest.raises(StateError, match="unable to open"):
+        Index(f"{tmp_path}/index")
+    assert os.listdir(tmp_path) == ["index"]
+
+
+def test_an_index_that_could_only_be_read_is_opened_anew(tmp_path: Path) -> None:
+    """B20: a mended disk is enough."""
+    index = Index(f"{tmp_path}/index")
+    index._database.execute("PRAGMA query_only = ON")  # as a file is that opened for reading alone
+    with pytest.raises(StateError, match="readonly"):
+        index.store("f", [("", "x", ROW)])
+    index.store("f", [("", "x", ROW)])
+    assert index.row("f", "", "x") == ROW
+    index.close()

@@ -8,6 +8,7 @@ import os
 import resource
 import stat
 import subprocess
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
@@ -240,6 +241,31 @@ def test_no_directory_is_opened_up_before_the_commit(tmp_path: Path) -> None:
         assert look(pair.b) == before
         pair.target.apply(record, proceed)
         assert look(pair.b) == look(pair.a)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_touch_makes_no_digest_more_certain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settled: bool
+) -> None:
+    """B25: what was read too soon after a change is still to be read again."""
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/f", b"content")
+        pair.replicate()
+        row = pair.target._index.row("data", "", "f")
+        assert row is not None
+        read_at_ns = row.stat[2] + (2 * index.SETTLING_NS if settled else 0)
+        known = attrs.evolve(row, read_at_ns=read_at_ns)
+        pair.target._index.store("data", [("", "f", known)])
+        os.chmod(f"{pair.a}/f", 0o600)
+        record = pair.commit(pair.stage())
+        later_ns = time.time_ns() + 10**9  # the touch is long ago when it is written down
+        monkeypatch.setattr(time, "time_ns", lambda: later_ns)
+        pair.target.apply(record, proceed)
+        touched = pair.target._index.row("data", "", "f")
+        assert touched is not None
+        assert touched.stat[4] == 0o100600
+        assert touched.digest == row.digest
+        assert touched.settled is settled
 
 
 def test_calls_out_of_order_are_refused(pair: Pair) -> None:

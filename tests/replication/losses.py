@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import NamedTuple
 
 from sbs.core.history import History
@@ -45,25 +46,23 @@ class Losses:
     ) -> None:
         """A generation was applied to a folder: what is gone must be kept (B4, B21).
 
-        What only this node had may have pages of the new content and zeros alone, as a power cut
-        leaves them: then a recovery takes it for that, and it is in quarantine from before.
+        What the other node is not known to have had may be nothing but pages of the new content and
+        zeros, as a power cut leaves them: then a recovery takes it for that, and keeps no version.
+        It is in quarantine from before.
         """
-        in_quarantine: set[bytes] | None = None
+        in_quarantine = cache(lambda: set(kept(folder).values()))
         for path, entry in before.items():
             now = after.get(path)
             content = None if now is None or now.kind != entry.kind else now.content
             if entry.kind not in ("file", "link") or content == entry.content:
                 continue
-            alone = entry.kind == "file" and entry.content not in self._common.get(path, ())
-            if alone:
-                if in_quarantine is None:
-                    in_quarantine = set(kept(folder).values())
-                assert entry.content in in_quarantine, f"{path!r} was on one node only"
+            if entry.kind == "file" and entry.content not in self._common.get(path, ()):
+                assert entry.content in in_quarantine(), f"{path!r} was on one node only"
             replaced = _Replaced(folder, path, history.number - 1, entry)
             try:
                 in_blocks = self._restore(replaced, history)
             except ReplicationError:
-                if recovered and alone:
+                if recovered and entry.content in in_quarantine():
                     continue
                 raise
             if entry.names == 1:  # else a write through another name changes what is kept

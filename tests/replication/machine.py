@@ -41,6 +41,11 @@ FILTERS: Final = st.sampled_from(
 BY_HAND: Final = st.sampled_from([False] * 9 + [True])
 """Whether it is done on the secondary, where nobody should."""
 
+OWNERS: Final = st.sampled_from([(0, 0), (61234, 61235), (1, 61235)])
+XATTRS: Final = st.sampled_from(["user.a", "user.\udcff", "trusted.a"])
+AS_ROOT: Final = os.geteuid() == 0
+"""Owners and extended attributes can be changed."""
+
 PICKS: Final = st.integers(0, 30)
 """Which one of what there is."""
 
@@ -67,10 +72,16 @@ class Replication(RuleBasedStateMachine):
         self._unseen = False
         """Something changed that no watcher is told of."""
 
-    @initialize(filters=FILTERS, strict=st.booleans(), times=st.booleans())
-    def configure(self, filters: tuple[str, ...], strict: bool, times: bool) -> None:
+    @initialize(filters=FILTERS, strict=st.booleans(), times=st.booleans(), extra=st.booleans())
+    def configure(self, filters: tuple[str, ...], strict: bool, times: bool, extra: bool) -> None:
         self._spec = FolderSpec(
-            name="data", path="", filters=filters, strict_delete=strict, preserve_mtime=times
+            name="data",
+            path="",
+            filters=filters,
+            strict_delete=strict,
+            preserve_mtime=times,
+            owner=extra and AS_ROOT,
+            xattr=extra and AS_ROOT,
         )
 
     def teardown(self) -> None:
@@ -149,6 +160,33 @@ class Replication(RuleBasedStateMachine):
         if place := self._pick("file", pick, by_hand):
             os.chmod(place, mode)
             self._count("chmod")
+
+    @rule(
+        pick=PICKS,
+        kind=st.sampled_from(["file", "directory", "link"]),
+        owner=OWNERS,
+        by_hand=BY_HAND,
+    )
+    def chown(self, pick: int, kind: str, owner: tuple[int, int], by_hand: bool) -> None:
+        if AS_ROOT and (place := self._pick(kind, pick, by_hand)):
+            os.chown(place, *owner, follow_symlinks=False)
+            self._count("chown")
+
+    @rule(
+        pick=PICKS,
+        kind=st.sampled_from(["file", "directory"]),
+        name=XATTRS,
+        value=CONTENTS,
+        by_hand=BY_HAND,
+    )
+    def label(self, pick: int, kind: str, name: str, value: bytes, by_hand: bool) -> None:
+        """Set an extended attribute, or remove it if it has this value."""
+        if AS_ROOT and (place := self._pick(kind, pick, by_hand)):
+            if name in os.listxattr(place) and os.getxattr(place, name) == value:
+                os.removexattr(place, name)
+            else:
+                os.setxattr(place, name, value)
+            self._count("label")
 
     @rule(pick=PICKS, mode=DIRECTORY_MODES, by_hand=BY_HAND)
     def close_directory(self, pick: int, mode: int, by_hand: bool) -> None:
@@ -235,10 +273,12 @@ class Replication(RuleBasedStateMachine):
         self._pair.swap()
         made["roles swapped"] += 1
 
-    @rule(filters=FILTERS, strict=st.booleans(), times=st.booleans())
-    def configure_anew(self, filters: tuple[str, ...], strict: bool, times: bool) -> None:
+    @rule(filters=FILTERS, strict=st.booleans(), times=st.booleans(), extra=st.booleans())
+    def configure_anew(
+        self, filters: tuple[str, ...], strict: bool, times: bool, extra: bool
+    ) -> None:
         self._filters_changed = True
-        self.configure(filters, strict, times)
+        self.configure(filters, strict, times, extra)
         self._pair.session = None
 
     # The comparison.
@@ -259,13 +299,14 @@ class Replication(RuleBasedStateMachine):
             self._losses.check(follower.folder, before, after, follower.history, recovered=crashed)
             self._losses.agree(leader, after)
         else:
-            found = differences(before, after, {}, times=True)
+            found = differences(before, after, {}, times=True, extra=True)
             assert found == {}, f"nothing was committed, and {found}"
         if done.crashed and not done.number:
             return
         wanted, stuck = after_update(leader, before, spec.filters, strict=spec.strict_delete)
         if not self._stale and (full or not self._unseen):
-            found = differences(wanted, after, leader, times=spec.preserve_mtime)
+            times, extra = spec.preserve_mtime, spec.owner
+            found = differences(wanted, after, leader, times=times, extra=extra)
             assert found == {}, found
             assert done.applied is None or bool(done.applied.problems) is bool(stuck)
         self._unseen = self._unseen and not full
@@ -337,8 +378,13 @@ class Replication(RuleBasedStateMachine):
         made["operations"] += 1
 
 
-def differences(wanted: Tree, found: Tree, leader: Tree, *, times: bool) -> dict[str, Any]:
-    """Paths whose entries are not the same, with both; times of files only where they count."""
+def differences(
+    wanted: Tree, found: Tree, leader: Tree, *, times: bool, extra: bool
+) -> dict[str, Any]:
+    """Paths whose entries are not the same, with both.
+
+    Times of files, owners and extended attributes only where they count.
+    """
 
     def seen(path: str, entry: Entry | None) -> Any:
         if entry is None:
@@ -346,7 +392,8 @@ def differences(wanted: Tree, found: Tree, leader: Tree, *, times: bool) -> dict
         counts = times or wanted.get(path) is not leader.get(path)
         stamp = entry.mtime_ns if counts else 0
         digest = hashlib.sha256(entry.content).hexdigest()[:8]
-        return entry.kind, oct(entry.mode), len(entry.content), digest, stamp
+        beside = (entry.owner, entry.xattrs) if extra else None
+        return entry.kind, oct(entry.mode), len(entry.content), digest, stamp, beside
 
     both = {
         path: (seen(path, wanted.get(path)), seen(path, found.get(path)))

@@ -15,7 +15,8 @@ STAGING = b".sbs.staging"
 class Entry(NamedTuple):
     """What stands at a path: ``kind`` is file, link, directory or special.
 
-    ``names`` counts the hard links; ``content`` is the target of a link.
+    ``names`` counts the hard links; ``content`` is the target of a link, which has an ``owner`` but
+    no ``xattrs`` of the kinds that are looked at.
     """
 
     kind: str
@@ -23,6 +24,8 @@ class Entry(NamedTuple):
     content: bytes = b""
     mtime_ns: int = 0
     names: int = 1
+    owner: tuple[int, int] = (0, 0)
+    xattrs: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def is_directory(self) -> bool:
@@ -54,14 +57,17 @@ def walk(root: str) -> Tree:
 def entry_at(path: bytes) -> Entry:
     status = os.lstat(path)
     mode = stat.S_IMODE(status.st_mode)
+    owner = status.st_uid, status.st_gid
     if stat.S_ISLNK(status.st_mode):
-        return Entry("link", content=os.readlink(path))
-    if stat.S_ISDIR(status.st_mode):
-        return Entry("directory", mode)
-    if not stat.S_ISREG(status.st_mode):
+        return Entry("link", content=os.readlink(path), owner=owner)
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return Entry("special")
+    xattrs = tuple((name, os.getxattr(path, name)) for name in sorted(os.listxattr(path)))
+    if stat.S_ISDIR(status.st_mode):
+        return Entry("directory", mode, owner=owner, xattrs=xattrs)
     with open(path, "rb") as file:
-        return Entry("file", mode, file.read(), status.st_mtime_ns, status.st_nlink)
+        content = file.read()
+    return Entry("file", mode, content, status.st_mtime_ns, status.st_nlink, owner, xattrs)
 
 
 def above(path: str) -> list[str]:

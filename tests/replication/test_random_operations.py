@@ -19,6 +19,7 @@ from sbs.errors import ReplicationError
 from sbs.replication import index, staging
 from sbs.replication.reading import _CLOCK_REALTIME_COARSE
 from tests.replication.machine import Replication, made
+from tests.support import require
 
 run = cast("Callable[..., None]", run_state_machine_as_test)
 """It has types in some releases only."""
@@ -96,12 +97,14 @@ def _whatever_stands(_operations: object) -> dict[tuple[int, str], Action]:
         ("sbs.replication.watch.Watcher._add_below", _nothing),
         ("sbs.replication.scan._Visit._digest", _by_size_and_date),
         ("sbs.replication.apply._successors", _whatever_stands),
+        ("sbs.replication.dressing.Dresser._label", _nothing),
     ],
 )
 def test_a_broken_replication_is_noticed(
     monkeypatch: pytest.MonkeyPatch, place: str, instead: Callable[..., object]
 ) -> None:
     """The machine is no rubber stamp."""
+    require(root="dressing" in place)
     monkeypatch.setattr(place, instead)
     machine = seed(1)(type("Replication", (Replication,), {}))
     quick = settings(SLICE, max_examples=500, phases=[Phase.generate])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final
 
 import attrs
 
 from sbs.core.manifest import STAGING_NAME, Action, Operation
-from sbs.errors import ReplicationError
 from sbs.replication.dressing import Dresser, Refusals
 from sbs.replication.index import Stat, stat_key
 from sbs.replication.journal import write_all
@@ -70,7 +69,6 @@ class Builder:
             whether it did.
 
         Raises:
-            ReplicationError: it changes what the same generation makes.
             OSError: it cannot be carried out.
         """
         place = self.trees.place(operation)
@@ -80,7 +78,8 @@ class Builder:
             name = f"tree-{len(self.trees.roots)}"
             self.trees.add(Root(operation.folder, operation.path, name))
             place = self.trees.place(operation)
-        if place is None:
+        # Of what stood in a directory that is gone on this node alone, the leader may know still.
+        if place is None or operation.action in (Action.TOUCH, Action.DELETE):
             return False
         root = self.trees.root(operation)
         name = root.name if root else name_of(operation)
@@ -119,12 +118,8 @@ class Builder:
                     self._write(operation, content, parent, name)
                 else:
                     self._move(operation, operation.stream, parent, name)
-            case Action.TOUCH | Action.DELETE:
-                raise ReplicationError(
-                    f"{operation.path!r}: {operation.action.name} of what this generation makes"
-                )
             case _:
-                assert_never(operation.action)
+                raise AssertionError(f"{operation.action.name} builds nothing")
 
     def _write(
         self, operation: Operation, content: bytes | memoryview, parent: int, name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from sbs.core.manifest import STAGING_NAME, Action, Operation
-from sbs.core.messages import Commit, Pack
-from sbs.errors import ReplicationError
+from sbs.core.messages import Pack
 from sbs.replication.changes import EVERYTHING
 from sbs.replication.content import BLOCKS_ABOVE, digest_of_content
 from sbs.replication.target import CommitRecord, Target
@@ -146,20 +146,23 @@ def test_what_is_given_up_leaves_nothing(tmp_path: Path) -> None:
         assert os.listdir(pair.b) == []
 
 
-@pytest.mark.parametrize("action", [Action.TOUCH, Action.DELETE])
-def test_what_a_generation_makes_it_cannot_change(tmp_path: Path, action: Action) -> None:
-    """Adversarial case 24: no leader of this program says so."""
-    with Pair(str(tmp_path)) as pair:
-        pair.connect()
-        update = pair.stage()
-        made = Operation(folder=0, action=Action.MKDIR, path="d", mode=0o755)
-        again = Operation(
-            folder=0, action=action, path="d/f", mode=0o644 * (action is Action.TOUCH)
-        )
-        pair.target.take(Pack((made, made)), proceed)
-        with pytest.raises(ReplicationError, match=f"'d/f': {action.name} of what this generation"):
-            pair.target.take(Pack((again,)), proceed)
-        assert isinstance(pair.seal(update), Commit)
+def test_what_stood_in_a_directory_that_somebody_removed_is_deleted_and_touched(
+    tmp_path: Path,
+) -> None:
+    """Found by random operations, seed 311: every update of the session was refused."""
+    with Pair(str(tmp_path), strict_delete=True) as pair:
+        for name in ("gone", "touched", "stays"):
+            write(f"{pair.a}/d/{name}", name)
+        pair.replicate()
+        shutil.rmtree(f"{pair.b}/d")
+        os.chmod(f"{pair.a}/d", 0o700)
+        os.chmod(f"{pair.a}/d/touched", 0o600)
+        os.unlink(f"{pair.a}/d/gone")
+        _, applied = pair.update()
+        assert [each.path for each in applied.problems] == ["data/d/touched"]
+        assert look(pair.b) == {b"d": ("directory", 0o700)}
+        pair.replicate()
+        assert look(pair.b) == look(pair.a)
 
 
 def test_a_link_on_the_way_is_not_followed(tmp_path: Path) -> None:

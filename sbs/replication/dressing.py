@@ -43,6 +43,10 @@ Refusals: TypeAlias = dict[tuple[int, str], tuple[str, int]]
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+_NO_MODES: Final = NONE_HERE | {errno.EPERM, errno.EINVAL}
+"""What file systems without (all of the) modes say, and what somebody else's file does."""
+
+
 class Dresser:
     """Dresses the entries of one generation.
 
@@ -72,7 +76,7 @@ class Dresser:
             atime_ns: when it was last read; left out: the time stamp that is set.
 
         Raises:
-            OSError: mode or time cannot be set.
+            OSError: mode or time cannot be set, for want of room, say.
         """
         way: int | str = file if is_open else handle_path(file)
         mode = operation.mode
@@ -80,7 +84,12 @@ class Dresser:
             if not self._own(file, operation):
                 mode &= ~_SET_ID
             self._label(way, operation)
-        os.chmod(way, mode)
+        try:
+            os.chmod(way, mode)
+        except OSError as error:
+            if error.errno not in _NO_MODES:
+                raise
+            self._refuse(operation, "the mode cannot be set", error)
         stamp = operation.mtime_ns
         if stamp is not None:
             os.utime(way, ns=(stamp if atime_ns is None else atime_ns, stamp))

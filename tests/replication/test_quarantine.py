@@ -349,7 +349,7 @@ def test_what_cannot_be_kept_is_not_overwritten(
         else:
             patches.setattr(os, "link", fail)
         if failing == "copy":
-            patches.setattr(os, "sendfile", _raises(full))
+            patches.setattr("sbs.replication.keeping.copy_content", _raises(full))
         with pytest.raises(ReplicationError, match=r"No space left.*nothing is overwritten"):
             nodes.lead(nodes.alpha, beta)
         assert not os.path.exists(f"{os.path.dirname(beta.folder)}/state/journal/commit")

@@ -158,20 +158,25 @@ class RollForward:
         self._keeper.open(folders)
 
     def _keep_blocks(self) -> None:
-        """Before any file is changed in its place: what is replaced there is kept, durably."""
-        kept: set[int] = set()
+        """Before any file is changed in its place: what is replaced there is kept, durably.
+
+        And nothing is known of such a file any more: after a power cut it may be half changed, and
+        bear the time of before.
+        """
+        known: dict[int, list[tuple[str, str]]] = {}
         for number, operation in enumerate(self._record.operations):
-            overlay = self._record.overlays.get(
-                -1 if operation.stream is None else operation.stream
-            )
+            overlay = self._record.overlay(operation)
             if overlay is None:
                 continue
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # see Putter
                 parent, name = self._places.parent(operation.folder, operation.path)
                 self._keeper.keep_blocks(number, operation, (parent, name), overlay)
-                kept.add(operation.folder)
-        for folder in kept:
+                known.setdefault(operation.folder, []).append((parent_of(operation.path), name))
+        for folder, names in known.items():
+            self._index.drop(self._record.folders[folder].name, names)
             sync_file_system(self._staging(folder))
+        if known:
+            self._index.sync()
 
     def _finish(self, folders: list[int]) -> None:
         devices: set[int] = set()

@@ -15,7 +15,6 @@ import attrs
 from sbs.core.history import Generation
 from sbs.core.manifest import Action, Operation
 from sbs.replication import undo
-from sbs.replication.index import stat_key
 from sbs.replication.journal import write_all
 from sbs.replication.keeping import link_entry
 from sbs.replication.overlay import Overlay
@@ -127,8 +126,6 @@ class ChangeList:
             return
         source = os.open(place[1], _READ, dir_fd=place[0])
         try:
-            if stat_key(os.fstat(source))[3] != overlay.inode:
-                return  # it is another file by now, and stays
             fd = create(_UNDO_WRITTEN, self._fd)
             try:
                 undo.write(fd, source, overlay, check)

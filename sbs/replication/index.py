@@ -238,6 +238,22 @@ class Index:
                 (BLOCKS_ABOVE,),
             )
 
+    def sync(self) -> None:
+        """Make durable what was stored and dropped so far.
+
+        Raises:
+            StateError: it cannot be.
+        """
+        try:
+            for path in (self._path, f"{self._path}-wal"):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+        except OSError as error:
+            raise StateError(f"index {self._path!r}: {error.strerror}") from error
+
     @contextlib.contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         """The database for one transaction, which ends with the block.

@@ -20,6 +20,7 @@ from typing import Final
 
 import attrs
 
+from sbs.replication.content import ContentHash
 from sbs.replication.copying import copy_range, pieces, write_at
 from sbs.replication.index import Stat, stat_key
 
@@ -55,11 +56,6 @@ class Overlay:
     def former_bytes(self) -> int:
         """Size of the file, before."""
         return self.stat[0]
-
-    @property
-    def inode(self) -> int:
-        """Of the file."""
-        return self.stat[3]
 
     @property
     def replaced(self) -> Iterator[tuple[int, int]]:
@@ -169,6 +165,31 @@ def lay(source: int, target: int, overlay: Overlay, check: Callable[[], object])
             check()
             write_at(target, os.pread(source, part, start), start)
     os.ftruncate(target, overlay.size_bytes)
+
+
+def digest_of_both(
+    source: int, target: int, overlay: Overlay, check: Callable[[], object]
+) -> bytes:
+    """The digest of what the file becomes, or has become, in part or as a whole.
+
+    Args:
+        source: a descriptor of the stream's file.
+        target: of the file.
+        overlay: what is laid over it.
+        check: called for each MiB; may raise to cancel.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    content = ContentHash()
+    position = 0
+    for at, length in (*overlay.ranges, (overlay.size_bytes, 0)):
+        for fd, begin, end in ((target, position, at), (source, at, at + length)):
+            for start, part in pieces(begin, end - begin):
+                check()
+                content.update(os.pread(fd, part, start))
+        position = at + length
+    return content.digest()
 
 
 def fill(source: int, target: int, overlay: Overlay, check: Callable[[], object]) -> None:

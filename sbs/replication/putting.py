@@ -17,10 +17,9 @@ from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.copying import copy_content
 from sbs.replication.dressing import Dresser
-from sbs.replication.index import stat_key
 from sbs.replication.journal import CommitRecord, Journal, write_all
 from sbs.replication.keeping import BESIDE
-from sbs.replication.overlay import Overlay, alone, fill, lay, opened
+from sbs.replication.overlay import Overlay, alone, digest_of_both, fill, lay, opened
 from sbs.replication.places import Places
 from sbs.replication.reading import digest_of
 from sbs.replication.staging import create, stream_name
@@ -146,26 +145,27 @@ class Putter:
             parent, name = self._parent(operation)
             with opened(parent, name) as fd, alone(fd) as is_alone:
                 status = os.fstat(fd)
-                if self._again and stat_key(status)[3] == overlay.inode:
-                    return self._overlay(stream, fd, overlay, operation, parent)
-                if is_alone and overlay.suits(status):
-                    return self._overlay(stream, fd, overlay, operation, parent)
+                if self._again:  # it may be half changed; what it is to be tells whether it is it
+                    self._expect(digest_of_both(stream, fd, overlay, self._check), operation)
+                    in_place = is_alone and status.st_nlink == 1
+                else:
+                    in_place = is_alone and overlay.suits(status)
+                if in_place:
+                    lay(stream, fd, overlay, self._check)
+                    self.remember_mount(parent)
+                    self._dresser.dress(fd, operation)
+                    return os.fstat(fd)
                 fill(fd, stream, overlay, self._check)
-                if digest_of(stream, operation.size_bytes, self._check) != operation.digest:
-                    raise _replaced()
+                if not self._again:
+                    digest = digest_of(stream, operation.size_bytes, self._check)
+                    self._expect(digest, operation)
         finally:
             os.close(stream)
         return self._move(operation, STAGING_NAME, temporary, keep)
 
-    def _overlay(
-        self, stream: int, fd: int, overlay: Overlay, operation: Operation, parent: int
-    ) -> os.stat_result:
-        lay(stream, fd, overlay, self._check)
-        self.remember_mount(parent)
-        if self._again and digest_of(fd, operation.size_bytes, self._check) != operation.digest:
-            raise _replaced()  # by whoever wrote to it since the crash
-        self._dresser.dress(fd, operation)
-        return os.fstat(fd)
+    def _expect(self, digest: bytes, operation: Operation) -> None:
+        if digest != operation.digest:
+            raise _replaced()
 
     def move(self, operation: Operation, place: str, keep: Keep) -> os.stat_result:
         """Put one file that was built in staging, by itself.

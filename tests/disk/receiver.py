@@ -21,6 +21,7 @@ import attrs
 
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Listing
+from sbs.replication import staging
 from sbs.replication.changes import EVERYTHING
 from sbs.replication.index import SETTLING_NS, Index
 from sbs.replication.source import PeerTree, Source
@@ -243,4 +244,6 @@ def _serve(home: str) -> None:
 
 
 if __name__ == "__main__":
+    # The smallest file that is patched is changed in its place, on any file system.
+    vars(staging).update(IN_PLACE_ABOVE=0, _share=lambda *_: False)
     _serve(sys.argv[1])

@@ -21,16 +21,20 @@ import attrs
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.manifest import STAGING_NAME, Action, FolderSpec
+from sbs.replication import undo
 from sbs.replication.changes import EVERYTHING
 from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE, ContentHash
 from sbs.replication.index import Index, stat_key
 from sbs.replication.source import PeerTree, Source
 from tests.disk.standby import Prepared, Standby
-from tests.replication.rig import former, kept, look, proceed, read, write
+from tests.replication.rig import former, is_sound, kept, look, proceed, read, reverted, write
 
 EPOCH: Final = Epoch(1, 0)
 
 FOLDERS: Final = ("data", "more")
+
+LAID: Final = "laid"
+"""What the receiver changes in its place."""
 
 Tree: TypeAlias = dict[bytes, tuple[object, ...]]
 
@@ -56,6 +60,8 @@ def make_former(root: str) -> None:
     os.symlink("former", f"{root}/data/link-deleted")
     write(f"{root}/data/patched", some.randbytes(BLOCKS_ABOVE + BLOCK_BYTES))
     write(f"{root}/data/replaced", some.randbytes(BLOCKS_ABOVE + 1))
+    write(f"{root}/data/laid", some.randbytes(12 * BLOCK_BYTES))
+    write(f"{root}/more/laid", some.randbytes(12 * BLOCK_BYTES))
     write(f"{root}/more/patched", some.randbytes(BLOCKS_ABOVE + BLOCK_BYTES + 5))
     write(f"{root}/more/edited", "former more")
     write(f"{root}/more/deleted", "former more deleted")
@@ -93,6 +99,13 @@ def make_next(root: str) -> None:
         with open(f"{folder}/patched", "r+b") as file:
             file.seek(BLOCK_BYTES)
             file.write(some.randbytes(BLOCK_BYTES))
+    for folder in (data, more):
+        with open(f"{folder}/laid", "r+b") as file:
+            file.seek(5 * BLOCK_BYTES - 7)
+            file.write(some.randbytes(9))
+    os.truncate(f"{data}/laid", 11 * BLOCK_BYTES + 3)
+    with open(f"{more}/laid", "ab") as file:
+        file.write(b"and more")
     with open(f"{more}/patched", "ab") as file:
         file.write(b"and more")
     write(f"{more}/edited", "next")
@@ -261,11 +274,21 @@ class Scene:
             root = f"{base}/{folder}"
             assert kept(root) == {}, "nothing here is of one node alone"
             standing = {os.fsdecode(path): _content(each) for path, each in look(root).items()}
-            versions = list(_kept_versions(root))
+            versions = list(_kept_versions(root)) + self._kept_blocks(root, folder)
             for path, (content,) in self.expected[folder].items():
                 assert standing.get(path) == content or content in versions, f"{path} is lost"
             wrong = [each for each in versions if [each] not in self.expected[folder].values()]
             assert wrong == [], "what replaced a version was kept as if it were one"
+
+    def _kept_blocks(self, root: str, folder: str) -> list[bytes]:
+        """The versions of which only blocks are kept, put together with what g+1 made of them."""
+        successor = self.next[folder][LAID.encode()]
+        return [
+            reverted(_content(successor), os.path.join(directory, name))
+            for directory, _, names in os.walk(f"{root}/{STAGING_NAME}/versions")
+            for name in names
+            if name.endswith(undo.SUFFIX) and is_sound(os.path.join(directory, name))
+        ]
 
 
 def _without_staging(tree: Tree) -> Tree:

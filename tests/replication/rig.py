@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin, Commit, Content
+from sbs.replication import undo
 from sbs.replication.apply import Applied
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.index import Index
@@ -246,13 +248,36 @@ def logged(root: str) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def reverted(content: bytes, path: str) -> bytes:
+    """The version of which only blocks are kept, from what replaced it."""
+    with open(path, "rb") as kept, tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        found = undo.read(kept.fileno())
+        assert found is not None
+        undo.revert(kept.fileno(), found, file.fileno())
+        file.seek(0)
+        return file.read()
+
+
+def is_sound(path: str) -> bool:
+    """Whether such a version is whole."""
+    with open(path, "rb") as kept:
+        return undo.is_sound(kept.fileno(), proceed)
+
+
 def former(root: str) -> dict[str, list[bytes]]:
-    """Former contents that the lists of versions name, or targets of links, by path."""
+    """Former contents that the lists of versions name, or targets of links, by path.
+
+    Of the last version of a file only the replaced blocks may be kept.
+    """
     found: dict[str, list[bytes]] = {}
     for name, fields in logged(root):
         if "former" in fields:
             path = f"{root}/.sbs.staging/versions/{name}/{fields['former']['kept']}"
             content = os.readlink(path.encode()) if os.path.islink(path) else read(path)
+            if fields["former"]["kind"] == "blocks":
+                content = reverted(read(f"{root}/{fields['path']}"), path)
             found.setdefault(fields["path"], []).append(content)
     return found
 

@@ -327,6 +327,7 @@ def test_field_given_twice_is_refused() -> None:
         ("pack", ["operations", 5, 9, 1, 0, 0], "user.\udcff", "they must ascend"),
         ("pack", ["operations", 6, 9], [None, None], "'attributes' of DELETE must be None"),
         ("pack", ["operations", 5], [1, 2], r"operations\[5\]: must be an array of 10 fields"),
+        ("patch", ["digest"], b"x", "Patch: 'digest' must be 0 or 32 bytes, not 1"),
         ("commit", ["generation", 2], None, "Commit.generation: 'number' must be int, not None"),
         ("ask lease", ["hold_s"], -0.5, "'hold_s' must be 0 to 604800, not -0.5"),
         ("released", ["generation"], [1], "Released.generation: must be an array of 4 fields"),

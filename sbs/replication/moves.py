@@ -29,7 +29,8 @@ _INODE: Final = 3
 class Moves:
     """Remembers what stood at the paths of one folder that the follower is to lose.
 
-    The index forgets a file when it is gone; while an update is held, it is gone at each look.
+    The index forgets a file when it is gone; while an update is held, it is gone at each look. What
+    is remembered ends with the session: then the guard counts once more than it need.
 
     Args:
         index: of the leader.

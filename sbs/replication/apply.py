@@ -248,9 +248,12 @@ class RollForward:
         if root is not None:
             self._plant(root, operation)
         parent, name = self._parent(operation)
-        with contextlib.suppress(FileExistsError):
+        try:
             os.mkdir(name, 0o700, dir_fd=parent)
             self._made.add((operation.folder, operation.path))
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                raise  # a file that filters protect, say
         self._directories[operation.folder, operation.path] = operation
 
     def _plant(self, root: Root, operation: Operation) -> None:

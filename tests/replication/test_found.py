@@ -16,7 +16,7 @@ from sbs.core.history import Generation
 from sbs.replication.places import Places
 from sbs.replication.restoring import find
 from sbs.replication.versions import Versions
-from tests.replication.rig import NOTHING, Host, Pair, lead, look, read, write
+from tests.replication.rig import NOTHING, Host, Pair, lead, logged, look, read, write
 
 LATER = Epoch(2, 1)
 
@@ -29,6 +29,8 @@ def _mode(path: str) -> int:
 
 def run_as(account: int, work: Callable[[str], None]) -> None:
     """Run a test in a child with the rights of an account, and a directory that is its own."""
+    with tempfile.TemporaryDirectory() as base:
+        work(base)  # loads what it needs: the interpreter may lie where the account cannot read
     with tempfile.TemporaryDirectory() as base:
         os.chown(base, account, account)
         child = os.fork()
@@ -115,3 +117,16 @@ def test_a_touch_is_of_one_name_only(tmp_path: Path) -> None:
     assert os.stat(f"{alpha.folder}/two").st_nlink == 1
     alpha.close()
     beta.close()
+
+
+def test_a_directory_that_cannot_be_made_is_not_listed_as_made(tmp_path: Path) -> None:
+    """B21: a protected file is in its place, and what was replaced in that file can be had back."""
+    filters = ("- *", "+ */")
+    with Pair(str(tmp_path), filters=filters, versions=Versions(3600.0)) as pair:
+        write(f"{pair.b}/d", "protected")
+        os.mkdir(f"{pair.a}/d")
+        os.mkdir(f"{pair.a}/e")
+        _, applied = pair.replicate()
+        assert [each.entry for each in applied.problems] == ["d"]
+        assert [fields["path"] for _, fields in logged(pair.b)] == ["e"]
+        assert read(f"{pair.b}/d") == b"protected"

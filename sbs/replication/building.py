@@ -1,4 +1,4 @@
-"""What belongs into new directories, carried out in staging; see :mod:`sbs.replication.trees`."""
+"""What belongs into new directories, made in staging; see :mod:`sbs.replication.trees`."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import Listing
 from sbs.replication.attributes import digest_of_attributes
+from sbs.replication.scan import Alike
 
 MAX_ENTRIES: Final = 16_000_000
 """Entries of a follower's listing: more than a node has memory for is an attack or a mistake."""
@@ -36,19 +37,6 @@ _KINDS: Final[dict[int, Kind]] = {kind.value: kind for kind in Kind}
 _fields: Final = attrgetter(
     "kind", "mode", "size_bytes", "mtime_ns", "digest", "target", "attributes"
 )
-
-
-@attrs.frozen
-class Alike:
-    """A directory of which the follower has all that the leader has.
-
-    Args:
-        fingerprint: of the leader's, as :class:`~sbs.replication.scan.Part` has it.
-        content: whether there is a file or a link in it.
-    """
-
-    fingerprint: bytes
-    content: bool
 
 
 class PeerTree:

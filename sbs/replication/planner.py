@@ -18,10 +18,10 @@ from sbs.replication.common import Common
 from sbs.replication.hard_links import HardLinks
 from sbs.replication.index import Index
 from sbs.replication.moves import Moves
-from sbs.replication.peer_tree import Alike, PeerTree
+from sbs.replication.peer_tree import PeerTree
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem
-from sbs.replication.scan import Part, Scanner
+from sbs.replication.scan import Alike, Part, Scanner
 
 Doubtful: TypeAlias = dict[tuple[int, str], tuple[Problem, ...]]
 """Directories in which something could not be read, and what."""

@@ -55,7 +55,7 @@ def check_mounted(places: Places, folder: int, known: str, remedy: str) -> None:
     Args:
         places: of the folders.
         folder: which one, from 0.
-        known: what :meth:`~sbs.replication.places.Places.root` said before; empty if nobody asked.
+        known: what ``Places.root`` said before; empty if nobody asked.
         remedy: for people who mean it.
 
     Raises:

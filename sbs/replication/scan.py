@@ -18,7 +18,6 @@ from sbs.core.manifest import STAGING_NAME, Entry, Kind
 from sbs.errors import ReplicationError
 from sbs.replication.attributes import AttributeReader, digest_of_attributes
 from sbs.replication.index import Index, Row, stat_key
-from sbs.replication.peer_tree import Alike
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
 
@@ -36,6 +35,19 @@ _name: Final[Callable[[os.DirEntry[str]], str]] = attrgetter("name")
 
 def _nothing_known(_directory: str) -> Alike | None:
     return None
+
+
+@attrs.frozen
+class Alike:
+    """A directory of which the follower has all that the leader has.
+
+    Args:
+        fingerprint: of the leader's, as :class:`Part` has it.
+        content: whether there is a file or a link in it.
+    """
+
+    fingerprint: bytes
+    content: bool
 
 
 @attrs.frozen(kw_only=True)

@@ -1,9 +1,10 @@
 """Who may say what when, in a conversation of two nodes: tables, and a step by them.
 
 The phases, with ``!`` for what the side sends and ``?`` for what it receives. Not drawn: Refused,
-legal everywhere; Chunk and Patch, legal where Pack is; Heartbeat, from *following* on; and what
-changes no state in a session, from Welcome to Released: AskLease, Will, Serving, Audit of the
-leader, GrantLease, Findings, Audited of the follower, SetPause of both::
+legal everywhere; Chunk and Patch, legal where Pack is, and Fragment, where Listing is; Heartbeat,
+from *following* on; and what changes no state in a session, from Welcome to Released: AskLease,
+Will, Serving, Audit of the leader, GrantLease, Findings, Audited of the follower, SetPause of
+both::
 
     phase      dialler = follower                     acceptor = leader
 
@@ -56,6 +57,7 @@ from sbs.core.messages import (
     Findings,
     Folders,
     Follow,
+    Fragment,
     GrantLease,
     Heartbeat,
     Hello,
@@ -140,7 +142,12 @@ _DIALLER: Final[Mapping[State, Mapping[Word, State]]] = {
     S.GREETED: {Follow: S.FOLLOWING},
     S.FOLLOWING: {},
     S.FOLLOWER: {},
-    S.LISTING: {Listing: S.LISTING, Mark.LAST_LISTING: S.CURRENT, Failed: S.DECLINED},
+    S.LISTING: {
+        Listing: S.LISTING,
+        Fragment: S.LISTING,
+        Mark.LAST_LISTING: S.CURRENT,
+        Failed: S.DECLINED,
+    },
     S.DECLINED: {},
     S.CURRENT: {},
     S.STAGING: {Failed: S.CURRENT},
@@ -148,6 +155,7 @@ _DIALLER: Final[Mapping[State, Mapping[Word, State]]] = {
     S.GIVEN_UP: {Failed: S.CURRENT},
     S.OFFERED_LISTING: {
         Listing: S.OFFERED_LISTING,
+        Fragment: S.OFFERED_LISTING,
         Mark.LAST_LISTING: S.OFFERED,
         Failed: S.OFFERED,
         Taken: S.TAKEN,

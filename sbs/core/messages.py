@@ -37,6 +37,7 @@ from sbs.core.update_messages import (
     Finding,
     Findings,
     Folders,
+    Fragment,
     Listing,
     Pack,
     Patch,
@@ -69,6 +70,7 @@ __all__ = [
     "Findings",
     "Folders",
     "Follow",
+    "Fragment",
     "GrantLease",
     "Heartbeat",
     "Hello",
@@ -264,6 +266,7 @@ Message: TypeAlias = (
     | Begin
     | Pack
     | Chunk
+    | Fragment
     | Patch
     | Commit
     | Abandon

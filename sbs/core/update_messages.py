@@ -69,6 +69,28 @@ class Listing:
     folding: Folding = attrs.field(default=Folding.NONE, validator=instance_of(Folding))
 
 
+@attrs.frozen(kw_only=True)
+class Fragment:
+    """The follower has the beginning of a file whose sending was cut (B24).
+
+    Args:
+        folder: of the session, where the file belongs.
+        path: of it.
+        size_bytes: of the beginning.
+        digest: of it, as of a file's content.
+    """
+
+    folder: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_FOLDERS - 1)])
+    path: str = attrs.field(validator=instance_of(str))
+    size_bytes: int = attrs.field(validator=[instance_of(int), ge(1), le(MAX_FILE_BYTES)])
+    digest: bytes = attrs.field(repr=False, validator=instance_of(bytes))
+
+    def __attrs_post_init__(self) -> None:
+        check_path(self.path)
+        if len(self.digest) != DIGEST_BYTES:
+            raise ValueError(f"'digest' must be {DIGEST_BYTES} bytes, not {len(self.digest)}")
+
+
 @attrs.frozen
 class Begin:
     """A generation begins, made in ``epoch``; legal when the last one has its verdict.
@@ -118,7 +140,7 @@ class Chunk:
 
 @attrs.frozen(kw_only=True)
 class Patch:
-    """A stream begins as a copy of the follower's own file, or as zeros (B24).
+    """A stream begins as a copy of the follower's own file, as a fragment, or as zeros (B24).
 
     Chunks replace parts of it; what is never written of zeros takes no room on the disk.
 
@@ -126,7 +148,8 @@ class Patch:
         stream: as in :class:`Chunk`.
         folder: where both files stand.
         path: of the file.
-        digest: that the follower's file must have; empty: the stream begins as zeros.
+        digest: that the follower's file must have, or the :class:`Fragment` that it told of at this
+            path; empty: the stream begins as zeros.
         size_bytes: of the content to come: the copy is cut or extended to it.
     """
 

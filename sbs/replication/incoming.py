@@ -15,6 +15,7 @@ from sbs.replication.bodies import expand
 from sbs.replication.building import Builder, Built
 from sbs.replication.content import MAX_LISTED_BYTES, digest_of_content, digests_of_zeros
 from sbs.replication.dressing import Dresser
+from sbs.replication.fragment import KeptFragment
 from sbs.replication.index import Index
 from sbs.replication.journal import Journal
 from sbs.replication.mapped import mapped
@@ -37,6 +38,7 @@ class Incoming:
         places: where they lie.
         journal: begun for this generation.
         index: digests of the node's own files.
+        fragment: of a file whose sending was cut.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Incoming:
         places: Places,
         journal: Journal,
         index: Index,
+        fragment: KeptFragment | None,
     ) -> None:
         self._epoch = epoch
         self._folders = folders
         self._places = places
         self._journal = journal
         self._index = index
+        self._fragment = fragment
         self.staging: Staging = Staging(places)
         """What lies in the folders until the generation is committed."""
         self._builder = Builder(places, self.staging.folders, Dresser(folders))
@@ -100,6 +104,17 @@ class Incoming:
                 self._patch(message, check)
             case _:
                 assert_never(message)
+
+    def keep(self) -> KeptFragment | None:
+        """What the next session may go on with: what came of the last stream, or came before.
+
+        Raises:
+            ReplicationError: it cannot be kept.
+        """
+        above_bytes = 0 if self._fragment is None else self._fragment.size_bytes
+        names = [spec.name for spec in self._folders]
+        with mapped("a fragment"):
+            return self.staging.keep(names, above_bytes) or self._fragment
 
     def verify(self, commit: Commit, history: History) -> History:
         """Whether all came that the leader says it sent, and may be.
@@ -167,7 +182,12 @@ class Incoming:
             with mapped(f"stream {patch.stream}"):
                 self.staging.patch(patch, None, digests_of_zeros(patch.size_bytes), check)
             return
-        name = self._folders[patch.folder].name
+        name, fragment = self._folders[patch.folder].name, self._fragment
+        if fragment is not None and fragment.suits(name, patch):
+            self._fragment = None
+            with mapped(f"stream {patch.stream}"):
+                self.staging.go_on(patch, fragment)
+            return
         with (
             mapped(f"{self._places.roots[patch.folder]}/{patch.path}"),
             opened_base(self._places, self._index, name, patch, check) as (base, blocks),

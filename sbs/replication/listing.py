@@ -12,10 +12,11 @@ from sbs.core.filters import Filter, parent_of
 from sbs.core.folding import Folding
 from sbs.core.guard import Basis
 from sbs.core.manifest import Entry, FolderSpec
-from sbs.core.messages import MAX_ITEMS, Listing
+from sbs.core.messages import MAX_ITEMS, Fragment, Listing
 from sbs.errors import ReplicationError
 from sbs.replication.attributes import AttributeReader
 from sbs.replication.folding import probe
+from sbs.replication.fragment import FRAGMENT_NAME, KeptFragment
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.journal import Journal
 from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
@@ -34,27 +35,35 @@ class Lister:
         places: where they lie.
         folders: their settings.
         index: digests of the node's own files.
-        journal: empty; it remembers where files may be left while a session begins.
+        journal: empty, unless there is a fragment; it remembers where files may be left while a
+            session begins, and where the fragment lies.
+        fragment: of a file whose sending was cut; it lies in one of the folders.
 
     Raises:
         ValueError: a filter rule is malformed.
     """
 
     def __init__(
-        self, places: Places, folders: Sequence[FolderSpec], index: Index, journal: Journal
+        self,
+        places: Places,
+        folders: Sequence[FolderSpec],
+        index: Index,
+        journal: Journal,
+        fragment: KeptFragment | None = None,
     ) -> None:
         self._places = places
         self._folders = folders
         self._rules = [Filter.parse(spec.filters) for spec in folders]
         self._index = index
         self._journal = journal
+        self._fragment = fragment
         self.problems: tuple[Problem, ...] = ()
         self.bases: dict[str, Basis] = {}
         """Of the folders that were listed, by name."""
         self.foldings: tuple[Folding, ...] = (Folding.NONE,) * len(folders)
         """What their file systems do to names, when they were listed last."""
 
-    def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
+    def listing(self, check: Callable[[], object]) -> Generator[Listing | Fragment, None, None]:
         """See :meth:`sbs.replication.target.Target.listing`."""
         problems = Problems()
         try:
@@ -64,6 +73,7 @@ class Lister:
                     yield Listing(folder=number, folding=self.foldings[number])
                 for entries in _parts(self._entries(number, problems, check)):
                     yield Listing(folder=number, entries=entries)
+            yield from self._fragments()
         finally:
             self._places.close()
         self.problems = problems.collected
@@ -78,8 +88,9 @@ class Lister:
             for number, spec in enumerate(self._folders):
                 name, place = spec.name, self._places.roots[number]
                 found[number] = probe(self._places, number)
-                remove_staging(self._places, number)
-            self._journal.discard()
+                remove_staging(self._places, number, FRAGMENT_NAME)
+            if self._fragment is None:
+                self._journal.discard()
         except OSError as error:
             if error.errno not in FULL:
                 raise ReplicationError(f"{place!r}: {error.strerror}") from error
@@ -92,6 +103,13 @@ class Lister:
         """What tells the root of each folder that was listed; empty for one that was not."""
         bases = (self.bases.get(spec.name) for spec in self._folders)
         return tuple("" if basis is None else basis.root for basis in bases)
+
+    def _fragments(self) -> Iterator[Fragment]:
+        for number, spec in enumerate(self._folders):
+            if self._fragment is not None and self._fragment.name == spec.name:
+                told = self._fragment.told(self._places, number)
+                if told is not None:
+                    yield told
 
     def still(self, folders: Sequence[FolderSpec], places: Places) -> dict[str, Basis]:
         """On what basis the folders stand that are what was listed (B22).

@@ -92,6 +92,11 @@ class Ranges:
         self._ranges.append((at, length))
 
     @property
+    def end(self) -> int:
+        """Up to where anything was written."""
+        return max((at + length for at, length in self._ranges), default=0)
+
+    @property
     def merged(self) -> tuple[tuple[int, int], ...]:
         """All of them, in the file's order, none touching the next."""
         merged = Ranges()

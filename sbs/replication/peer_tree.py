@@ -18,12 +18,15 @@ from sbs.core.filters import parent_of
 from sbs.core.folding import Folding
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, Kind, Operation
-from sbs.core.messages import Listing
+from sbs.core.messages import Fragment, Listing
 from sbs.replication.attributes import digest_of_attributes
 from sbs.replication.scan import Alike
 
 MAX_ENTRIES: Final = 16_000_000
 """Entries of a follower's listing: more than a node has memory for is an attack or a mistake."""
+
+MAX_FRAGMENTS: Final = 1000
+"""Of which a follower may tell: SBS keeps one."""
 
 MAX_LOOKED_AT: Final = 16
 """Directories kept unpacked: paths come one directory after the other, with those above them."""
@@ -50,6 +53,9 @@ class PeerTree:
     def __init__(self, folders: int, history: History = _NOTHING) -> None:
         self.history = history
         self.complete: bool = False
+        self.fragments: dict[tuple[int, str], Fragment] = {}
+        """Of files whose sending was cut, by folder and path, until the follower has committed or
+        refused a generation; whoever uses one takes it out."""
         self._folders: list[dict[str, tuple[int, bytes]]] = [{} for _ in range(folders)]
         """By directory, how many files and links are in it, and its packed entries."""
         self._alike: list[dict[str, Alike]] = [{} for _ in range(folders)]
@@ -64,16 +70,19 @@ class PeerTree:
         self._looked_at: OrderedDict[tuple[int, str], dict[str, Entry]] = OrderedDict()
         """The directories that were looked at last, unpacked."""
 
-    def add(self, listing: Listing) -> None:
+    def add(self, listing: Listing | Fragment) -> None:
         """Take a part of the listing.
 
         Raises:
-            ValueError: no such folder, too many entries, one that lies in no directory listed
-                before, a directory whose entries do not come together, or the listing had ended
-                already.
+            ValueError: no such folder, too many entries or fragments, an entry that lies in no
+                directory listed before, a directory whose entries do not come together, or the
+                listing had ended already.
         """
         if self.complete:
             raise ValueError("a listing after the last one")
+        if isinstance(listing, Fragment):
+            self._add_fragment(listing)
+            return
         if listing.folder >= len(self._folders) and (listing.entries or self._folders):
             raise ValueError(
                 f"a listing of folder {listing.folder}; the session has {len(self._folders)}"
@@ -95,6 +104,7 @@ class PeerTree:
         for directories in self._folders:
             directories.clear()
         self._foldings.clear()
+        self.fragments.clear()
         self._listed = None
         self._listing = {}
         self._known = {(number, "") for number in range(len(self._folders))}
@@ -168,6 +178,7 @@ class PeerTree:
 
     def commit(self, operations: Iterable[Operation]) -> None:
         """The follower holds what an update has sent."""
+        self.fragments.clear()
         places: dict[tuple[int, str], list[Operation]] = {}
         for operation in operations:  # deletes go up and down: each directory is packed only once
             place = operation.folder, parent_of(operation.path)
@@ -208,6 +219,15 @@ class PeerTree:
             for directory in gone:
                 del self._folders[folder][directory]
                 self._alike[folder].pop(directory, None)
+
+    def _add_fragment(self, fragment: Fragment) -> None:
+        if fragment.folder >= len(self._folders):
+            raise ValueError(
+                f"a fragment in folder {fragment.folder}; the session has {len(self._folders)}"
+            )
+        self.fragments[fragment.folder, fragment.path] = fragment
+        if len(self.fragments) > MAX_FRAGMENTS:
+            raise ValueError(f"more than {MAX_FRAGMENTS} fragments")
 
     def _list(self, folder: int, entry: Entry) -> None:
         place = folder, parent_of(entry.path)

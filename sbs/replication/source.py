@@ -100,6 +100,7 @@ class Source:
             self._index,
             self._doubtful,
             patching=patching,
+            fragments=peer.fragments,
         )
 
     def preview(self, peer: PeerTree, check: Callable[[], object]) -> Preview:
@@ -132,9 +133,13 @@ class Source:
     def send_whole(self) -> None:
         """The next update patches no file: the follower refused, and perhaps that is why.
 
+        What it had of files whose sending was cut, it has forgotten.
+
         Unless the last one did not either: a disk may have room for a few blocks alone.
         """
         self._patching = not self._patched
+        if self._met is not None:
+            self._met.fragments.clear()
 
     def confirm(
         self, update: Update, generation: Generation, refused: Collection[tuple[str, str]]

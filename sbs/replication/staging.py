@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -17,8 +17,16 @@ import attrs
 from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.core.messages import Chunk, Patch
 from sbs.errors import ReplicationError
-from sbs.replication.content import ContentHash, PatchedBlocks
+from sbs.replication.content import (
+    BLOCK_BYTES,
+    BLOCKS_ABOVE,
+    DIGEST_BYTES,
+    ContentHash,
+    PatchedBlocks,
+    digests_of_zeros,
+)
 from sbs.replication.copying import copy_content
+from sbs.replication.fragment import FRAGMENT_NAME, KeptFragment
 from sbs.replication.index import stat_key
 from sbs.replication.journal import write_all
 from sbs.replication.mapped import mapped
@@ -48,8 +56,10 @@ class _Stream:
     folder: int
     content: ContentHash | PatchedBlocks
     digest: bytes = b""
-    base: str = ""
-    """Path of the file that it patches."""
+    path: str = ""
+    """Of the file that it becomes; empty: that is not known yet."""
+    anew: bool = False
+    """It began as zeros, or with a fragment."""
     overlay: Overlay | None = None
     """What it is laid over; ``None``: its temporary file is whole."""
     written: Ranges = attrs.field(factory=Ranges)
@@ -120,15 +130,71 @@ class Staging:
             OSError: it cannot be written.
         """
         self.finish()
+        self._check_ascends(patch)
+        self._begin(patch.stream, patch.folder, PatchedBlocks(blocks, patch.size_bytes))
+        self._stream.path = patch.path
+        self._stream.anew = base is None
+        if base is not None:
+            self._copy(patch, base, check)
+
+    def go_on(self, patch: Patch, fragment: KeptFragment) -> None:
+        """Begin a stream with what came of the file in an earlier session.
+
+        Args:
+            patch: which, and what is to become of it.
+            fragment: what came; nothing else may use it any more.
+
+        Raises:
+            ReplicationError: streams do not follow each other, or it is of no use.
+            OSError: it is gone.
+        """
+        self.finish()
+        self._check_ascends(patch)
+        self._forget_unclaimed()
+        self.folders.add(patch.folder)
+        self._fd = fragment.take(
+            open_staging(self._places, patch.folder), stream_name(patch.stream), patch.size_bytes
+        )
+        self._current = patch.stream
+        blocks = fragment.blocks + digests_of_zeros(patch.size_bytes - fragment.size_bytes)
+        content = PatchedBlocks(blocks, patch.size_bytes)
+        self._stream = _Stream(patch.folder, content, path=patch.path, anew=True)
+        self._stream.written.add(0, fragment.size_bytes)
+
+    def keep(self, names: Sequence[str], above_bytes: int) -> KeptFragment | None:
+        """Keep what came of the stream that is under way, for the next session.
+
+        Args:
+            names: of the folders.
+            above_bytes: what it has to be larger than.
+
+        Returns:
+            ``None`` if there is none, it is too little, or the stream changes a file that stands.
+
+        Raises:
+            OSError: it cannot be kept.
+        """
+        stream, content = self._stream, self._stream.content
+        count = stream.written.end // BLOCK_BYTES
+        size_bytes = count * BLOCK_BYTES
+        if self._fd < 0 or not stream.anew or size_bytes <= max(above_bytes, BLOCKS_ABOVE):
+            return None
+        staging = open_staging(self._places, stream.folder)
+        os.ftruncate(self._fd, size_bytes)
+        os.rename(stream_name(self._current), FRAGMENT_NAME, src_dir_fd=staging, dst_dir_fd=staging)
+        return KeptFragment(
+            name=names[stream.folder],
+            place=self._places.roots[stream.folder],
+            path=stream.path,
+            blocks=content.blocks[: count * DIGEST_BYTES],
+            stat=stat_key(os.fstat(self._fd)),
+        )
+
+    def _check_ascends(self, patch: Patch) -> None:
         if patch.stream <= self._current:
             raise ReplicationError(
                 f"stream {patch.stream} came after {self._current}; they must ascend"
             )
-        self._begin(patch.stream, patch.folder, PatchedBlocks(blocks, patch.size_bytes))
-        self._stream.base = patch.path
-        if base is not None:
-            self._copy(patch, base, check)
-        os.ftruncate(self._fd, patch.size_bytes)
 
     def _copy(self, patch: Patch, base: int, check: Callable[[], object]) -> None:
         status = os.fstat(base)
@@ -152,15 +218,16 @@ class Staging:
         number = operation.stream
         assert number is not None
         if number == self._current:
-            self.finish()
+            with mapped(f"stream {number}"):
+                self.finish()
         stream = self._finished.pop(number, None)
         if stream is None or stream.folder != operation.folder:
             raise ReplicationError(f"{operation.path!r}: no stream {number} came for it")
         content = stream.content
         if (content.size_bytes, stream.digest) != (operation.size_bytes, operation.digest):
             raise ReplicationError(f"{operation.path!r}: stream {number} has other content")
-        if stream.base not in ("", operation.path):
-            raise ReplicationError(f"{operation.path!r}: stream {number} patches {stream.base!r}")
+        if stream.path not in ("", operation.path):
+            raise ReplicationError(f"{operation.path!r}: stream {number} is for {stream.path!r}")
         if stream.overlay is not None:
             overlay = attrs.evolve(stream.overlay, ranges=stream.written.merged)
             self._overlaid[number] = operation, overlay
@@ -217,24 +284,39 @@ class Staging:
                 sync_file_system(open_staging(self._places, folder))
 
     def finish(self) -> None:
-        """End the current stream."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            self._stream.digest = self._stream.content.digest()
-            self._finished[self._current] = self._stream
+        """End the current stream.
 
-    def clear(self) -> None:
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._fd < 0:
+            return
+        content = self._stream.content
+        if isinstance(content, PatchedBlocks):
+            os.ftruncate(self._fd, content.size_bytes)
+        self._close()
+        self._stream.digest = content.digest()
+        self._finished[self._current] = self._stream
+
+    def clear(self, keep: str = "") -> None:
         """Remove all that is staged in the folders.
+
+        Args:
+            keep: the name of a file that stays.
 
         Raises:
             ReplicationError: something cannot be removed.
         """
-        self.finish()
+        self._close()
         for folder in self.folders:
             with mapped(self._places.roots[folder]):
-                remove_staging(self._places, folder)
+                remove_staging(self._places, folder, keep)
         self.folders.clear()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _forget_unclaimed(self) -> None:
         """A file that changed while it was sent comes again; its first stream only takes room."""
@@ -277,8 +359,13 @@ def open_staging(places: Places, folder: int) -> int:
     return places.directory(folder, STAGING_NAME)
 
 
-def remove_staging(places: Places, folder: int) -> None:
-    """Empty the folder's staging directory, and remove it unless versions are kept in it.
+def remove_staging(places: Places, folder: int, keep: str = "") -> None:
+    """Empty the folder's staging directory, and remove it unless something is kept in it.
+
+    Args:
+        places: of the folders.
+        folder: which one.
+        keep: the name of a file that stays, beside quarantine and versions.
 
     Raises:
         OSError: it cannot be removed.
@@ -289,16 +376,19 @@ def remove_staging(places: Places, folder: int) -> None:
     except FileNotFoundError:
         return
     except IsADirectoryError:
-        kept = _empty(places.directory(folder, STAGING_NAME))
+        kept = _empty(places.directory(folder, STAGING_NAME), keep)
         places.forget(folder, STAGING_NAME)
         if not kept:
             os.rmdir(STAGING_NAME, dir_fd=places.directory(folder))
 
 
-def _empty(staging: int) -> bool:
+def _empty(staging: int, keep: str) -> bool:
     """Remove everything that an update left; whether anything is there that stays."""
     kept = False
     for name in os.listdir(staging):
+        if name == keep:
+            kept = True
+            continue
         try:
             os.unlink(name, dir_fd=staging)
         except IsADirectoryError:

@@ -12,7 +12,7 @@ import attrs
 from sbs.core.guard import Basis
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
-from sbs.core.messages import Audit, Audited, Begin, Commit, Content, Listing
+from sbs.core.messages import Audit, Audited, Begin, Commit, Content, Fragment, Listing
 from sbs.core.plan import OWNER_ACCESS
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied, RollForward
@@ -20,6 +20,7 @@ from sbs.replication.audit import answer
 from sbs.replication.building import NOTHING
 from sbs.replication.common import Common
 from sbs.replication.divergence import Survey
+from sbs.replication.fragment import FRAGMENT_NAME, KeptFragment
 from sbs.replication.incoming import Incoming
 from sbs.replication.index import Index
 from sbs.replication.journal import CommitRecord, DamagedError, Journal
@@ -62,6 +63,7 @@ class Target:
         self._places = Places(())
         self._lister = Lister(self._places, (), index, self._journal)
         self._incoming: Incoming | None = None
+        self._fragment: KeptFragment | None = None
         self._built = NOTHING
         self._surveyed = False
         self.quarantine: Quarantine = Quarantine()
@@ -127,11 +129,14 @@ class Target:
                 directory, a root cannot be made or written, or is not mounted, or the last
                 generation is committed but not applied.
         """
-        self.abandon()
+        self.suspend()
         check_apart([spec.name for spec in folders], places, self._state_dir)
         if self._journal.committed:
             raise ReplicationError("a session begins before the last generation was applied")
-        lister = Lister(opened := Places(places), tuple(folders), self._index, self._journal)
+        opened = Places(places)
+        self._forget_fragment_unless(folders, opened)
+        fragment = self._fragment
+        lister = Lister(opened, tuple(folders), self._index, self._journal, fragment)
         self._folders = tuple(folders)
         self._places.close()
         self._places, self._lister = opened, lister
@@ -149,11 +154,13 @@ class Target:
             os.makedirs(place, DIRECTORY_MODE, exist_ok=True)
             if known is not None:
                 check_mounted(self._places, folder, known.root, _IF_MEANT)
-            remove_staging(self._places, folder)
+            remove_staging(self._places, folder, "" if self._fragment is None else FRAGMENT_NAME)
         check_writable(place)
 
-    def listing(self, check: Callable[[], object]) -> Generator[Listing, None, None]:
+    def listing(self, check: Callable[[], object]) -> Generator[Listing | Fragment, None, None]:
         """What stands here now, in parts of bounded size; the last one says so.
+
+        Before the last comes what was kept of a file whose sending was cut (:meth:`suspend`).
 
         Digests come from the index; only files that were read too soon after their last change
         are read again. :attr:`problems` then holds what could not be read.
@@ -173,13 +180,13 @@ class Target:
         return self._lister.problems
 
     def begin(self, begin: Begin) -> None:
-        """Stage a generation; what was staged before is forgotten.
+        """Stage a generation; what was staged before is forgotten, but for a fragment.
 
         Raises:
             ReplicationError: the last one is not applied yet, there is no space, or a folder is
                 not what was listed, or cannot be written.
         """
-        self.abandon()
+        self.suspend()
         if self._journal.committed:
             raise ReplicationError(
                 f"generation {begin.number} begins before the last one was applied"
@@ -192,7 +199,7 @@ class Target:
         with self._room(), mapped(self._journal.directory):
             self._journal.create(self._places.roots)
         self._incoming = Incoming(
-            begin.epoch, self._folders, self._places, self._journal, self._index
+            begin.epoch, self._folders, self._places, self._journal, self._index, self._fragment
         )
 
     def take(self, message: Content, check: Callable[[], object]) -> None:
@@ -253,6 +260,7 @@ class Target:
                 record = self._journal.commit(record)
         self._surveyed = True
         self._incoming, self._built = None, incoming.built
+        self._fragment = None  # its file goes with the rest of what is staged
         self._places.close()
         return record
 
@@ -277,13 +285,59 @@ class Target:
         Raises:
             ReplicationError: temporary files cannot be removed.
         """
-        if self._incoming is None:
+        if self._incoming is not None:
+            self._incoming.staging.clear()
+        elif self._fragment is None:
             return
-        self._incoming.staging.clear()
         self._places.close()
+        if self._fragment is not None:
+            self._fragment.remove()
+            self._fragment = None
         with mapped(self._journal.directory):
             self._journal.discard()
         self._incoming = None  # else the next attempt has something to remove
+
+    def suspend(self) -> None:
+        """The session is over: forget what is staged, but for the beginning of a large file (B24).
+
+        If that is still under way, the next session can go on with it (:meth:`listing`). It is
+        kept until then, and until a generation is committed or :meth:`abandon` forgets it.
+
+        Raises:
+            ReplicationError: temporary files cannot be removed.
+        """
+        if self._incoming is None:
+            return
+        former, kept = self._fragment, None
+        with contextlib.suppress(ReplicationError):  # then it has to come again
+            kept = self._incoming.keep()
+        if kept is None:
+            self.abandon()
+            return
+        self._fragment = kept
+        if former is not None and former.place != kept.place:
+            former.remove()
+        self._incoming.staging.clear(FRAGMENT_NAME)
+        self._places.close()
+        with mapped(self._journal.directory):
+            self._journal.create(self._places.roots)  # after a crash it says where the file is
+            self._journal.close()
+        self._incoming = None
+
+    def forget_fragment(self) -> None:
+        """Remove what :meth:`suspend` kept.
+
+        Raises:
+            ReplicationError: it cannot be removed.
+        """
+        if self._incoming is None:
+            self.abandon()
+
+    def _forget_fragment_unless(self, folders: Sequence[FolderSpec], places: Places) -> None:
+        """Where it would have no place in a session."""
+        at = {(spec.name, root) for spec, root in zip(folders, places.roots, strict=True)}
+        if self._fragment is not None and (self._fragment.name, self._fragment.place) not in at:
+            self.abandon()
 
     def close(self) -> None:
         """Forget what is staged and close all files; a committed generation stays."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, MutableMapping, Sequence
 from typing import Final
 
 import attrs
@@ -15,33 +13,19 @@ from sbs.core.epoch import Epoch
 from sbs.core.filters import directories_above, parent_of
 from sbs.core.guard import Basis, Held
 from sbs.core.history import History
-from sbs.core.manifest import Action, Entry, FolderSpec, Operation
-from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
+from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.messages import Chunk, Commit, Content, Fragment, Pack, Patch
 from sbs.core.plan import Candidate, Plan, touch
 from sbs.errors import ReplicationError
 from sbs.replication.attributes import AttributeReader, digest_of_attributes
-from sbs.replication.content import (
-    BLOCK_BYTES,
-    BLOCKS_ABOVE,
-    MAX_LISTED_BYTES,
-    Comparison,
-    ContentHash,
-    digest_of_content,
-    digests_of_zeros,
-)
-from sbs.replication.index import Index, Row, stat_key
+from sbs.replication.content import BLOCKS_ABOVE, MAX_LISTED_BYTES
+from sbs.replication.file_reading import FileReading
+from sbs.replication.index import Index, Row
 from sbs.replication.packing import Packer
 from sbs.replication.places import Places
 from sbs.replication.planner import Outlook
 from sbs.replication.problems import Problem, Problems
-from sbs.replication.reading import (
-    READ_ATTEMPTS,
-    content_of,
-    open_file,
-    read_blocks,
-    settled_status,
-    unchanged,
-)
+from sbs.replication.reading import READ_ATTEMPTS, open_file
 from sbs.replication.seal import Seal
 
 _ROWS_AT_ONCE: Final = 5000
@@ -69,7 +53,8 @@ class Update:
         index: Index,
         doubtful: dict[tuple[int, str], tuple[Problem, ...]],
         *,
-        patching: bool = True,
+        patching: bool,
+        fragments: MutableMapping[tuple[int, str], Fragment],
     ) -> None:
         self.held: Held | None = held
         sure = outlook.prospects if held is None else ()
@@ -85,6 +70,7 @@ class Update:
         self._index = index
         self._doubtful = doubtful
         self._patching = patching
+        self._fragments = fragments
         self._rows: list[tuple[str, str, Row]] = []
         self._equal: dict[tuple[str, str], bytes] = {}
         self._streams = 0
@@ -202,7 +188,7 @@ class Update:
         except ReplicationError as error:
             self._leave_out(folder, path, str(error))
             return
-        reading = _Reading(fd, folder, check, self._readers[folder])
+        reading = FileReading(fd, folder, check, self._readers[folder])
         try:
             for _ in range(READ_ATTEMPTS):
                 yield from self._read(reading, step)
@@ -229,22 +215,22 @@ class Update:
             self._store_rows(self._folders[folder])
         yield from self._outcome(reading, step, folder)
 
-    def _read(self, reading: _Reading, step: Candidate) -> Iterator[Chunk | Patch]:
-        size, base = reading.begin(), step.base
+    def _read(self, reading: FileReading, step: Candidate) -> Iterator[Chunk | Patch]:
+        size, base, path = reading.begin(), step.base, step.entry.path
         if size <= BLOCKS_ABOVE:
             reading.whole()
             return
         if base is not None and base.digest is not None and size <= MAX_LISTED_BYTES:
             known = self._index.blocks(base.digest) if self._patching else b""
             if known:
-                yield from reading.patch(self._next_stream(), step.entry.path, base.digest, known)
+                yield from reading.patch(self._next_stream(), path, base.digest, known)
                 return
             equal_size = step.entry.digest is None and size == base.size_bytes
             if equal_size and reading.hashes_to(base):
                 return
-        if size <= MAX_LISTED_BYTES and reading.has_holes:
-            known = digests_of_zeros(size)
-            yield from reading.patch(self._next_stream(), step.entry.path, b"", known)
+        if size <= MAX_LISTED_BYTES:
+            fragment = self._fragments.pop((reading.folder, path), None)  # it can be had once
+            yield from reading.anew(self._next_stream(), path, fragment)
         else:
             yield from reading.stream(self._next_stream())
 
@@ -252,7 +238,7 @@ class Update:
         stream, self._streams = self._streams, self._streams + 1
         return stream
 
-    def _outcome(self, reading: _Reading, step: Candidate, folder: int) -> Iterator[Pack]:
+    def _outcome(self, reading: FileReading, step: Candidate, folder: int) -> Iterator[Pack]:
         spec, status = self._folders[folder], reading.status
         mode = stat.S_IMODE(status.st_mode)
         if step.base is not None and step.base.digest == reading.digest:
@@ -293,104 +279,3 @@ class Update:
         rows, self._rows = self._rows, []
         if rows:
             self._index.store(spec.name, rows)
-
-
-class _Reading:
-    """One file being read, as often as it takes."""
-
-    def __init__(
-        self,
-        fd: int,
-        folder: int,
-        check: Callable[[], object],
-        reader: AttributeReader | None,
-    ) -> None:
-        self._fd = fd
-        self._reader = reader
-        self._folder = folder
-        self._check = check
-        self.complete = False
-        self.content = b""
-        self.blocks = b""
-        self.number: int | None = None
-
-    def begin(self) -> int:
-        self.content = b""
-        self.number = None
-        self.status = settled_status(self._fd)
-        self._began_at_ns = time.time_ns()
-        reader = self._reader
-        self.attributes = None if reader is None else reader.opened(self._fd, self.status)
-        return self.status.st_size
-
-    @property
-    def has_holes(self) -> bool:
-        """Whether the file takes less room on its disk than it is long, by a block or more."""
-        return self.status.st_size - 512 * self.status.st_blocks >= BLOCK_BYTES
-
-    def whole(self) -> None:
-        """Read a small file."""
-        self.content = os.pread(self._fd, self.status.st_size, 0)
-        self._finish(digest_of_content(self.content))
-
-    def hashes_to(self, standing: Entry) -> bool:
-        """Whether a large file is equal to the follower's."""
-        content = content_of(self._fd, self.status.st_size, self._check)
-        equal = content.digest() == standing.digest
-        if equal:
-            self._finish(content.digest(), content.blocks)
-        return equal
-
-    def stream(self, number: int) -> Iterator[Chunk]:
-        """Read and send a large file; what was sent counts only if it is complete."""
-        content = ContentHash()
-        with self._pieces() as pieces:
-            for piece, digests in pieces:
-                content.extend(len(piece), digests)
-                yield Chunk(number, piece, folder=self._folder)
-        self.number = number
-        self._finish(content.digest(), content.blocks)
-
-    def patch(self, number: int, path: str, base: bytes, known: bytes) -> Iterator[Chunk | Patch]:
-        """Read a large file, and send what differs from the follower's (B24).
-
-        Args:
-            number: of the stream, if one is needed.
-            path: of the file.
-            base: digest of the follower's; empty: it has none, and begins with zeros.
-            known: the digests of the follower's blocks, or of as many zeros.
-        """
-        comparison, position = Comparison(known), 0
-        with self._pieces() as pieces:
-            for piece, digests in pieces:
-                for start, run in comparison.differing(piece, digests):
-                    yield from self._begin_patch(number, path, base)
-                    yield Chunk(number, bytes(run), folder=self._folder, at=position + start)
-                position += len(piece)
-        digest = comparison.digest
-        if digest != base:  # it may only have become shorter
-            yield from self._begin_patch(number, path, base)
-        self._finish(digest, comparison.blocks)
-
-    def _begin_patch(self, number: int, path: str, base: bytes) -> Iterator[Patch]:
-        if self.number is None:
-            self.number = number
-            yield Patch(
-                stream=number,
-                folder=self._folder,
-                path=path,
-                digest=base,
-                size_bytes=self.status.st_size,
-            )
-
-    def _pieces(self) -> contextlib.closing[Generator[tuple[bytes, bytes]]]:
-        return contextlib.closing(read_blocks(self._fd, self.status.st_size, self._check))
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-    def _finish(self, digest: bytes, blocks: bytes = b"") -> None:
-        self.complete = unchanged(self._fd, self.status)
-        self.digest = digest
-        self.blocks = blocks
-        self.row = Row(stat_key(self.status), digest, self._began_at_ns)

@@ -29,6 +29,7 @@ from sbs.core.messages import (
     Finding,
     Findings,
     Folders,
+    Listing,
     Message,
     Pack,
     Patch,
@@ -226,12 +227,23 @@ class Follower:
 
     def abandon(self) -> None:
         """Forget what is staged, unless it is committed; what cannot be removed is tried again."""
+        self._forget(self.target.abandon)
+
+    def suspend(self) -> None:
+        """The same, but the next session may go on with a file that is under way."""
+        self._forget(self.target.suspend)
+
+    def _forget(self, forget: Callable[[], None]) -> None:
         if self._unapplied is not None:
             return
         try:
-            self.target.abandon()
+            forget()
         except ReplicationError as error:
             _log.warning("what was staged is still there: %s", error)
+
+    def forget_fragment(self) -> None:
+        """This node leads: what it kept of a cut session takes room only."""
+        self._forget(self.target.forget_fragment)
 
     async def commit(self, commit: Commit, history: History, told: Callable[[], None]) -> History:
         """Journal a generation, call ``told`` when it is durable, then apply it.
@@ -293,12 +305,12 @@ class FollowerSession:
         await self._deliver.send(message)
 
     async def run(self) -> None:
-        """Handle the leader's messages for ever; staged data is dropped at the end."""
+        """Handle the leader's messages for ever; what is staged is suspended at the end."""
         try:
             async for message in self._waiting:
                 await self._handle(message)
         finally:
-            self._follower.abandon()
+            self._follower.suspend()
             self._follower.context.tracker.end()
 
     async def _handle(self, message: Message) -> None:
@@ -376,6 +388,6 @@ class FollowerSession:
                 if part is None:
                     break
                 await self._link.send(part)
-                tracker.advance(len(part.entries), 0)
+                tracker.advance(len(part.entries) if isinstance(part, Listing) else 0, 0)
         tracker.end()
         self._follower.listed()

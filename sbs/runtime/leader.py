@@ -23,6 +23,7 @@ from sbs.core.messages import (
     Failed,
     Findings,
     Folders,
+    Fragment,
     Listing,
     Message,
 )
@@ -239,13 +240,13 @@ class Leader:
         tracker.begin(Phase.LISTING)
         while True:
             match await self._answer():
-                case Listing() as listing:
+                case Listing() | Fragment() as part:
                     try:
-                        self._tree.add(listing)
+                        self._tree.add(part)
                     except ValueError as error:
                         raise RemoteProtocolError(f"listing refused: {error}") from error
-                    tracker.advance(len(listing.entries), 0)
-                    if listing.last:
+                    tracker.advance(len(part.entries) if isinstance(part, Listing) else 0, 0)
+                    if self._tree.complete:
                         return
                 case Failed(text):
                     raise FollowerError(f"the secondary cannot take these folders: {text}")

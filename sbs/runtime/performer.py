@@ -197,6 +197,7 @@ class Performer:
             await self._parts.updates.settle()
             active = await self._parts.services.start(names, epoch)
             await self._post(ev.ServicesStarted(active))
+            self._parts.updates.follower.forget_fragment()
 
     async def _stop_services(self) -> None:
         _log.info("stopping the services")

@@ -118,6 +118,7 @@ SAMPLES: dict[str, m.Message] = {
     "audit": m.Audit(1, ("a/b.conf", ODD_NAME)),
     "audited": m.Audited((b"\xbb" * 32, b"")),
     "patch": m.Patch(stream=3, folder=1, path=ODD_NAME, digest=b"\xbb" * 32, size_bytes=2**33),
+    "fragment": m.Fragment(folder=1, path=ODD_NAME, size_bytes=2**33, digest=b"\xbb" * 32),
     "commit": m.Commit(generation=GENERATION, operations=6, active=("printer-1",)),
     "abandon": m.Abandon("stopping"),
     "committed": m.Committed(GENERATION),
@@ -372,7 +373,7 @@ def test_bad_head_is_told(head: bytes, text: str) -> None:
 
 def test_unknown_type_of_frame_is_told_with_the_allowed_ones() -> None:
     for number in (0, len(NUMBERS) + 1, 255):
-        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 26 are"):
+        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 27 are"):
             decode(Frame(number, b"\x80"))
 
 

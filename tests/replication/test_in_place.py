@@ -257,7 +257,7 @@ def test_a_patch_is_of_the_file_that_it_replaces(pair: Pair) -> None:
     )
     pair.stage()
     pair.target.take(Patch(stream=0, folder=0, path="f", digest=digest, size_bytes=SIZE), proceed)
-    with pytest.raises(ReplicationError, match="'g': stream 0 patches 'f'"):
+    with pytest.raises(ReplicationError, match="'g': stream 0 is for 'f'"):
         pair.target.take(Pack((put,)), proceed)
 
 

@@ -21,7 +21,7 @@ from blake3 import blake3
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import STAGING_NAME, Action, Operation
-from sbs.core.messages import Begin, Chunk, Commit, Pack
+from sbs.core.messages import Begin, Chunk, Commit, Listing, Pack
 from sbs.errors import ReplicationError
 from sbs.replication import index
 from sbs.replication.changes import EVERYTHING
@@ -301,7 +301,7 @@ def test_staged_files_never_show_and_never_stay(tmp_path: Path) -> None:
         pair.connect()
         pair.stage()
         assert os.listdir(pair.b) == [STAGING_NAME]
-        assert [list(part.entries) for part in pair.target.listing(proceed)] == [[]]
+        assert [*pair.target.listing(proceed)] == [Listing(folder=0, last=True)]
         pair.target.abandon()
         assert os.listdir(pair.b) == []
         pair.update()

@@ -106,6 +106,9 @@ class FakeTarget:
     def abandon(self) -> None:
         self.calls.append("abandon")
 
+    def suspend(self) -> None:
+        self.calls.append("suspend")
+
     def audit(self, audit: Audit, check: object) -> Audited:
         self.calls.append("audit")
         if self.failures:
@@ -222,7 +225,7 @@ async def run(play: Play, *messages: Message) -> None:
 async def test_listing_answers_the_folders() -> None:
     play = Play(own={"data": "/here"})
     await run(play, Folders(EPOCH, (FolderSpec(name="data", path="/there"),)))
-    assert play.target.calls == ["open ['/here']", "abandon"]
+    assert play.target.calls == ["open ['/here']", "suspend"]
     assert play.link.sent == [Listing(folder=0, last=True)]
 
 
@@ -243,7 +246,7 @@ async def test_older_epoch_is_refused(message: Message) -> None:
     play = Play()
     with pytest.RaisesGroup(pytest.RaisesExc(RemoteProtocolError, match=r"epoch 2\.0")):
         await run(play, message)
-    assert play.target.calls == ["abandon"]
+    assert play.target.calls == ["suspend"]
 
 
 async def test_message_of_the_other_side_is_refused() -> None:
@@ -261,7 +264,7 @@ async def test_failed_update_has_one_verdict_and_the_next_begins_anew() -> None:
         Committed(COMMIT.generation),
         NOTHING_FOUND,
     ]
-    assert play.target.calls == ["begin", "abandon", "begin", "commit", "apply", "abandon"]
+    assert play.target.calls == ["begin", "abandon", "begin", "commit", "apply", "suspend"]
     assert play.context.failures == ["disk full", ""]
     assert play.context.hooks == [1]
 
@@ -346,7 +349,7 @@ async def test_lost_connection_does_not_stop_a_commit_half_way() -> None:
         await trio.testing.wait_all_tasks_blocked(0.05)
         nursery.cancel_scope.cancel()
         play.context.known.set()
-    assert play.target.calls == ["commit", "apply", "abandon"]
+    assert play.target.calls == ["commit", "apply", "suspend"]
 
 
 async def test_commit_that_comes_after_the_claim_is_not_begun() -> None:
@@ -360,7 +363,7 @@ async def test_commit_that_comes_after_the_claim_is_not_begun() -> None:
             await trio.testing.wait_all_tasks_blocked(0.01)
             connection.cancel()
             play.follower.journaling.release()
-    assert play.target.calls == ["abandon"]
+    assert play.target.calls == ["suspend"]
     with trio.fail_after(5):
         await play.follower.settle()
 

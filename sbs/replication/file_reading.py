@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 
+from sbs.core.attributes import Attributes
 from sbs.core.manifest import Entry
 from sbs.core.messages import Chunk, Fragment, Patch
 from sbs.replication.attributes import AttributeReader
@@ -52,21 +53,23 @@ class FileReading:
     ) -> None:
         self._fd = fd
         self._reader = reader
-        self.folder = folder
+        self.folder: int = folder
         self._check = check
-        self.complete = False
-        self.content = b""
-        self.blocks = b""
+        self.complete: bool = False
+        self.content: bytes = b""
+        self.blocks: bytes = b""
         self.number: int | None = None
 
     def begin(self) -> int:
         """Begin an attempt; returns the size in bytes."""
         self.content = b""
         self.number = None
-        self.status = settled_status(self._fd)
+        self.status: os.stat_result = settled_status(self._fd)
         self._began_at_ns = time.time_ns()
         reader = self._reader
-        self.attributes = None if reader is None else reader.opened(self._fd, self.status)
+        self.attributes: Attributes | None = (
+            None if reader is None else reader.opened(self._fd, self.status)
+        )
         return self.status.st_size
 
     def whole(self) -> None:
@@ -160,6 +163,6 @@ class FileReading:
 
     def _finish(self, digest: bytes, blocks: bytes = b"") -> None:
         self.complete = unchanged(self._fd, self.status)
-        self.digest = digest
+        self.digest: bytes = digest
         self.blocks = blocks
-        self.row = Row(stat_key(self.status), digest, self._began_at_ns)
+        self.row: Row = Row(stat_key(self.status), digest, self._began_at_ns)

@@ -43,3 +43,9 @@ def test_generation_zero_is_never_begun() -> None:
     """Number 0 stands for "before the first"."""
     with pytest.raises(ValueError, match="'number' must be >= 1"):
         m.Begin(Epoch(1, 0), 0)
+
+
+@pytest.mark.parametrize("size", [0, 31])
+def test_a_fragment_bears_a_digest(size: int) -> None:
+    with pytest.raises(ValueError, match=f"'digest' must be 32 bytes, not {size}"):
+        m.Fragment(folder=0, path="f", size_bytes=1, digest=bytes(size))

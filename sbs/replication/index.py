@@ -300,7 +300,7 @@ def _open(path: str, boot: str) -> sqlite3.Connection:
 def _boot_id() -> str:
     """Another one after each start of the machine; empty where the system does not say."""
     try:
-        with open(_BOOT_ID, encoding="ascii") as file:
+        with open(_BOOT_ID, encoding="utf-8") as file:
             return file.read().strip()
     except FileNotFoundError:
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.disk.receiver import Receiver
+from tests.disk.removing import remove
 from tests.disk.scene import Scene, scene
 from tests.disk.shim import build
 from tests.support import require
@@ -31,7 +31,7 @@ def memory(tmp_path: Path) -> Iterator[str]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory)
+        remove(directory)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, assert_never
@@ -36,6 +35,7 @@ from tests.disk.calls import (
     Synced,
     Wrote,
 )
+from tests.disk.removing import remove
 
 PAGE_BYTES: Final = 4096
 
@@ -215,7 +215,7 @@ class Disk:
 
     def put(self, base: str) -> dict[str, Inode]:
         """Make it stand in a directory, whatever stood there; returns its files by path."""
-        shutil.rmtree(base, ignore_errors=True)
+        remove(base)
         os.mkdir(base)
         names: dict[int, str] = {}
         files: dict[str, Inode] = {}

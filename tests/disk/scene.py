@@ -26,6 +26,7 @@ from sbs.replication.changes import EVERYTHING
 from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE, ContentHash
 from sbs.replication.index import Index, stat_key
 from sbs.replication.source import PeerTree, Source
+from tests.disk.removing import remove
 from tests.disk.standby import Prepared, Standby
 from tests.replication.rig import former, is_sound, kept, look, proceed, read, reverted, write
 
@@ -35,6 +36,9 @@ FOLDERS: Final = ("data", "more")
 
 LAID: Final = "laid"
 """What the receiver changes in its place."""
+
+BY_HAND: Final = {"edited": b"by hand", "own": b"of the secondary", "closed/own": b"likewise"}
+"""What somebody wrote into the secondary's ``data`` after g: goes to quarantine."""
 
 Tree: TypeAlias = dict[bytes, tuple[object, ...]]
 
@@ -89,7 +93,8 @@ def make_next(root: str) -> None:
     write(f"{data}/new/empty/f", "next")
     os.makedirs(f"{data}/new/directory", mode=0o700)
     write(f"{data}/new/large", some.randbytes(BLOCKS_ABOVE + 9))
-    write(f"{data}/closed/g", "next")
+    with opened(f"{data}/closed"):
+        write(f"{data}/closed/g", "next")
     os.chmod(f"{data}/touched", 0o600)
     os.chmod(f"{data}/d", 0o711)
     os.symlink("next", f"{data}/link")
@@ -110,6 +115,15 @@ def make_next(root: str) -> None:
         file.write(b"and more")
     write(f"{more}/edited", "next")
     write(f"{more}/new", "next")
+
+
+@contextlib.contextmanager
+def opened(directory: str) -> Iterator[None]:
+    """A directory that its owner may write to, for a moment."""
+    mode = stat.S_IMODE(os.stat(directory).st_mode)
+    os.chmod(directory, 0o700)
+    yield
+    os.chmod(directory, mode)
 
 
 @attrs.frozen
@@ -143,12 +157,15 @@ class Scene:
         os.makedirs(f"{home}/source-state")
         self._source_index = Index(f"{home}/source-state/index.db")
         make_former(f"{home}/source")
-        self.former: dict[str, Tree] = self._trees(f"{home}/source")
         self._history = History()
         with self.standby("node") as standby:
             first = self._prepare(standby.connect())
             standby.take(first)
             self._history = standby.history
+        with opened(f"{home}/node/data/closed"):
+            for path, content in BY_HAND.items():
+                write(f"{home}/node/data/{path}", content)
+        self.former: dict[str, Tree] = self._trees(f"{home}/node")
         make_next(f"{home}/source")
         self.next: dict[str, Tree] = self._trees(f"{home}/source")
         self.expected = {name: self._replaced(name) for name in FOLDERS}
@@ -167,7 +184,7 @@ class Scene:
     def restore(self, name: str, source: str = "node") -> str:
         """A copy of a secondary, whose index holds for the copy; returns its name."""
         copy = f"{self.home}/{name}"
-        shutil.rmtree(copy, ignore_errors=True)
+        remove(copy)
         shutil.copytree(f"{self.home}/{source}", copy, symlinks=True)
         original = f"{self.home}/{source}"
         index = f"{copy}/state/index.db"
@@ -224,7 +241,9 @@ class Scene:
             for path, content in self.expected[folder].items():
                 assert versions.pop(path)[:1] == content
             assert versions == {} or not rows
-            assert os.listdir(f"{base}/{folder}/{STAGING_NAME}") == ["versions"]
+        assert sorted(kept(f"{base}/data").values()) == sorted(BY_HAND.values())
+        assert sorted(os.listdir(f"{base}/data/{STAGING_NAME}")) == ["quarantine", "versions"]
+        assert os.listdir(f"{base}/more/{STAGING_NAME}") == ["versions"]
 
     def _prepare(self, peer: PeerTree) -> Prepared:
         """Read what the primary would send to whoever holds this."""
@@ -269,14 +288,20 @@ class Scene:
         }
 
     def _check_versions(self, base: str) -> None:
-        """Each replaced content is in its place or kept, and nothing else is kept."""
+        """Each replaced content is in its place or kept, and nothing else is.
+
+        What only this node had is, besides, in its place or put aside.
+        """
         for folder in FOLDERS:
             root = f"{base}/{folder}"
-            assert kept(root) == {}, "nothing here is of one node alone"
+            aside = set(kept(root).values())
+            assert aside <= set(BY_HAND.values()), "what both nodes have was put aside"
             standing = {os.fsdecode(path): _content(each) for path, each in look(root).items()}
             versions = list(_kept_versions(root)) + self._kept_blocks(root, folder)
             for path, (content,) in self.expected[folder].items():
                 assert standing.get(path) == content or content in versions, f"{path} is lost"
+                by_hand = folder == "data" and path in BY_HAND
+                assert standing.get(path) == content or content in aside or not by_hand
             wrong = [each for each in versions if [each] not in self.expected[folder].values()]
             assert wrong == [], "what replaced a version was kept as if it were one"
 

@@ -24,7 +24,7 @@ SQLITE = (
 """What SQLite makes of any of these errors, depending on what it was about to do."""
 
 ALL = "SBS_DISK_FAULTS" in os.environ
-"""Every kind of failure at every call; else some kinds at every third or fourth."""
+"""Every kind of failure at every call; else some kinds at every third to sixth."""
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ ALL = "SBS_DISK_FAULTS" in os.environ
         (What.FAIL_ONCE, errno.EIO, EVERY, 1),
         (What.FAIL_ON, errno.EIO, EVERY, 3),
         (What.FAIL_ONCE, errno.ENOSPC, Kind.NAMES | Kind.DATA, 4),
-        (What.FAIL_ON, errno.EROFS, EVERY, 4),
+        (What.FAIL_ON, errno.EROFS, EVERY, 6),
     ],
     ids=["EIO once", "EIO until repaired", "ENOSPC once", "EROFS until repaired"],
 )
@@ -44,8 +44,9 @@ def test_every_call_refused(
     started = receiver.run("recover", stage.restore("work"), kinds=kinds).count
     count = receiver.run("take", stage.restore("work"), kinds=kinds).count
     causes = os.strerror(refusal), *SQLITE
+    tries = range(1, count + 1, 1 if ALL else step)
     silent = 0
-    for at in range(1, count + 1, 1 if ALL else step):
+    for at in tries:
         stage.restore("work")
         endured = receiver.endure("work", what, refusal, kinds=kinds, at=at)
         for text in endured.texts:
@@ -56,4 +57,5 @@ def test_every_call_refused(
         silent += not endured.texts
         stage.recover("work", told=True)
         stage.finish("work")
-    assert silent < count / 10, "but for what SQLite makes up for by itself"
+    # SQLite makes up for some errors by itself, and whether names fold need not be known.
+    assert silent < len(tries) / 4

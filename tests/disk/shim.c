@@ -232,7 +232,15 @@ static void say_stat_of(int fd)
     say_stat(&status);
 }
 
-/* What stands in a file from an offset on: the call did not show it. */
+static void say_bytes(int fd, off_t offset, const void *bytes, size_t length)
+{
+    say("write %ld %zu", (long)offset, length);
+    say_stat_of(fd);
+    put(bytes, length);
+    put("\n", 1);
+}
+
+/* What stands in a file from an offset on, where the call did not show it. */
 static void say_content(int fd, off_t offset, size_t length)
 {
     char link[64];
@@ -241,10 +249,7 @@ static void say_content(int fd, off_t offset, size_t length)
     char *bytes = malloc(length);
     if (reading < 0 || bytes == NULL || pread(reading, bytes, length, offset) != (ssize_t)length)
         abort();
-    say("write %ld %zu", (long)offset, length);
-    say_stat_of(fd);
-    put(bytes, length);
-    put("\n", 1);
+    say_bytes(fd, offset, bytes, length);
     free(bytes);
     syscall(SYS_close, reading);
 }
@@ -344,7 +349,8 @@ static off_t place_of(int fd)
     return lseek(fd, 0, flags >= 0 && (flags & O_APPEND) ? SEEK_END : SEEK_CUR);
 }
 
-#define WRITE(kind, fd, call, half, offset)                                                        \
+/* SHOWN: the bytes, if the caller has them. To read them back would break a lease on the file. */
+#define WRITE(kind, fd, call, half, offset, shown)                                                        \
     off_t before = fd_below(fd) ? (offset) : 0;                                                    \
     struct step step = begin(kind, fd_below(fd));                                                  \
     if (step.refused)                                                                              \
@@ -352,7 +358,10 @@ static off_t place_of(int fd)
     TORN(half)                                                                                     \
     ssize_t result = call;                                                                         \
     int error = errno;                                                                             \
-    if (logs(&step, result > 0))                                                                   \
+    const void *bytes_shown = (shown);                                                             \
+    if (logs(&step, result > 0 && bytes_shown != NULL))                                            \
+        say_bytes(fd, before, bytes_shown, result);                                                \
+    else if (logs(&step, result > 0))                                                              \
         say_content(fd, before, result);                                                           \
     end(&step);                                                                                    \
     errno = error;                                                                                 \
@@ -361,13 +370,14 @@ static off_t place_of(int fd)
 ssize_t write(int fd, const void *bytes, size_t length)
 {
     REAL(write);
-    WRITE(DATA, fd, real(fd, bytes, length), real(fd, bytes, length / 2), place_of(fd));
+    WRITE(DATA, fd, real(fd, bytes, length), real(fd, bytes, length / 2), place_of(fd),
+          bytes);
 }
 
 ssize_t writev(int fd, const struct iovec *pieces, int number)
 {
     REAL(writev);
-    WRITE(DATA, fd, real(fd, pieces, number), real(fd, pieces, number / 2), place_of(fd));
+    WRITE(DATA, fd, real(fd, pieces, number), real(fd, pieces, number / 2), place_of(fd), NULL);
 }
 
 #define PWRITE(name)                                                                               \
@@ -375,7 +385,7 @@ ssize_t writev(int fd, const struct iovec *pieces, int number)
     {                                                                                              \
         REAL(name);                                                                                \
         WRITE(DATA, fd, real(fd, bytes, length, offset), real(fd, bytes, length / 2, offset),      \
-              offset);                                                                             \
+              offset, bytes);                                                                      \
     }
 PWRITE(pwrite)
 PWRITE(pwrite64)
@@ -385,7 +395,7 @@ PWRITE(pwrite64)
     {                                                                                              \
         REAL(name);                                                                                \
         WRITE(DATA, to, real(to, from, offset, length), real(to, from, offset, length / 2),        \
-              place_of(to));                                                                       \
+              place_of(to), NULL);                                                                 \
     }
 SENDFILE(sendfile)
 SENDFILE(sendfile64)
@@ -396,7 +406,7 @@ ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size
     REAL(copy_file_range);
     WRITE(DATA, to, real(from, from_at, to, to_at, length, flags),
           real(from, from_at, to, to_at, length / 2, flags),
-          to_at != NULL ? *to_at : place_of(to));
+          to_at != NULL ? *to_at : place_of(to), NULL);
 }
 
 int ioctl(int fd, unsigned long request, ...)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 from hypothesis import strategies as st
@@ -21,8 +20,8 @@ from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE
 from sbs.replication.watch import Watcher
 from tests.replication.hands import beside, entries, remove, write
 from tests.replication.losses import Losses
-from tests.replication.model import Entry, Tree, above, after_update, walk
-from tests.replication.nodes import CrashedError, Done, Pair
+from tests.replication.model import above, after_update, differences, walk
+from tests.replication.nodes import CrashedError, CutError, Done, Pair
 from tests.replication.rig import proceed
 
 MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -258,14 +257,14 @@ class Replication(RuleBasedStateMachine):
     @rule(phase=st.sampled_from(["stage", "apply"]), step=st.integers(1, 12))
     def crash(self, phase: str, step: int) -> None:
         """The secondary crashes in the midst of an update, and comes back."""
+        self._stop(phase, step, CrashedError)
 
-        left = iter(range(step - 1))
-
-        def check() -> None:
-            if next(left, None) is None:
-                raise CrashedError
-
-        self._update(self._hints(), lambda of: check if of == phase else proceed)
+    @rule(path=PATHS, step=st.integers(1, 12))
+    def cut(self, path: str, step: int) -> None:
+        """The connection is lost while a large file is sent, and comes back."""
+        self.write_large(path, 3 * BLOCK_BYTES, step)
+        self._stop("stage", step, CutError)
+        self._update(self._hints())
 
     @rule()
     def swap(self) -> None:
@@ -301,7 +300,7 @@ class Replication(RuleBasedStateMachine):
         else:
             found = differences(before, after, {}, times=True, extra=True)
             assert found == {}, f"nothing was committed, and {found}"
-        if done.crashed and not done.number:
+        if (done.crashed or done.cut) and not done.number:
             return
         wanted, stuck = after_update(leader, before, spec.filters, strict=spec.strict_delete)
         if not self._stale and (full or not self._unseen):
@@ -311,10 +310,21 @@ class Replication(RuleBasedStateMachine):
             assert done.applied is None or bool(done.applied.problems) is bool(stuck)
         self._unseen = self._unseen and not full
 
+    def _stop(self, phase: str, step: int, error: type[Exception]) -> None:
+        left = iter(range(step - 1))
+
+        def check() -> None:
+            if next(left, None) is None:
+                raise error
+
+        self._update(self._hints(), lambda of: check if of == phase else proceed)
+
     def _note(self, done: Done) -> None:
         made["updates"] += 1
         made["generations"] += done.number > 0
         made["crashes"] += done.crashed
+        made["cuts"] += done.cut
+        made["went on after a cut"] += done.went_on
         made["rolled forward after a crash"] += done.crashed and done.number > 0
 
     def _watch(self) -> Watcher:
@@ -376,27 +386,3 @@ class Replication(RuleBasedStateMachine):
     def _count(self, operation: str) -> None:
         made[operation] += 1
         made["operations"] += 1
-
-
-def differences(
-    wanted: Tree, found: Tree, leader: Tree, *, times: bool, extra: bool
-) -> dict[str, Any]:
-    """Paths whose entries are not the same, with both.
-
-    Times of files, owners and extended attributes only where they count.
-    """
-
-    def seen(path: str, entry: Entry | None) -> Any:
-        if entry is None:
-            return None
-        counts = times or wanted.get(path) is not leader.get(path)
-        stamp = entry.mtime_ns if counts else 0
-        digest = hashlib.sha256(entry.content).hexdigest()[:8]
-        beside = (entry.owner, entry.xattrs) if extra else None
-        return entry.kind, oct(entry.mode), len(entry.content), digest, stamp, beside
-
-    both = {
-        path: (seen(path, wanted.get(path)), seen(path, found.get(path)))
-        for path in {*wanted, *found}
-    }
-    return {path: pair for path, pair in both.items() if pair[0] != pair[1]}

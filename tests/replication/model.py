@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from tests.core.filter_reference import decide
 
@@ -118,3 +119,27 @@ def after_update(
         else:
             result[path] = entry
     return result, stuck
+
+
+def differences(
+    wanted: Tree, found: Tree, leader: Tree, *, times: bool, extra: bool
+) -> dict[str, Any]:
+    """Paths whose entries are not the same, with both.
+
+    Times of files, owners and extended attributes only where they count.
+    """
+
+    def seen(path: str, entry: Entry | None) -> Any:
+        if entry is None:
+            return None
+        counts = times or wanted.get(path) is not leader.get(path)
+        stamp = entry.mtime_ns if counts else 0
+        digest = hashlib.sha256(entry.content).hexdigest()[:8]
+        beside = (entry.owner, entry.xattrs) if extra else None
+        return entry.kind, oct(entry.mode), len(entry.content), digest, stamp, beside
+
+    both = {
+        path: (seen(path, wanted.get(path)), seen(path, found.get(path)))
+        for path in {*wanted, *found}
+    }
+    return {path: pair for path, pair in both.items() if pair[0] != pair[1]}

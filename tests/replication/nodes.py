@@ -12,7 +12,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.guard import Cause
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
-from sbs.core.messages import Begin, Finding, Findings
+from sbs.core.messages import Begin, Finding, Findings, Patch
 from sbs.errors import ReplicationError
 from sbs.replication.apply import Applied
 from sbs.replication.changes import EVERYTHING, Changes
@@ -67,6 +67,10 @@ class CrashedError(Exception):
     """Raised by a check, in place of a crash."""
 
 
+class CutError(Exception):
+    """Raised by a check, in place of a connection that is lost."""
+
+
 @attrs.frozen(kw_only=True)
 class Done:
     """What became of an update: a generation of its own, unless nothing had to be sent."""
@@ -74,6 +78,9 @@ class Done:
     number: int = 0
     applied: Applied | None = None
     crashed: bool = False
+    cut: bool = False
+    went_on: bool = False
+    """With a file that an earlier cut had left."""
 
 
 class Session:
@@ -99,7 +106,8 @@ class Session:
             changes: where to look.
             accept: it may be held, and is sent all the same.
             stop: makes a check of the follower's for ``"stage"`` and ``"apply"``; it may raise
-                :class:`CrashedError`, and then the follower crashes.
+                :class:`CrashedError`, and then the follower crashes; while it stages also
+                :class:`CutError`, and then the session ends.
         """
         self._now += LONGEST_RETRY_S
         update = self._prepare(changes | self._placements.retry(self._peer, self._now), accept)
@@ -110,12 +118,15 @@ class Session:
             applied = self._follower.target.apply(record, stop("apply"))
         except CrashedError:
             return self._crash()
+        except CutError:
+            self._follower.target.suspend()
+            return Done(cut=True)
         self._follower.history = self._leader.history = record.history
         generation = record.history.entries[-1]
         self._placements.expect(generation, update, self._peer)
         self._peer.commit(update.operations)
         trio.run(self._placements.take, self._findings(update, applied))
-        return Done(number=generation.number, applied=applied)
+        return Done(number=generation.number, applied=applied, went_on=self._went_on)
 
     def _findings(self, update: Update, applied: Applied) -> Findings:
         """What the follower tells: a problem stands until an operation on its path ends it."""
@@ -137,11 +148,14 @@ class Session:
     def _stage(self, update: Update, check: Callable[[], object]) -> CommitRecord | None:
         """As the leader's and the follower's runtime do; ``None``: nothing had to be sent."""
         target, begun = self._follower.target, False
+        offers = {each.digest for each in self._peer.fragments.values()}
+        self._went_on = False
         for message in update.messages(proceed):
             if not begun:
                 target.begin(Begin(self._epoch, self._leader.history.number + 1))
                 begun = True
             target.take(message, check)
+            self._went_on |= isinstance(message, Patch) and message.digest in offers
         if not begun:
             if update.rebased:
                 self._source.settle(update)
@@ -206,7 +220,7 @@ class Pair:
         except ReplicationError:
             session.refused()
             done = session.update(EVERYTHING, accept=accept, stop=stop)
-        if done.crashed:
+        if done.crashed or done.cut:
             self.session = None
         return done
 

@@ -113,8 +113,7 @@ class Incoming:
         """
         above_bytes = 0 if self._fragment is None else self._fragment.size_bytes
         names = [spec.name for spec in self._folders]
-        with mapped("a fragment"):
-            return self.staging.keep(names, above_bytes) or self._fragment
+        return self.staging.keep(names, above_bytes) or self._fragment
 
     def verify(self, commit: Commit, history: History) -> History:
         """Whether all came that the leader says it sent, and may be.
@@ -178,18 +177,19 @@ class Incoming:
             raise ReplicationError(
                 f"{patch.path!r}: {patch.size_bytes} bytes in blocks; at most {MAX_LISTED_BYTES}"
             )
+        where = f"{self._places.roots[patch.folder]}/{patch.path}"
         if not patch.digest:
-            with mapped(f"stream {patch.stream}"):
+            with mapped(where):
                 self.staging.patch(patch, None, digests_of_zeros(patch.size_bytes), check)
             return
         name, fragment = self._folders[patch.folder].name, self._fragment
         if fragment is not None and fragment.suits(name, patch):
             self._fragment = None
-            with mapped(f"stream {patch.stream}"):
+            with mapped(where):
                 self.staging.go_on(patch, fragment)
             return
         with (
-            mapped(f"{self._places.roots[patch.folder]}/{patch.path}"),
+            mapped(where),
             opened_base(self._places, self._index, name, patch, check) as (base, blocks),
         ):
             self.staging.patch(patch, base, blocks, check)

@@ -172,23 +172,22 @@ class Staging:
             ``None`` if there is none, it is too little, or the stream changes a file that stands.
 
         Raises:
-            OSError: it cannot be kept.
+            ReplicationError: it cannot be kept.
         """
         stream, content = self._stream, self._stream.content
         count = stream.written.end // BLOCK_BYTES
         size_bytes = count * BLOCK_BYTES
         if self._fd < 0 or not stream.anew or size_bytes <= max(above_bytes, BLOCKS_ABOVE):
             return None
-        staging = open_staging(self._places, stream.folder)
-        os.ftruncate(self._fd, size_bytes)
-        os.rename(stream_name(self._current), FRAGMENT_NAME, src_dir_fd=staging, dst_dir_fd=staging)
-        return KeptFragment(
-            name=names[stream.folder],
-            place=self._places.roots[stream.folder],
-            path=stream.path,
-            blocks=content.blocks[: count * DIGEST_BYTES],
-            stat=stat_key(os.fstat(self._fd)),
-        )
+        place = self._places.roots[stream.folder]
+        with mapped(place):
+            at = open_staging(self._places, stream.folder)
+            os.ftruncate(self._fd, size_bytes)
+            os.rename(stream_name(self._current), FRAGMENT_NAME, src_dir_fd=at, dst_dir_fd=at)
+            stat = stat_key(os.fstat(self._fd))
+        blocks = content.blocks[: count * DIGEST_BYTES]
+        name, path = names[stream.folder], stream.path
+        return KeptFragment(name=name, place=place, path=path, blocks=blocks, stat=stat)
 
     def _check_ascends(self, patch: Patch) -> None:
         if patch.stream <= self._current:
@@ -218,7 +217,7 @@ class Staging:
         number = operation.stream
         assert number is not None
         if number == self._current:
-            with mapped(f"stream {number}"):
+            with mapped(f"{self._places.roots[operation.folder]}/{operation.path}"):
                 self.finish()
         stream = self._finished.pop(number, None)
         if stream is None or stream.folder != operation.folder:

@@ -241,12 +241,15 @@ class Staging:
             check: called for each MiB that is copied; may raise to cancel.
 
         Raises:
-            ReplicationError: one of the files has changed since it was patched.
-            OSError: one cannot be read, or there is no room.
+            ReplicationError: one of the files has changed since it was patched, or cannot be read,
+                or there is no room.
         """
-        self.finish()
         for number, (operation, overlay) in [*self._overlaid.items()]:
-            with opened(*self._places.parent(operation.folder, operation.path)) as fd:
+            place = f"{self._places.roots[operation.folder]}/{operation.path}"
+            with (
+                mapped(place),
+                opened(*self._places.parent(operation.folder, operation.path)) as fd,
+            ):
                 with alone(fd) as is_alone:
                     if is_alone and overlay.suits(os.fstat(fd)):
                         continue
@@ -277,7 +280,7 @@ class Staging:
         Raises:
             ReplicationError: it could not be written.
         """
-        self.finish()
+        self._close()
         for folder in self.folders:
             with mapped(self._places.roots[folder]):
                 sync_file_system(open_staging(self._places, folder))

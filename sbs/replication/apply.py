@@ -168,10 +168,14 @@ class RollForward:
             overlay = self._record.overlay(operation)
             if overlay is None:
                 continue
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # see Putter
+            try:
                 parent, name = self._places.parent(operation.folder, operation.path)
                 self._keeper.keep_blocks(number, operation, (parent, name), overlay)
-                known.setdefault(operation.folder, []).append((parent_of(operation.path), name))
+            except OSError as error:
+                if error.errno not in IN_THE_WAY:
+                    raise
+                continue  # whoever changes the file meets it, too
+            known.setdefault(operation.folder, []).append((parent_of(operation.path), name))
         for folder, names in known.items():
             self._index.drop(self._record.folders[folder].name, names)
             sync_file_system(self._staging(folder))
@@ -200,7 +204,7 @@ class RollForward:
         self._common.store(self._record.history.entries[-1], self._held, self._bases)
 
     def _guarded(self, operation: Operation) -> None:
-        place = self._trees.place(operation)
+        place = self._trees.place(self._number, operation)
         try:
             match operation.action:
                 case Action.PUT:

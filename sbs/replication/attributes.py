@@ -114,6 +114,22 @@ def _number(look: Callable[[], int]) -> int | None:
         return None
 
 
+SET_ID: Final = stat.S_ISUID | stat.S_ISGID
+
+
+def mode_of(status: os.stat_result, *, owner: bool) -> int:
+    """The permission bits of an entry that are replicated.
+
+    A file is set-id only together with its owner: else it would be so for whoever SBS runs as.
+
+    Args:
+        status: of the entry.
+        owner: whether that is replicated.
+    """
+    mode = stat.S_IMODE(status.st_mode)
+    return mode if owner or not stat.S_ISREG(status.st_mode) else mode & ~SET_ID
+
+
 class AttributeReader:
     """Reads what one folder's settings have replicated.
 
@@ -131,6 +147,11 @@ class AttributeReader:
     def of(cls, spec: FolderSpec) -> AttributeReader | None:
         """For a folder; ``None`` where nothing is to be read."""
         return cls(owner=spec.owner, xattr=spec.xattr) if spec.owner or spec.xattr else None
+
+    @property
+    def owner(self) -> bool:
+        """Whether that is read."""
+        return self._owner
 
     def named(
         self, directory: int, name: str, status: os.stat_result

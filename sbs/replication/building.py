@@ -48,6 +48,7 @@ class Builder:
     def __init__(self, places: Places, folders: set[int], dresser: Dresser) -> None:
         self._places = places
         self._folders = folders
+        self._number = 0
         self._dresser = dresser
         self.trees: Trees = Trees()
         """Which operations were carried out, and which could not be."""
@@ -71,13 +72,14 @@ class Builder:
         Raises:
             OSError: it cannot be carried out.
         """
-        place = self.trees.place(operation)
+        number, self._number = self._number, self._number + 1
+        place = self.trees.place(number, operation)
         if place is None and operation.action is Action.MKDIR and self._is_missing(operation):
             open_staging(self._places, operation.folder)
             self._folders.add(operation.folder)
-            name = f"tree-{len(self.trees.roots)}"
+            name = f"tree-{number}"
             self.trees.add(Root(operation.folder, operation.path, name))
-            place = self.trees.place(operation)
+            place = self.trees.place(number, operation)
         # Of what stood in a directory that is gone on this node alone, the leader may know still.
         if place is None or operation.action in (Action.TOUCH, Action.DELETE):
             return False
@@ -89,7 +91,7 @@ class Builder:
         except OSError as error:
             if error.errno not in IN_THE_WAY:
                 raise
-            self.trees.leave(operation)
+            self.trees.leave(number, operation)
             return False
         return True
 

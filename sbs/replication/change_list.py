@@ -126,6 +126,8 @@ class ChangeList:
             return
         source = os.open(place[1], _READ, dir_fd=place[0])
         try:
+            if not stat.S_ISREG(os.fstat(source).st_mode):
+                return
             fd = create(_UNDO_WRITTEN, self._fd)
             try:
                 undo.write(fd, source, overlay, check)

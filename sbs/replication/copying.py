@@ -97,6 +97,8 @@ def _copy(source: int, target: int, at: int, length: int) -> None:
         except OSError as error:
             if error.errno not in _NO_CALL:
                 raise
+            copied = 0
+        if not copied:  # nor does every file system tell that it cannot
             content = os.pread(source, end - at, at)
             write_at(target, content, at)
             copied = len(content)

@@ -1,9 +1,10 @@
 """Owner, extended attributes, mode and time: what a file gets beside its content.
 
-A file is set-id only for the owner that it is meant for: the owner comes first, and where it cannot
-be set, set-id is left off. Everything is done to an open file, or to what an ``O_PATH`` descriptor
-refers to, so that no link that somebody puts in the way is followed (adversarial case 2). What this
-account or the file system does not allow becomes one note for each folder; the content stands.
+A file is set-id only for the owner that it is meant for: the owner comes first, and where it is not
+replicated, or cannot be set, set-id is left off. Everything is done to an open file, or to what an
+``O_PATH`` descriptor refers to, so that no link that somebody puts in the way is followed
+(adversarial case 2). What this account or the file system does not allow becomes one note for each
+folder; the content stands.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ import stat
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from sbs.core.manifest import FolderSpec, Operation
-from sbs.replication.attributes import NONE_HERE, Accounts, xattr_names
+from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.replication.attributes import NONE_HERE, SET_ID, Accounts, xattr_names
 from sbs.replication.places import handle_path
 from sbs.replication.problems import Problem
 
 MAX_TEXTS: Final = 20
 """Different refusals that are counted; there are few causes, but names of accounts are many."""
-
-_SET_ID: Final = stat.S_ISUID | stat.S_ISGID
 
 _REFUSED: Final = NONE_HERE | {
     errno.EPERM,
@@ -80,9 +79,11 @@ class Dresser:
         """
         way: int | str = file if is_open else handle_path(file)
         mode = operation.mode
+        if not self._folders[operation.folder].owner and operation.action is not Action.MKDIR:
+            mode &= ~SET_ID
         if operation.attributes is not None:
             if not self._own(file, operation):
-                mode &= ~_SET_ID
+                mode &= ~SET_ID
             self._label(way, operation)
         try:
             os.chmod(way, mode)
@@ -143,8 +144,8 @@ class Dresser:
         status = os.fstat(file)
         if (status.st_uid, status.st_gid) == wanted:
             return True
-        if status.st_mode & _SET_ID and not stat.S_ISLNK(status.st_mode):
-            os.chmod(handle_path(file), stat.S_IMODE(status.st_mode) & ~_SET_ID)
+        if status.st_mode & SET_ID and not stat.S_ISLNK(status.st_mode):
+            os.chmod(handle_path(file), stat.S_IMODE(status.st_mode) & ~SET_ID)
         try:
             os.chown(handle_path(file), *wanted)
         except OSError as error:

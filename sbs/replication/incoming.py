@@ -69,8 +69,8 @@ class Incoming:
         return self._builder.trees.roots
 
     @property
-    def unbuilt(self) -> tuple[tuple[int, str], ...]:
-        """Folder and path of what belongs into one, but cannot be made."""
+    def unbuilt(self) -> tuple[int, ...]:
+        """Numbers of the operations that belong into one, but cannot be carried out."""
         return self._builder.trees.unbuilt
 
     @property

@@ -62,7 +62,7 @@ class CommitRecord:
         contents_at: where in the journal the first content lies; they follow each other in the
             order of the operations that have no stream and are not built in staging.
         trees: new directories that are built in staging.
-        unbuilt: folder and path of what belongs into one of them, but cannot be made there.
+        unbuilt: numbers of the operations that belong into one of them, but cannot be carried out.
         overlays: what is laid over files in their places, by the numbers of streams.
         roots: what tells the root of each folder, see
             :meth:`~sbs.replication.places.Places.root`.
@@ -76,7 +76,7 @@ class CommitRecord:
     operations: tuple[Operation, ...]
     contents_at: int
     trees: tuple[Root, ...] = ()
-    unbuilt: tuple[tuple[int, str], ...] = ()
+    unbuilt: tuple[int, ...] = ()
     overlays: Mapping[int, Overlay] = attrs.field(factory=dict[int, Overlay])
     roots: tuple[str, ...] = ()
 
@@ -88,8 +88,8 @@ class CommitRecord:
     def journaled(self) -> Iterator[Operation]:
         """Those whose contents lie in the journal, in their order."""
         trees = Trees(self.trees, self.unbuilt)
-        for operation in self.operations:
-            built = trees.place(operation) is not None
+        for number, operation in enumerate(self.operations):
+            built = trees.place(number, operation) is not None
             if operation.action is Action.PUT and operation.stream is None and not built:
                 yield operation
 
@@ -355,7 +355,7 @@ def _decode(body: bytes) -> CommitRecord:
             stream: Overlay(stat=stat, digest=digest, size_bytes=size_bytes, ranges=ranges)
             for stream, stat, digest, size_bytes, ranges in fields["overlays"]
         },
-        unbuilt=tuple(tuple(at) for at in fields["unbuilt"]),
+        unbuilt=tuple(fields["unbuilt"]),
         trees=tuple(Root(*root) for root in fields["trees"]),
         roots=fields["roots"],
         operations=tuple(operation_from(_listed(row)) for row in fields["operations"]),

@@ -12,9 +12,11 @@ or the file has another name, the holes are filled instead, and the file is repl
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
+import stat
 from collections.abc import Callable, Generator, Iterator
 from typing import Final
 
@@ -32,6 +34,9 @@ MAX_SHARE: Final = 4
 
 MAX_RANGES: Final = 65_536
 """Of what differs: their list takes a megabyte of the commit record at most."""
+
+_NOT_WRITTEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ETXTBSY})
+"""A file that may be read alone: another account's, or a program that runs."""
 
 _FLAGS: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -69,11 +74,15 @@ class Overlay:
             yield cut, self.former_bytes - cut
 
     def suits(self, status: os.stat_result) -> bool:
-        """Whether the file is still the one, and few enough of its bytes differ."""
+        """Whether the file is still the one, and few enough of its bytes differ.
+
+        And no room is needed for them once they are committed: it neither grows nor has holes.
+        """
         total = sum(length for _, length in self.ranges)
         return (
             stat_key(status) == self.stat
             and status.st_nlink == 1
+            and self.size_bytes <= self.former_bytes <= 512 * status.st_blocks
             and len(self.ranges) <= MAX_RANGES
             and total * MAX_SHARE <= self.size_bytes
         )
@@ -84,12 +93,18 @@ class Ranges:
 
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int]] = []
+        self._limit = 2 * MAX_RANGES
 
     def add(self, at: int, length: int) -> None:
         """A piece was written."""
+        if self._ranges[-1:] == [(at, length)]:
+            return
         if self._ranges and sum(self._ranges[-1]) == at:
             at, length = self._ranges[-1][0], self._ranges.pop()[1] + length
         self._ranges.append((at, length))
+        if len(self._ranges) > self._limit:  # the same may be written again and again
+            self._ranges = list(self.merged)
+            self._limit = 2 * max(MAX_RANGES, len(self._ranges))
 
     @property
     def end(self) -> int:
@@ -111,7 +126,7 @@ class Ranges:
 
 @contextlib.contextmanager
 def opened(parent: int, name: str) -> Generator[int]:
-    """A descriptor of a file, to be written if that is permitted.
+    """A descriptor of a regular file, to be written if that is permitted.
 
     Args:
         parent: its directory.
@@ -122,9 +137,13 @@ def opened(parent: int, name: str) -> Generator[int]:
     """
     try:
         fd = os.open(name, _FLAGS | os.O_RDWR, dir_fd=parent)
-    except PermissionError:
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
         fd = os.open(name, _FLAGS | os.O_RDONLY, dir_fd=parent)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise FileExistsError(errno.EEXIST, "it is no file")
         yield fd
     finally:
         os.close(fd)

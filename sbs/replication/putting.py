@@ -143,22 +143,22 @@ class Putter:
             return self._in_place(operation)
         try:
             parent, name = self._parent(operation)
-            with opened(parent, name) as fd, alone(fd) as is_alone:
-                status = os.fstat(fd)
+            with opened(parent, name) as fd:
                 if self._again:  # it may be half changed; what it is to be tells whether it is it
                     self._expect(digest_of_both(stream, fd, overlay, self._check), operation)
-                    in_place = is_alone and status.st_nlink == 1
-                else:
-                    in_place = is_alone and overlay.suits(status)
-                if in_place:
-                    lay(stream, fd, overlay, self._check)
-                    self.remember_mount(parent)
-                    self._dresser.dress(fd, operation)
-                    return os.fstat(fd)
+                with alone(fd) as is_alone:
+                    status = os.fstat(fd)
+                    suits = status.st_nlink == 1 if self._again else overlay.suits(status)
+                    if is_alone and suits:
+                        lay(stream, fd, overlay, self._check)
+                        self.remember_mount(parent)
+                        self._dresser.dress(fd, operation)
+                        return os.fstat(fd)
                 fill(fd, stream, overlay, self._check)
                 if not self._again:
                     digest = digest_of(stream, operation.size_bytes, self._check)
                     self._expect(digest, operation)
+                os.fdatasync(stream)  # the file that it replaces is no version by itself
         finally:
             os.close(stream)
         return self._move(operation, STAGING_NAME, temporary, keep)
@@ -235,7 +235,7 @@ class Putter:
         """Put a file where another file system is mounted inside the folder."""
         parent, name = self._parent(operation)
         self.remember_mount(parent)
-        source = os.open(temporary, _READ, dir_fd=staging)
+        source = os.open(temporary, _READ, dir_fd=staging)  # it stays until all is durable
         try:
             fd = create(BESIDE, parent)
             try:
@@ -251,7 +251,6 @@ class Putter:
                 os.close(fd)
         finally:
             os.close(source)
-            os.unlink(temporary, dir_fd=staging)
 
     def _staging(self, folder: int) -> int:
         return self._places.directory(folder, STAGING_NAME)

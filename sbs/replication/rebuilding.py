@@ -11,6 +11,7 @@ from typing import IO, Final
 from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.replication import undo
+from sbs.replication.attributes import copy_xattrs
 from sbs.replication.copying import copy_content
 from sbs.replication.past import Change
 from sbs.replication.places import Places, handle_path
@@ -30,8 +31,8 @@ def rebuild(places: Places, folder: int, chain: Sequence[Change]) -> int:
             it up to one that keeps it whole; if there is none, the file stands in its place.
 
     Returns:
-        a descriptor of a file without a name, with mode and time stamp of the version, and its
-        owner as far as that is permitted.
+        a descriptor of a file without a name, with mode and time stamp of the version, its owner
+        as far as that is permitted, and extended attributes as what came after it has them.
 
     Raises:
         ReplicationError: it cannot be had any more; the text says why.
@@ -73,6 +74,7 @@ def _copy(places: Places, folder: int, path: str, file: IO[bytes]) -> None:
     source = os.open(name, _READ, dir_fd=parent)
     try:
         copy_content(source, file.fileno(), os.fstat(source).st_size, _proceed)
+        copy_xattrs(source, file.fileno())
     finally:
         os.close(source)
 

@@ -16,7 +16,7 @@ from blake3 import blake3
 from sbs.core.filters import Filter, directories_above, parent_of
 from sbs.core.manifest import STAGING_NAME, Entry, Kind
 from sbs.errors import ReplicationError
-from sbs.replication.attributes import AttributeReader, digest_of_attributes
+from sbs.replication.attributes import AttributeReader, digest_of_attributes, mode_of
 from sbs.replication.index import Index, Row, stat_key
 from sbs.replication.places import Places
 from sbs.replication.problems import Problem, Problems
@@ -26,9 +26,17 @@ Clashes: TypeAlias = Callable[[str, Collection[str]], Mapping[str, str]]
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """A directory is no longer there, or something else is."""
 
-_STATE: Final = struct.Struct("=IIQqqQQ")
+_STATE: Final = struct.Struct("=IIQqqQQII")
 _state: Final = attrgetter(
-    "st_mode", "st_nlink", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_dev"
+    "st_mode",
+    "st_nlink",
+    "st_size",
+    "st_mtime_ns",
+    "st_ctime_ns",
+    "st_ino",
+    "st_dev",
+    "st_uid",
+    "st_gid",
 )
 _name: Final[Callable[[os.DirEntry[str]], str]] = attrgetter("name")
 
@@ -308,7 +316,7 @@ class _Visit:
 
     def _enter(self, entry: os.DirEntry[str], path: str) -> None:
         status = entry.stat(follow_symlinks=False)
-        mode = stat.S_IMODE(status.st_mode)
+        mode = mode_of(status, owner=self._reader is not None and self._reader.owner)
         attributes = self._attributes(entry.name, path, status)
         if stat.S_ISDIR(status.st_mode) is not entry.is_dir(follow_symlinks=False):
             self._leave_out(path, "was replaced while its folder was read")

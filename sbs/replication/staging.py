@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -35,6 +35,8 @@ from sbs.replication.places import Places, sync_file_system
 from sbs.replication.reading import digest_of
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """A new file, and nothing else that bears its name."""
@@ -241,34 +243,31 @@ class Staging:
             check: called for each MiB that is copied; may raise to cancel.
 
         Raises:
-            ReplicationError: one of the files has changed since it was patched, or cannot be read,
-                or there is no room.
+            ReplicationError: one of the files has changed since it was patched, cannot be read, or
+                there is no room.
         """
         for number, (operation, overlay) in [*self._overlaid.items()]:
-            place = f"{self._places.roots[operation.folder]}/{operation.path}"
-            with (
-                mapped(place),
-                opened(*self._places.parent(operation.folder, operation.path)) as fd,
-            ):
-                with alone(fd) as is_alone:
-                    if is_alone and overlay.suits(os.fstat(fd)):
-                        continue
-                self._fill(number, operation, fd, overlay, check)
-            del self._overlaid[number]
+            with mapped(f"{self._places.roots[operation.folder]}/{operation.path}"):
+                if not self._can_stay(operation, overlay):
+                    self._fill(number, operation, overlay, check)
+                    del self._overlaid[number]
         return {number: overlay for number, (_, overlay) in self._overlaid.items()}
 
+    def _can_stay(self, operation: Operation, overlay: Overlay) -> bool:
+        """Whether a file can be changed in its place."""
+        parent, name = self._places.parent(operation.folder, operation.path)
+        with opened(parent, name) as fd, alone(fd) as is_alone:
+            return is_alone and overlay.suits(os.fstat(fd))
+
     def _fill(
-        self,
-        number: int,
-        operation: Operation,
-        base: int,
-        overlay: Overlay,
-        check: Callable[[], object],
+        self, number: int, operation: Operation, overlay: Overlay, check: Callable[[], object]
     ) -> None:
         staging = open_staging(self._places, operation.folder)
         fd = os.open(stream_name(number), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
         try:
-            fill(base, fd, overlay, check)
+            parent, name = self._places.parent(operation.folder, operation.path)
+            with opened(parent, name) as base:
+                fill(base, fd, overlay, check)
             if digest_of(fd, operation.size_bytes, check) != operation.digest:
                 raise ReplicationError(f"{operation.path!r} changed while it was patched")
         finally:
@@ -384,6 +383,24 @@ def remove_staging(places: Places, folder: int, keep: str = "") -> None:
             os.rmdir(STAGING_NAME, dir_fd=places.directory(folder))
 
 
+def _remove_tree(name: str, staging: int) -> None:
+    """Remove a directory with all that is in it, however deep: no call for each level."""
+    pending = [name]
+    while pending:
+        name = pending.pop()
+        directory = os.open(name, _DIRECTORY, dir_fd=staging)
+        try:
+            for entry in os.listdir(directory):
+                try:
+                    os.unlink(entry, dir_fd=directory)
+                except IsADirectoryError:
+                    pending.append(f"removed-{secrets.token_hex(16)}")
+                    os.rename(entry, pending[-1], src_dir_fd=directory, dst_dir_fd=staging)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=staging)
+
+
 def _empty(staging: int, keep: str) -> bool:
     """Remove everything that an update left; whether anything is there that stays."""
     kept = False
@@ -397,5 +414,5 @@ def _empty(staging: int, keep: str) -> bool:
             if name in (QUARANTINE_NAME, VERSIONS_NAME):
                 kept = True
             else:
-                shutil.rmtree(name, dir_fd=staging)
+                _remove_tree(name, staging)
     return kept

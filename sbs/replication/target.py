@@ -251,11 +251,10 @@ class Target:
             roots=self._lister.roots,
         )
         with self._room():
-            check_space(self._places, record, self.versions.pruner)
             self._keep(record, check)
-            overlays = incoming.staging.overlays(check)
+            record = attrs.evolve(record, overlays=incoming.staging.overlays(check))
+            check_space(self._places, record, self.versions.pruner)
             incoming.staging.sync()
-            record = attrs.evolve(record, overlays=overlays)
             with mapped(self._journal.directory):
                 record = self._journal.commit(record)
         self._surveyed = True

@@ -37,10 +37,10 @@ class Trees:
 
     Args:
         roots: as far as they are known.
-        unbuilt: folder and path of what cannot be made in staging, likewise.
+        unbuilt: numbers of the operations that cannot be carried out in staging, likewise.
     """
 
-    def __init__(self, roots: Iterable[Root] = (), unbuilt: Iterable[tuple[int, str]] = ()) -> None:
+    def __init__(self, roots: Iterable[Root] = (), unbuilt: Iterable[int] = ()) -> None:
         self._roots = {(root.folder, root.path): root for root in roots}
         self._unbuilt = set(unbuilt)
         self._directories: dict[tuple[int, str], str] = {}
@@ -52,15 +52,14 @@ class Trees:
         return tuple(self._roots.values())
 
     @property
-    def unbuilt(self) -> tuple[tuple[int, str], ...]:
+    def unbuilt(self) -> tuple[int, ...]:
         """What cannot be made in staging; the roll-forward meets the reason again."""
         return tuple(sorted(self._unbuilt))
 
-    def leave(self, operation: Operation) -> None:
+    def leave(self, number: int, operation: Operation) -> None:
         """An operation cannot be carried out in staging."""
-        at = operation.folder, operation.path
-        self._unbuilt.add(at)
-        self._directories.pop(at, None)
+        self._unbuilt.add(number)
+        self._directories.pop((operation.folder, operation.path), None)
 
     def add(self, root: Root) -> None:
         """The operation that makes this directory comes next."""
@@ -72,13 +71,18 @@ class Trees:
             return None
         return self._roots.get((operation.folder, operation.path))
 
-    def place(self, operation: Operation) -> str | None:
+    def place(self, number: int, operation: Operation) -> str | None:
         """The directory in staging that an operation builds in; ``None``: it does not.
 
         To be asked for every operation, in their order.
+
+        Args:
+            number: of the operation within its generation, from 0.
+            operation: the operation.
         """
         at = operation.folder, operation.path
-        if at in self._unbuilt:
+        if number in self._unbuilt:
+            self._directories.pop(at, None)
             return None
         root = self.root(operation)
         parent = STAGING_NAME if root else self._directories.get((at[0], parent_of(at[1])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Collection, Generator, Iterator, MutableMapping, Sequence
 from typing import Final
 
@@ -17,7 +16,7 @@ from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Chunk, Commit, Content, Fragment, Pack, Patch
 from sbs.core.plan import Candidate, Plan, touch
 from sbs.errors import ReplicationError
-from sbs.replication.attributes import AttributeReader, digest_of_attributes
+from sbs.replication.attributes import AttributeReader, digest_of_attributes, mode_of
 from sbs.replication.content import BLOCKS_ABOVE, MAX_LISTED_BYTES
 from sbs.replication.file_reading import FileReading
 from sbs.replication.index import Index, Row
@@ -240,7 +239,7 @@ class Update:
 
     def _outcome(self, reading: FileReading, step: Candidate, folder: int) -> Iterator[Pack]:
         spec, status = self._folders[folder], reading.status
-        mode = stat.S_IMODE(status.st_mode)
+        mode = mode_of(status, owner=spec.owner)
         if step.base is not None and step.base.digest == reading.digest:
             self._equal[spec.name, step.entry.path] = reading.digest
             entry = attrs.evolve(

@@ -222,12 +222,12 @@ def test_what_a_new_directory_cannot_hold_stops_nothing_else(pair: Pair) -> None
 
 
 def test_a_mode_is_told_where_the_file_system_has_none_such(pair: Pair) -> None:
-    """The content is replicated: FAT and exFAT have no set-user-id."""
-    write(f"{pair.a}/f", "text", mode=0o4755)
+    """The content is replicated: FAT and exFAT have no sticky bit."""
+    write(f"{pair.a}/f", "text", mode=0o1755)
     write(f"{pair.a}/g", "other")
     _, applied = pair.replicate()
     assert contents(pair.b) == {"f": b"text", "g": b"other"}
-    assert os.stat(f"{pair.b}/f").st_mode & 0o4000 or [
+    assert os.stat(f"{pair.b}/f").st_mode & 0o1000 or [
         (each.path, each.note, each.text) for each in applied.problems
     ] == [("data", True, "the mode cannot be set (Operation not permitted): f")]
 

@@ -41,7 +41,6 @@ def odd_tree(root: str) -> None:
     write(f"{root}/a\\b", b"8")
     os.makedirs(f"{root}/empty directory/inner")
     write(f"{root}/modes/secret", b"s", mode=0o600)
-    write(f"{root}/modes/setuid", b"s", mode=0o4755)
     write(f"{root}/modes/sticky", b"s", mode=0o1644)
     write(f"{root}/modes/none", b"s", mode=0o000)
     write(f"{root}/closed/inner/file", b"c")
@@ -165,7 +164,7 @@ def test_modes_alone_travel(tmp_path: Path) -> None:
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/d/f", b"s", mode=0o644)
         pair.replicate()
-        os.chmod(f"{pair.a}/d/f", 0o4711)
+        os.chmod(f"{pair.a}/d/f", 0o711)
         os.chmod(f"{pair.a}/d", 0o700)
         update, applied = pair.update()
         assert sorted(o.action.name for o in update.operations) == ["MKDIR", "TOUCH"]

@@ -1,10 +1,10 @@
 """Names that a file system takes for one: in another case, or composed otherwise.
 
-The follower looks what its file system does (:mod:`sbs.replication.folding`) and says so when
-it lists a folder. The leader then replicates one of several names that are one there, and
-leaves the others out: the file that the follower holds already, else the first in the order of
-names. So an update never replaces what the one before it put there under the other name, and a
-takeover finds one of the files rather than none.
+The follower looks what its file system does and says so when it lists a folder. The leader then
+replicates one of several names that are one there, and leaves the others out: the file that the
+follower holds already, else the first in the order of names. So an update never replaces what
+the one before it put there under the other name, and a takeover finds one of the files rather
+than none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What belongs into new directories, made in staging; see :mod:`sbs.replication.trees`."""
+"""What belongs into new directories (:mod:`sbs.replication.trees`), made in staging."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.index import Index
-from sbs.replication.source import PeerTree, Source
-from sbs.replication.target import Target
+from sbs.replication.files.index import Index
+from sbs.replication.following.target import Target
+from sbs.replication.leading.source import PeerTree, Source
 
 
 def check() -> None:

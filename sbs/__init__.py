@@ -51,9 +51,9 @@ if TYPE_CHECKING:
         WitnessFactory,
         WitnessOptions,
     )
-    from sbs.replication.index import Index
-    from sbs.replication.source import Source
-    from sbs.replication.target import Target
+    from sbs.replication.files.index import Index
+    from sbs.replication.following.target import Target
+    from sbs.replication.leading.source import Source
     from sbs.runtime.node import Node
     from sbs.runtime.probe import ProbeReport, probe
     from sbs.runtime.running import run_node
@@ -128,9 +128,9 @@ _PLACES: Final = {
         "WitnessFactory",
         "WitnessOptions",
     ),
-    "sbs.replication.index": ("Index",),
-    "sbs.replication.source": ("Source",),
-    "sbs.replication.target": ("Target",),
+    "sbs.replication.files.index": ("Index",),
+    "sbs.replication.leading.source": ("Source",),
+    "sbs.replication.following.target": ("Target",),
     "sbs.runtime.node": ("Node",),
     "sbs.runtime.probe": ("ProbeReport", "probe"),
     "sbs.runtime.running": ("run_node",),

@@ -19,7 +19,7 @@ from sbs.runtime import client
 
 if TYPE_CHECKING:
     from sbs.core.history import History
-    from sbs.replication.past import Change, Summary
+    from sbs.replication.former.past import Change, Summary
     from sbs.runtime.keeping import Standing
 
 SCHEMA: Final = 1
@@ -138,8 +138,8 @@ def _put_back(
 
 def _write(held: Standing, folder: str, path: str, generation: int, output: str) -> bool:
     """Write a version to a file; whether it is not what the generation had put, but edited."""
-    from sbs.replication import restoring  # noqa: PLC0415 - as above
-    from sbs.replication.places import Places  # noqa: PLC0415 - as above
+    from sbs.replication.files.places import Places  # noqa: PLC0415 - as above
+    from sbs.replication.former import restoring  # noqa: PLC0415 - as above
 
     with Places([held.folders[folder]]) as places:
         found = restoring.find(places, 0, path, generation, held.newest)
@@ -187,8 +187,8 @@ def _real(path: str) -> str:
 
 
 def _show_generations(held: Standing, folders: Mapping[str, str], as_json: bool) -> None:
-    from sbs.replication import past  # noqa: PLC0415 - as above
-    from sbs.replication.places import Places  # noqa: PLC0415 - as above
+    from sbs.replication.files.places import Places  # noqa: PLC0415 - as above
+    from sbs.replication.former import past  # noqa: PLC0415 - as above
 
     listed: list[dict[str, Any]] = []
     for name, root in folders.items():
@@ -235,8 +235,8 @@ def _sentence(summary: Summary) -> str:
 
 
 def _show_versions(held: Standing, folder: str, path: str, as_json: bool) -> None:
-    from sbs.replication import past  # noqa: PLC0415 - as above
-    from sbs.replication.places import Places  # noqa: PLC0415 - as above
+    from sbs.replication.files.places import Places  # noqa: PLC0415 - as above
+    from sbs.replication.former import past  # noqa: PLC0415 - as above
 
     with Places([held.folders[folder]]) as places:
         found = past.versions_of(places, 0, path)

@@ -13,7 +13,7 @@ from typing import Final
 
 from sbs.core.manifest import STAGING_NAME
 from sbs.demo.results import DemoError
-from sbs.replication.kept import standing
+from sbs.replication.former.kept import standing
 
 NAMES: Final = (
     *(f"orders/{number:03}.dat" for number in range(80)),

@@ -11,9 +11,9 @@ from sbs.core.filters import parent_of
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Audit, Audited
 from sbs.errors import ReplicationError
-from sbs.replication.index import Index, Row, stat_key
-from sbs.replication.places import Places
-from sbs.replication.reading import content_of, open_file, settled_status, unchanged
+from sbs.replication.files.index import Index, Row, stat_key
+from sbs.replication.files.places import Places
+from sbs.replication.files.reading import content_of, open_file, settled_status, unchanged
 
 UNKNOWN = b""
 """Stands for the digest of what is no file, cannot be read, or changes meanwhile."""

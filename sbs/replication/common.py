@@ -20,7 +20,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.filters import parent_of
 from sbs.core.guard import Basis
 from sbs.core.history import Generation, History
-from sbs.replication.index import Index
+from sbs.replication.files.index import Index
 
 _log = logging.getLogger(__name__)
 

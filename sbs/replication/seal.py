@@ -11,7 +11,7 @@ from blake3 import blake3
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Operation
-from sbs.replication.attributes import packed
+from sbs.replication.files.attributes import packed
 
 _OPERATION: Final = struct.Struct(">HBH?qQHHI")
 _GENERATION: Final = struct.Struct(">QBQB")

@@ -9,9 +9,9 @@ from typing import Final
 import attrs
 
 from sbs.core.messages import Finding, Findings
-from sbs.replication.kept import QUARANTINE, Kept
-from sbs.replication.problems import Problem, printable
-from sbs.replication.quarantine import Quarantine
+from sbs.replication.files.problems import Problem, printable
+from sbs.replication.former.kept import QUARANTINE, Kept
+from sbs.replication.former.quarantine import Quarantine
 from sbs.runtime.alarms import Alarms
 
 ALARM: Final = "quarantine"

@@ -37,9 +37,9 @@ from sbs.core.messages import (
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.bodies import changes, content_bytes
-from sbs.replication.kept import Kept
-from sbs.replication.problems import Problem
-from sbs.replication.target import Applied, CommitRecord, Target
+from sbs.replication.files.problems import Problem
+from sbs.replication.following.target import Applied, CommitRecord, Target
+from sbs.replication.former.kept import Kept
 from sbs.runtime.landing import is_below, place_of
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate

@@ -15,9 +15,9 @@ from sbs.config import Config
 from sbs.core.history import History
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError, ReplicationError, StateError
-from sbs.replication import restoring
-from sbs.replication.places import Places
-from sbs.replication.versions import Versions
+from sbs.replication.files.places import Places
+from sbs.replication.former import restoring
+from sbs.replication.former.versions import Versions
 from sbs.runtime.landing import place_of
 from sbs.runtime.state import StateStore
 

@@ -30,10 +30,10 @@ from sbs.core.messages import (
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.changes import EVERYTHING, Changes
-from sbs.replication.hints import Hints
-from sbs.replication.preview import Preview
-from sbs.replication.problems import Problem
-from sbs.replication.source import PeerTree, Source, Update
+from sbs.replication.files.problems import Problem
+from sbs.replication.leading.hints import Hints
+from sbs.replication.leading.preview import Preview
+from sbs.replication.leading.source import PeerTree, Source, Update
 from sbs.runtime.asked import Asked
 from sbs.runtime.link import Link
 from sbs.runtime.pace import Pace

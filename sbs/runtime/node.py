@@ -26,7 +26,7 @@ from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
 from sbs.ports import ServiceFactory, Transport, Witness, WitnessFactory, WitnessOptions
-from sbs.replication.preview import Preview
+from sbs.replication.leading.preview import Preview
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer

@@ -15,7 +15,7 @@ from sbs.core.history import Generation
 from sbs.core.manifest import Action, Entry, FolderSpec
 from sbs.core.messages import Finding, Findings
 from sbs.replication.changes import NOTHING, Changes
-from sbs.replication.source import PeerTree, Source, Update
+from sbs.replication.leading.source import PeerTree, Source, Update
 
 RETRY_REFUSED_S: Final = 60.0
 """From one attempt to send what the follower cannot put in place to the next: not long for whoever

@@ -10,8 +10,8 @@ import trio
 
 from sbs.core.messages import Content
 from sbs.replication.bodies import Compressor
+from sbs.replication.leading.source import Update
 from sbs.replication.packing import cut
-from sbs.replication.source import Update
 
 READ_AHEAD: Final = 2
 """Messages read from disk before the network takes them: two megabytes keep both busy."""

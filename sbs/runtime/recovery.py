@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from sbs.config import NodeSettings
-from sbs.replication.target import CommitRecord
+from sbs.replication.following.target import CommitRecord
 from sbs.runtime.slots import first_slot
 from sbs.runtime.state import StateStore, Stored, new_node
 from sbs.runtime.updates import Updates

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from sbs.errors import SbsError
-from sbs.replication.preview import Preview
+from sbs.replication.leading.preview import Preview
 from sbs.runtime import control
 from sbs.runtime.keeping import Standing
 from sbs.runtime.status import LastUpdate, Status, Switchover

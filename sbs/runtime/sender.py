@@ -17,8 +17,8 @@ from sbs.core.messages import MAX_BODY_BYTES, Begin, Content
 from sbs.core.progress import Phase
 from sbs.errors import ReplicationError, StateError
 from sbs.replication.bodies import Compressor, changes, content_bytes
-from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE
-from sbs.replication.source import Update
+from sbs.replication.files.content import BLOCK_BYTES, BLOCKS_ABOVE
+from sbs.replication.leading.source import Update
 from sbs.runtime.groups import leaves
 from sbs.runtime.link import Link
 from sbs.runtime.reading_ahead import READ_AHEAD, read_ahead

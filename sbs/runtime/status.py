@@ -15,7 +15,7 @@ from sbs.core.progress import Progress
 from sbs.core.role import Model
 from sbs.core.role.model import BALLOTING
 from sbs.ports import ServiceState
-from sbs.replication.problems import Problem
+from sbs.replication.files.problems import Problem
 from sbs.runtime import clock
 from sbs.runtime.alarms import StandingAlarm
 from sbs.runtime.conflicts import Conflict

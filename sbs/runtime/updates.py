@@ -23,13 +23,13 @@ from sbs.core.progress import Progress
 from sbs.core.role import Model
 from sbs.errors import RefusedError, RemoteProtocolError, ReplicationError
 from sbs.replication.changes import Changes
-from sbs.replication.hints import Hints
-from sbs.replication.index import Index
-from sbs.replication.preview import Preview
-from sbs.replication.problems import Problem, log_new
-from sbs.replication.source import Source
-from sbs.replication.target import CommitRecord, Target
-from sbs.replication.versions import Versions
+from sbs.replication.files.index import Index
+from sbs.replication.files.problems import Problem, log_new
+from sbs.replication.following.target import CommitRecord, Target
+from sbs.replication.former.versions import Versions
+from sbs.replication.leading.hints import Hints
+from sbs.replication.leading.preview import Preview
+from sbs.replication.leading.source import Source
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.conflicts import Conflict, Conflicts

@@ -14,9 +14,9 @@ from sbs.core.messages import MAX_AUDITED, Audit, Audited
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError
 from sbs.replication.audit import Reading
-from sbs.replication.peer_tree import PeerTree
-from sbs.replication.problems import printable
-from sbs.replication.source import Source
+from sbs.replication.files.problems import printable
+from sbs.replication.leading.peer_tree import PeerTree
+from sbs.replication.leading.source import Source
 from sbs.runtime.link import Link
 from sbs.runtime.tracker import Tracker
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import trio
 
 from sbs.errors import ReplicationError
-from sbs.replication.hints import Hints
-from sbs.replication.watch import Watcher
+from sbs.replication.leading.hints import Hints
+from sbs.replication.leading.watch import Watcher
 from sbs.runtime.alarms import Alarms
 
 

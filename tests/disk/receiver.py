@@ -21,10 +21,10 @@ import attrs
 
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Listing
-from sbs.replication import staging
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.index import SETTLING_NS, Index
-from sbs.replication.source import PeerTree, Source
+from sbs.replication.files.index import SETTLING_NS, Index
+from sbs.replication.leading.source import PeerTree, Source
+from sbs.replication.receiving import staging
 from tests.disk import session
 from tests.disk.session import Troubles
 from tests.disk.shim import EVERY, Kind, Shim, What

@@ -21,11 +21,11 @@ import attrs
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.manifest import STAGING_NAME, Action, FolderSpec
-from sbs.replication import undo
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE, ContentHash
-from sbs.replication.index import Index, stat_key
-from sbs.replication.source import PeerTree, Source
+from sbs.replication.files.content import BLOCK_BYTES, BLOCKS_ABOVE, ContentHash
+from sbs.replication.files.index import Index, stat_key
+from sbs.replication.former import undo
+from sbs.replication.leading.source import PeerTree, Source
 from tests.disk.removing import remove
 from tests.disk.standby import Prepared, Standby
 from tests.replication.rig import former, is_sound, kept, look, proceed, read, reverted, write

@@ -15,8 +15,8 @@ import trio
 from sbs.core.history import Generation
 from sbs.core.messages import Commit, Committed, Failed, Folders, Listing, Message
 from sbs.errors import ReplicationError, StateError
-from sbs.replication.problems import Problem
-from sbs.replication.target import CommitRecord
+from sbs.replication.files.problems import Problem
+from sbs.replication.following.target import CommitRecord
 from sbs.runtime import follower
 from sbs.runtime.follower import Follower, FollowerSession
 from sbs.runtime.link import Link

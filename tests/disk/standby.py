@@ -15,10 +15,10 @@ import attrs
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin, Commit, Content
-from sbs.replication.index import Index
-from sbs.replication.source import PeerTree
-from sbs.replication.target import Applied, CommitRecord, Target
-from sbs.replication.versions import Versions
+from sbs.replication.files.index import Index
+from sbs.replication.following.target import Applied, CommitRecord, Target
+from sbs.replication.former.versions import Versions
+from sbs.replication.leading.source import PeerTree
 from sbs.runtime.state import StateStore, new_node
 from tests.replication.rig import proceed
 

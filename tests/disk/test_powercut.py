@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from sbs.replication.content import digest_of_content
-from sbs.replication.index import Index
+from sbs.replication.files.content import digest_of_content
+from sbs.replication.files.index import Index
 from tests.disk.calls import Inode, Recording
 from tests.disk.powercut import Disk, cuts
 from tests.disk.receiver import LOG, Receiver

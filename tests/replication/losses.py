@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from sbs.core.history import History
 from sbs.errors import ReplicationError
-from sbs.replication import restoring
-from sbs.replication.places import Places
+from sbs.replication.files.places import Places
+from sbs.replication.former import restoring
 from tests.replication.model import Entry, Tree, entry_at
 from tests.replication.rig import kept
 

@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from sbs.core.manifest import FolderSpec
 from sbs.replication.changes import EVERYTHING, Changes
-from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE
-from sbs.replication.watch import Watcher
+from sbs.replication.files.content import BLOCK_BYTES, BLOCKS_ABOVE
+from sbs.replication.leading.watch import Watcher
 from tests.replication.hands import beside, entries, remove, write
 from tests.replication.losses import Losses
 from tests.replication.model import above, after_update, differences, walk

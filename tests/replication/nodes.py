@@ -14,12 +14,12 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin, Finding, Findings, Patch
 from sbs.errors import ReplicationError
-from sbs.replication.apply import Applied
 from sbs.replication.changes import EVERYTHING, Changes
-from sbs.replication.index import Index
-from sbs.replication.source import PeerTree, Source, Update
-from sbs.replication.target import CommitRecord, Target
-from sbs.replication.versions import Versions
+from sbs.replication.files.index import Index
+from sbs.replication.following.apply import Applied
+from sbs.replication.following.target import CommitRecord, Target
+from sbs.replication.former.versions import Versions
+from sbs.replication.leading.source import PeerTree, Source, Update
 from sbs.runtime.placements import LONGEST_RETRY_S, Placements
 from tests.replication.rig import NOTHING, proceed
 

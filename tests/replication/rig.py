@@ -14,13 +14,13 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Begin, Commit, Content
-from sbs.replication import undo
-from sbs.replication.apply import Applied
 from sbs.replication.changes import EVERYTHING, Changes
-from sbs.replication.index import Index
-from sbs.replication.source import PeerTree, Source, Update
-from sbs.replication.target import CommitRecord, Target
-from sbs.replication.versions import Versions
+from sbs.replication.files.index import Index
+from sbs.replication.following.apply import Applied
+from sbs.replication.following.target import CommitRecord, Target
+from sbs.replication.former import undo
+from sbs.replication.former.versions import Versions
+from sbs.replication.leading.source import PeerTree, Source, Update
 
 EPOCH = Epoch(1, 0)
 NOTHING = History()

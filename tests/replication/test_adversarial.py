@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sbs.core.messages import Chunk, Content
-from sbs.replication.content import BLOCK_BYTES
+from sbs.replication.files.content import BLOCK_BYTES
 from tests.replication.rig import Pair, look, proceed, read, write
 
 OLD_NS = 1_000_000_000_000_000_000

@@ -22,11 +22,11 @@ import pytest
 from sbs.core.attributes import MAX_TOTAL_BYTES
 from sbs.core.manifest import Action
 from sbs.core.messages import Begin, Commit, Content
-from sbs.replication import attributes
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCKS_ABOVE
-from sbs.replication.source import Source
-from sbs.replication.versions import Versions
+from sbs.replication.files import attributes
+from sbs.replication.files.content import BLOCKS_ABOVE
+from sbs.replication.former.versions import Versions
+from sbs.replication.leading.source import Source
 from tests.replication.rig import Pair, look, proceed, read, write
 from tests.replication.test_crash import CRASHED, in_child
 from tests.support import require

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from sbs.core.messages import Begin, Chunk, Content, Pack, Patch
 from sbs.errors import ReplicationError
-from sbs.replication import copying, staging
-from sbs.replication.content import (
+from sbs.replication.files import copying
+from sbs.replication.files.content import (
     BLOCK_BYTES,
     BLOCKS_ABOVE,
     ContentHash,
@@ -24,6 +24,7 @@ from sbs.replication.content import (
     digest_of_blocks,
     digest_of_content,
 )
+from sbs.replication.receiving import staging
 from tests.replication.rig import EPOCH, Pair, look, proceed, write
 
 SIZE = 20 * BLOCK_BYTES + 17

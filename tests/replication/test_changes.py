@@ -12,8 +12,8 @@ import pytest
 from sbs.core.manifest import Action, Entry, Kind
 from sbs.core.messages import Listing
 from sbs.replication.changes import EVERYTHING, MAX_DIRECTORIES, NOTHING, Changes
-from sbs.replication.peer_tree import PeerTree
-from sbs.replication.watch import Watcher
+from sbs.replication.leading.peer_tree import PeerTree
+from sbs.replication.leading.watch import Watcher
 from tests.replication.rig import Pair, look, proceed, write
 
 

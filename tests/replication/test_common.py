@@ -11,7 +11,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.errors import StateError
 from sbs.replication.common import Common
-from sbs.replication.index import Index, Row
+from sbs.replication.files.index import Index, Row
 
 FIRST = Generation(Epoch(1, 0), 1, b"1" * 32)
 SECOND = Generation(Epoch(1, 0), 2, b"2" * 32)

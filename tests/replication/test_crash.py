@@ -20,8 +20,8 @@ import pytest
 
 from sbs.core.history import History
 from sbs.core.manifest import STAGING_NAME
-from sbs.replication.content import BLOCKS_ABOVE
-from sbs.replication.target import CommitRecord
+from sbs.replication.files.content import BLOCKS_ABOVE
+from sbs.replication.following.target import CommitRecord
 from tests.replication.rig import NOTHING, Pair, kept, look, proceed, read, write
 
 CRASHED = 77

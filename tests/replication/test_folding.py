@@ -13,10 +13,10 @@ from sbs.core.folding import Folding
 from sbs.core.manifest import Action
 from sbs.errors import ReplicationError
 from sbs.replication.changes import Changes
-from sbs.replication.folding import Spellings, probe
-from sbs.replication.places import Places
-from sbs.replication.source import Update
-from sbs.replication.versions import Versions
+from sbs.replication.files.places import Places
+from sbs.replication.former.versions import Versions
+from sbs.replication.leading.source import Update
+from sbs.replication.receiving.folding import Spellings, probe
 from tests.replication.mounts import FOLDING, folding_directory
 from tests.replication.rig import Pair, former, kept, proceed, read, write
 from tests.support import wait_until
@@ -236,7 +236,7 @@ def test_composed_and_decomposed_names_are_one_for_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file system that says so here folds nothing: what is left out is the leader's choice."""
-    monkeypatch.setattr("sbs.replication.listing.probe", lambda *_: Folding.UNICODE)
+    monkeypatch.setattr("sbs.replication.following.listing.probe", lambda *_: Folding.UNICODE)
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/\u00e9", "composed")
         write(f"{pair.a}/e\u0301", "decomposed")
@@ -254,7 +254,7 @@ def test_where_it_cannot_be_found_out_the_administrator_is_told(
     def full(*_: object) -> NoReturn:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sbs.replication.listing.probe", full)
+    monkeypatch.setattr("sbs.replication.following.listing.probe", full)
     with Pair(str(tmp_path)) as pair:
         write(f"{pair.a}/f", "text")
         pair.replicate()

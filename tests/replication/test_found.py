@@ -13,9 +13,9 @@ import pytest
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation
-from sbs.replication.places import Places
-from sbs.replication.restoring import find
-from sbs.replication.versions import Versions
+from sbs.replication.files.places import Places
+from sbs.replication.former.restoring import find
+from sbs.replication.former.versions import Versions
 from tests.replication.rig import NOTHING, Host, Pair, lead, logged, look, read, write
 
 LATER = Epoch(2, 1)

@@ -18,9 +18,9 @@ from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.changes import EVERYTHING, NOTHING, Changes
 from sbs.replication.common import Common
-from sbs.replication.index import SETTLING_NS, Index
-from sbs.replication.preview import MAX_LISTED, Change
-from sbs.replication.source import PeerTree, Source, Update
+from sbs.replication.files.index import SETTLING_NS, Index
+from sbs.replication.leading.preview import MAX_LISTED, Change
+from sbs.replication.leading.source import PeerTree, Source, Update
 from tests.replication.rig import NOTHING as NO_HISTORY
 from tests.replication.rig import Host, Pair, kept, lead, look, proceed, read, write
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sbs.replication import hard_links
 from sbs.replication.changes import NOTHING, Changes
-from sbs.replication.hard_links import HardLinks
-from sbs.replication.problems import Problem
-from sbs.replication.scan import Part
-from sbs.replication.source import Update
+from sbs.replication.files.problems import Problem
+from sbs.replication.files.scan import Part
+from sbs.replication.leading import hard_links
+from sbs.replication.leading.hard_links import HardLinks
+from sbs.replication.leading.source import Update
 from tests.replication.rig import Pair, look, proceed, read, write
 
 

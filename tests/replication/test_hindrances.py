@@ -16,15 +16,15 @@ import pytest
 from sbs.core.manifest import Action, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Pack, Patch
 from sbs.errors import ReplicationError
-from sbs.replication import staging
-from sbs.replication.content import BLOCK_BYTES, digest_of_content
-from sbs.replication.overlay import fill
-from sbs.replication.places import Places, sync_file_system
-from sbs.replication.restoring import find, put_back
+from sbs.replication.files.content import BLOCK_BYTES, digest_of_content
+from sbs.replication.files.places import Places, sync_file_system
+from sbs.replication.following.target import CommitRecord, Target
+from sbs.replication.former.restoring import find, put_back
+from sbs.replication.former.versions import Versions
+from sbs.replication.leading.source import Source
+from sbs.replication.receiving import staging
+from sbs.replication.receiving.overlay import fill
 from sbs.replication.seal import Seal
-from sbs.replication.source import Source
-from sbs.replication.target import CommitRecord, Target
-from sbs.replication.versions import Versions
 from tests.replication.rig import Pair, proceed, read, write
 from tests.support import require
 
@@ -216,7 +216,7 @@ def test_a_stream_is_removed_after_its_copy_is_durable(
             sync_file_system(fd)
 
         monkeypatch.setattr(os, "unlink", noting_unlink)
-        monkeypatch.setattr("sbs.replication.apply.sync_file_system", noting_sync)
+        monkeypatch.setattr("sbs.replication.following.apply.sync_file_system", noting_sync)
         pair.target.apply(record, proceed)
         assert events.index("sync") < events.index("stream-0")
 
@@ -246,7 +246,7 @@ def test_what_is_filled_after_the_commit_is_durable_before_its_rename(
             events.append("fill")
             fill(*arguments)
 
-        monkeypatch.setattr("sbs.replication.putting.fill", noting_fill)
+        monkeypatch.setattr("sbs.replication.following.putting.fill", noting_fill)
         with open(f"{pair.b}/f", "rb"):
             pair.target.apply(record, proceed)
         assert "sync" in events[events.index("fill") : events.index("rename stream-0")], events

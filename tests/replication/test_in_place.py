@@ -12,15 +12,15 @@ import pytest
 from sbs.core.manifest import Action, Operation
 from sbs.core.messages import Pack, Patch
 from sbs.errors import ReplicationError
-from sbs.replication import staging
-from sbs.replication.content import BLOCK_BYTES, digest_of_blocks, digest_of_content
-from sbs.replication.index import Index
-from sbs.replication.overlay import MAX_SHARE, Overlay, Ranges, alone
-from sbs.replication.places import Places
-from sbs.replication.quarantine import Quarantine
-from sbs.replication.restoring import find, put_back, write_out
-from sbs.replication.target import CommitRecord, Target
-from sbs.replication.versions import Versions
+from sbs.replication.files.content import BLOCK_BYTES, digest_of_blocks, digest_of_content
+from sbs.replication.files.index import Index
+from sbs.replication.files.places import Places
+from sbs.replication.following.target import CommitRecord, Target
+from sbs.replication.former.quarantine import Quarantine
+from sbs.replication.former.restoring import find, put_back, write_out
+from sbs.replication.former.versions import Versions
+from sbs.replication.receiving import staging
+from sbs.replication.receiving.overlay import MAX_SHARE, Overlay, Ranges, alone
 from tests.replication.rig import Pair, former, kept, look, proceed, read, write
 
 SIZE = 20 * BLOCK_BYTES + 17
@@ -191,7 +191,7 @@ def test_the_roll_forward_can_be_taken_again_from_any_instant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool
 ) -> None:
     """B20, B21: the file ends whole, and so does its version."""
-    monkeypatch.setattr("sbs.replication.copying.COPY_BYTES", BLOCK_BYTES // 2)
+    monkeypatch.setattr("sbs.replication.files.copying.COPY_BYTES", BLOCK_BYTES // 2)
     for number in range(1, 30):
         with replicated(tmp_path / str(number)) as pair:
             before = read(f"{pair.b}/f")

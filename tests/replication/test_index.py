@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sbs.errors import StateError
-from sbs.replication.index import SETTLING_NS, UNWRITTEN_NS, Index, Row, stat_key
+from sbs.replication.files.index import SETTLING_NS, UNWRITTEN_NS, Index, Row, stat_key
 
 STAT = (10, 1000, 2000, 7, 0o100644)
 ROW = Row(STAT, b"d" * 32, 2000 + SETTLING_NS + 1)

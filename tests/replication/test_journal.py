@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sbs.errors import ReplicationError
-from sbs.replication import journal
+from sbs.replication.receiving import journal
 from tests.replication.rig import Pair, look, proceed, write
 
 

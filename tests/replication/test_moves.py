@@ -11,7 +11,7 @@ import pytest
 
 from sbs.core.guard import Cause
 from sbs.replication.changes import EVERYTHING, Changes
-from sbs.replication.source import Source, Update
+from sbs.replication.leading.source import Source, Update
 from tests.replication.rig import Pair, look, proceed, read, write
 
 FILES = 6

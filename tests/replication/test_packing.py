@@ -10,7 +10,7 @@ import pytest
 from sbs.core.manifest import Action, Operation
 from sbs.core.messages import Begin, Chunk, Content, Pack, Patch
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCK_BYTES, BLOCKS_ABOVE
+from sbs.replication.files.content import BLOCK_BYTES, BLOCKS_ABOVE
 from sbs.replication.packing import cut
 from tests.replication.rig import Pair, look, proceed, read, write
 

@@ -9,8 +9,8 @@ import pytest
 
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import Listing
-from sbs.replication import peer_tree
-from sbs.replication.peer_tree import PeerTree
+from sbs.replication.leading import peer_tree
+from sbs.replication.leading.peer_tree import PeerTree
 
 BELOW = [f"d/{number:03}" for number in range(50)]
 

@@ -16,13 +16,13 @@ from blake3 import blake3
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.errors import ReplicationError
-from sbs.replication import divergence
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCKS_ABOVE
-from sbs.replication.kept import MAX_STANDING
-from sbs.replication.problems import Problem
-from sbs.replication.quarantine import MAX_CANDIDATES
-from sbs.replication.source import PeerTree, Source
+from sbs.replication.files.content import BLOCKS_ABOVE
+from sbs.replication.files.problems import Problem
+from sbs.replication.former import divergence
+from sbs.replication.former.kept import MAX_STANDING
+from sbs.replication.former.quarantine import MAX_CANDIDATES
+from sbs.replication.leading.source import PeerTree, Source
 from tests.replication.rig import EPOCH, NOTHING, Host, lead, proceed, read, write
 
 LATER = Epoch(2, 1)
@@ -345,11 +345,11 @@ def test_what_cannot_be_kept_is_not_overwritten(
 
     with monkeypatch.context() as patches:
         if failing == "open":
-            patches.setattr("sbs.replication.quarantine.append", fail)
+            patches.setattr("sbs.replication.former.quarantine.append", fail)
         else:
             patches.setattr(os, "link", fail)
         if failing == "copy":
-            patches.setattr("sbs.replication.keeping.copy_content", _raises(full))
+            patches.setattr("sbs.replication.former.keeping.copy_content", _raises(full))
         with pytest.raises(ReplicationError, match=r"No space left.*nothing is overwritten"):
             nodes.lead(nodes.alpha, beta)
         assert not os.path.exists(f"{os.path.dirname(beta.folder)}/state/journal/commit")

@@ -16,8 +16,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from sbs.core.manifest import Action
 from sbs.errors import ReplicationError
-from sbs.replication import index, staging
-from sbs.replication.reading import _CLOCK_REALTIME_COARSE
+from sbs.replication.files import index
+from sbs.replication.files.reading import _CLOCK_REALTIME_COARSE
+from sbs.replication.receiving import staging
 from tests.replication.machine import Replication, made
 from tests.support import require
 
@@ -91,13 +92,13 @@ def _whatever_stands(_operations: object) -> dict[tuple[int, str], Action]:
 @pytest.mark.parametrize(
     ("place", "instead"),
     [
-        ("sbs.replication.quarantine.Quarantine.keep", _nothing),
-        ("sbs.replication.versions.Keeper.keep", _nothing),
-        ("sbs.replication.apply.RollForward._touch", _nothing),
-        ("sbs.replication.watch.Watcher._add_below", _nothing),
-        ("sbs.replication.scan._Visit._digest", _by_size_and_date),
-        ("sbs.replication.apply._successors", _whatever_stands),
-        ("sbs.replication.dressing.Dresser._label", _nothing),
+        ("sbs.replication.former.quarantine.Quarantine.keep", _nothing),
+        ("sbs.replication.former.versions.Keeper.keep", _nothing),
+        ("sbs.replication.following.apply.RollForward._touch", _nothing),
+        ("sbs.replication.leading.watch.Watcher._add_below", _nothing),
+        ("sbs.replication.files.scan._Visit._digest", _by_size_and_date),
+        ("sbs.replication.following.apply._successors", _whatever_stands),
+        ("sbs.replication.receiving.dressing.Dresser._label", _nothing),
     ],
 )
 def test_a_broken_replication_is_noticed(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sbs.replication.remains import PAGE_BYTES
-from sbs.replication.versions import Versions
+from sbs.replication.former.versions import Versions
+from sbs.replication.receiving.remains import PAGE_BYTES
 from tests.replication.rig import Pair, former, kept, look, proceed, read, write
 
 NEXT = b"n" * PAGE_BYTES + b"e" * PAGE_BYTES + b"xt"

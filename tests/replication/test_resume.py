@@ -16,10 +16,10 @@ from sbs.core.messages import Begin, Chunk, Content, Fragment, Listing, Pack, Pa
 from sbs.errors import ReplicationError
 from sbs.replication.bodies import content_bytes
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCK_BYTES, digest_of_content
-from sbs.replication.fragment import FRAGMENT_NAME
-from sbs.replication.peer_tree import MAX_FRAGMENTS, PeerTree
-from sbs.replication.target import Target
+from sbs.replication.files.content import BLOCK_BYTES, digest_of_content
+from sbs.replication.following.target import Target
+from sbs.replication.leading.peer_tree import MAX_FRAGMENTS, PeerTree
+from sbs.replication.receiving.fragment import FRAGMENT_NAME
 from tests.replication.rig import EPOCH, Pair, look, proceed, read, write
 
 PIECE = 8 * BLOCK_BYTES

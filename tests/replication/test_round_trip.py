@@ -18,10 +18,10 @@ from sbs.core.manifest import STAGING_NAME, Action
 from sbs.core.messages import Chunk, Content, Pack
 from sbs.errors import ReplicationError
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCKS_ABOVE
-from sbs.replication.index import Index
-from sbs.replication.places import Places
-from sbs.replication.scan import Scanner
+from sbs.replication.files.content import BLOCKS_ABOVE
+from sbs.replication.files.index import Index
+from sbs.replication.files.places import Places
+from sbs.replication.files.scan import Scanner
 from tests.replication.rig import Pair, look, proceed, read, write
 
 MTIME_NS = 1_234_567_890_123_456_789

@@ -17,13 +17,13 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import MAX_BODY_BYTES, MAX_ITEMS, Listing, Pack
-from sbs.replication import peer_tree
-from sbs.replication.content import BLOCKS_ABOVE
-from sbs.replication.index import SETTLING_NS, Index, Row
+from sbs.replication.files.content import BLOCKS_ABOVE
+from sbs.replication.files.index import SETTLING_NS, Index, Row
+from sbs.replication.files.problems import MAX_PROBLEMS, Problems
+from sbs.replication.leading import peer_tree
+from sbs.replication.leading.source import PeerTree, Source
 from sbs.replication.packing import MAX_NAMES_BYTES, Packer
-from sbs.replication.problems import MAX_PROBLEMS, Problems
 from sbs.replication.seal import Seal
-from sbs.replication.source import PeerTree, Source
 from tests.replication.rig import EPOCH, Pair, look, proceed, write
 
 LONGER_THAN_SETTLING_S = 2 * SETTLING_NS / 1e9

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from sbs.core.messages import Chunk, Content, Patch
-from sbs.replication import staging
-from sbs.replication.content import BLOCK_BYTES, MAX_LISTED_BYTES
-from sbs.replication.copying import copy_content
-from sbs.replication.places import Places
-from sbs.replication.restoring import find, write_out
-from sbs.replication.versions import Versions
+from sbs.replication.files.content import BLOCK_BYTES, MAX_LISTED_BYTES
+from sbs.replication.files.copying import copy_content
+from sbs.replication.files.places import Places
+from sbs.replication.former.restoring import find, write_out
+from sbs.replication.former.versions import Versions
+from sbs.replication.receiving import staging
 from tests.replication.rig import Pair, look, proceed, read
 
 SIZE = 64 * BLOCK_BYTES + 5

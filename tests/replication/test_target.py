@@ -23,9 +23,9 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.core.messages import Begin, Chunk, Commit, Listing, Pack
 from sbs.errors import ReplicationError
-from sbs.replication import index
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCKS_ABOVE
+from sbs.replication.files import index
+from sbs.replication.files.content import BLOCKS_ABOVE
 from sbs.replication.seal import Seal
 from tests.replication.rig import EPOCH, Pair, kept, look, proceed, read, write
 

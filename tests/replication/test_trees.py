@@ -13,8 +13,8 @@ import pytest
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.core.messages import Listing, Pack
 from sbs.replication.changes import EVERYTHING
-from sbs.replication.content import BLOCKS_ABOVE, digest_of_content
-from sbs.replication.target import CommitRecord, Target
+from sbs.replication.files.content import BLOCKS_ABOVE, digest_of_content
+from sbs.replication.following.target import CommitRecord, Target
 from tests.replication.rig import Pair, look, proceed, read, write
 
 LARGE = os.urandom(BLOCKS_ABOVE + 1)

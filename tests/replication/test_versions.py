@@ -17,11 +17,11 @@ import pytest
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation
 from sbs.errors import RefusedError, ReplicationError
-from sbs.replication import past, pruning
-from sbs.replication.content import BLOCKS_ABOVE
-from sbs.replication.places import Places
-from sbs.replication.restoring import Found, find, put_back, write_out
-from sbs.replication.versions import Versions
+from sbs.replication.files.content import BLOCKS_ABOVE
+from sbs.replication.files.places import Places
+from sbs.replication.former import past, pruning
+from sbs.replication.former.restoring import Found, find, put_back, write_out
+from sbs.replication.former.versions import Versions
 from tests.replication.rig import Pair, former, logged, look, proceed, read, write
 
 KEEP_S = 1000.0

@@ -11,7 +11,7 @@ import pytest
 
 from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
-from sbs.replication.watch import Watcher
+from sbs.replication.leading.watch import Watcher
 from tests.replication.rig import write
 
 
@@ -118,7 +118,7 @@ def test_the_limit_of_watches_says_which_sysctl_to_raise(
         def inotify_add_watch(_fd: int, _path: bytes, _mask: int) -> int:
             return -1
 
-    monkeypatch.setattr("sbs.replication.watch._libc", Full)
+    monkeypatch.setattr("sbs.replication.leading.watch._libc", Full)
     monkeypatch.setattr("ctypes.get_errno", lambda: 28)
     with pytest.raises(ReplicationError, match=r"fs\.inotify\.max_user_watches"):
         Watcher([str(tmp_path)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sbs.core.messages import Finding, Findings
-from sbs.replication.quarantine import Quarantine
+from sbs.replication.former.quarantine import Quarantine
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.conflicts import Conflict, Conflicts
 from tests.replication.rig import write

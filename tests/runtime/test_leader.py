@@ -39,11 +39,11 @@ from sbs.core.progress import Phase, Progress
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError, TransportError
 from sbs.replication.audit import Reading
 from sbs.replication.changes import EVERYTHING, NOTHING, Changes
-from sbs.replication.hints import Hints
-from sbs.replication.preview import Preview
-from sbs.replication.problems import Problem
-from sbs.replication.source import PeerTree, Source, Update
-from sbs.replication.watch import Watcher
+from sbs.replication.files.problems import Problem
+from sbs.replication.leading.hints import Hints
+from sbs.replication.leading.preview import Preview
+from sbs.replication.leading.source import PeerTree, Source, Update
+from sbs.replication.leading.watch import Watcher
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.placements import RETRY_REFUSED_S, Placements

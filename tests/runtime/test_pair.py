@@ -16,7 +16,7 @@ from sbs.core.claim import Mode, Role
 from sbs.core.role import State
 from sbs.errors import RefusedError, ReplicationError, StateError
 from sbs.ports import Unit
-from sbs.replication.target import Applied, CommitRecord
+from sbs.replication.following.target import Applied, CommitRecord
 from sbs.runtime.node import Node
 from sbs.testing.nodes import MemoryNode, wait_until
 from sbs.testing.services import open_fake_controller

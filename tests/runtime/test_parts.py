@@ -21,7 +21,7 @@ from sbs.core.guard import Cause, Held, Reason
 from sbs.core.role import Model, Settings, State
 from sbs.errors import NotRunningError, RefusedError, SbsError, ServiceError, StateError
 from sbs.ports import Unit
-from sbs.replication.preview import Change, Preview, PreviewedChange
+from sbs.replication.leading.preview import Change, Preview, PreviewedChange
 from sbs.runtime import client, control
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.keeping import Restored, Standing

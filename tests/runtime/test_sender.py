@@ -16,7 +16,7 @@ from sbs.core.compression import DRAINED_BYTES
 from sbs.core.epoch import Epoch
 from sbs.core.messages import Begin, Chunk, Content, Message
 from sbs.errors import ReplicationError
-from sbs.replication.source import Update
+from sbs.replication.leading.source import Update
 from sbs.runtime.link import Link
 from sbs.runtime.reading_ahead import READ_AHEAD
 from sbs.runtime.sender import Sender

@@ -173,7 +173,7 @@ async def test_hard_links_are_a_note_and_no_problem(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are replicated; a monitor that counts problems stays quiet."""
-    caplog.set_level("INFO", "sbs.replication.problems")
+    caplog.set_level("INFO", "sbs.replication.files.problems")
     async with recorded_pair(tmp_path) as (pair, _):
         alpha, beta = pair.alpha, pair.beta
         alpha.write("one", "content")

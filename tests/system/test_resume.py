@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from sbs.core.manifest import STAGING_NAME
-from sbs.replication.fragment import FRAGMENT_NAME
+from sbs.replication.receiving.fragment import FRAGMENT_NAME
 from tests.support import wait_until
 from tests.system.nodes import Node, pair_in
 

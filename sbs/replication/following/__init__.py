@@ -1,0 +1,1 @@
+"""The follower's side: lists what it holds, takes generations, applies them."""

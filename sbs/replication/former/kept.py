@@ -1,0 +1,156 @@
+"""The list of what is in a folder's quarantine: JSON lines, for people and for SBS."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import time
+from typing import Any, Final
+
+import attrs
+
+from sbs.core.history import Generation
+from sbs.core.manifest import MAX_PATH_BYTES, STAGING_NAME
+from sbs.replication.files.places import Places, sync_file_system
+from sbs.replication.former.divergence import Version
+from sbs.replication.receiving.journal import write_all
+from sbs.replication.receiving.staging import QUARANTINE_NAME
+
+QUARANTINE: Final = f"{STAGING_NAME}/{QUARANTINE_NAME}"
+"""Path of the quarantine within its folder."""
+
+LIST_NAME: Final = "list.jsonl"
+
+MAX_STANDING: Final = 1000
+"""Kept versions that a node tells of: more than anybody compares by hand; the list has all."""
+
+MAX_LINE_BYTES: Final = 64 * 1024
+"""A line holds two paths, each byte of which JSON may write as six characters."""
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """A version in quarantine.
+
+    Args:
+        folder: name of the folder.
+        place: where that lies on this node.
+        path: of the file, within the folder.
+        kept: where the version is now, within the folder.
+        generation: number of the one that replaced or deleted it.
+    """
+
+    folder: str
+    place: str
+    path: str
+    kept: str
+    generation: int
+
+
+def line_of(version: Version, kept: str, generation: Generation) -> bytes:
+    """One line of the list.
+
+    Args:
+        version: what was kept.
+        kept: where, within the folder.
+        generation: the one that replaces it.
+    """
+    successor = version.successor
+    fields = {
+        "path": version.path,
+        "kept": kept,
+        "kept_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "size_bytes": version.size_bytes,
+        "digest": version.digest.hex(),
+        "generation": generation.number,
+        "epoch": str(generation.epoch),
+        "replaced_by": None
+        if successor is None
+        else {"size_bytes": successor.size_bytes, "digest": successor.digest.hex()},
+    }
+    return json.dumps(fields).encode() + b"\n"
+
+
+def append(places: Places, folder: int, lines: bytes) -> None:
+    """Add to a folder's list, durably, and make durable what it names.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    directory = places.directory(folder, QUARANTINE)
+    fd = os.open(LIST_NAME, _APPEND, 0o600, dir_fd=directory)
+    try:
+        size = os.fstat(fd).st_size
+        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # by a crash
+        write_all(fd, b"\n" + lines if torn else lines)
+        sync_file_system(fd)
+    finally:
+        os.close(fd)
+
+
+def standing(folder: str, place: str) -> list[Kept]:
+    """What the folder's list names and is still there, each version once, oldest first.
+
+    Args:
+        folder: its name.
+        place: where it lies.
+    """
+    with Places([place]) as places:
+        try:
+            listed = _listed(places)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            _log.warning("the quarantine of %s cannot be read: %s", folder, error.strerror)
+            return []
+        found = (kept for kept in listed if _is_there(places, kept.kept))
+        named = (attrs.evolve(kept, folder=folder, place=place) for kept in found)
+        return list(itertools.islice(named, MAX_STANDING))
+
+
+def _listed(places: Places) -> list[Kept]:
+    fd = os.open(LIST_NAME, _READ, dir_fd=places.directory(0, QUARANTINE))
+    found: dict[str, Kept] = {}
+    damaged = 0
+    with open(fd, "rb") as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            try:
+                kept = _parse(line)
+            except ValueError:
+                damaged += 1  # torn by a crash, before anything was overwritten
+            else:
+                found[kept.kept] = kept
+    if damaged:
+        _log.warning("%s: %d damaged lines of %s", places.roots[0], damaged, LIST_NAME)
+    return list(found.values())
+
+
+def _parse(line: bytes) -> Kept:
+    fields: Any = json.loads(line)
+    try:
+        path, kept, generation = fields["path"], fields["kept"], fields["generation"]
+    except (TypeError, KeyError) as error:
+        raise ValueError("a field is missing") from error
+    if not (isinstance(path, str) and isinstance(kept, str) and isinstance(generation, int)):
+        raise ValueError("a field is of another type")
+    if not kept.startswith(f"{QUARANTINE}/") or "\0" in kept:
+        raise ValueError("a place outside the quarantine")
+    if max(len(path), len(kept)) > MAX_PATH_BYTES:
+        raise ValueError("a path that is too long")
+    return Kept(folder="", place="", path=path, kept=kept, generation=generation)
+
+
+def _is_there(places: Places, kept: str) -> bool:
+    try:
+        parent, name = places.parent(0, kept)
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        return False  # removed by the administrator
+    return True

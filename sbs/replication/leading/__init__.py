@@ -1,0 +1,1 @@
+"""The leader's side: looks at its folders, plans, reads, sends."""

@@ -1,0 +1,1 @@
+"""The follower's side until a generation is committed: verified, staged, journaled."""

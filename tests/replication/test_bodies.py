@@ -181,9 +181,8 @@ def test_digests_are_of_the_content_itself(tmp_path: Path) -> None:
         small.target.begin(Begin(small.epoch, 1))
         for message in update.messages(proceed):
             sent = compressor.shrink(message)
-            assert isinstance(message, Pack | Chunk)
-            assert isinstance(sent, Pack | Chunk)
-            sizes = [sizes[0] + len(message.body), sizes[1] + len(sent.body)]
+            if isinstance(message, Pack | Chunk) and isinstance(sent, Pack | Chunk):
+                sizes = [sizes[0] + len(message.body), sizes[1] + len(sent.body)]
             small.target.take(sent, proceed)
         assert sizes[1] < sizes[0] / 2
         plain_update = plain.stage()

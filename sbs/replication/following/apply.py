@@ -28,11 +28,11 @@ from sbs.replication.files.problems import Problem, Problems
 from sbs.replication.following.putting import Putter
 from sbs.replication.former.keeping import BESIDE, copy_file, place_link
 from sbs.replication.former.versions import Keeper
+from sbs.replication.receiving.area import open_staging, remove_staging
 from sbs.replication.receiving.building import NOTHING, Built
 from sbs.replication.receiving.dressing import Dresser
 from sbs.replication.receiving.folding import Spellings
 from sbs.replication.receiving.journal import CommitRecord, Journal
-from sbs.replication.receiving.staging import open_staging, remove_staging
 from sbs.replication.receiving.trees import Root, Trees
 
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -22,10 +22,10 @@ from sbs.replication.files.reading import digest_of, open_file, settled_status, 
 from sbs.replication.files.scan import Part, Scanner
 from sbs.replication.following.space import FULL
 from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
+from sbs.replication.receiving.area import remove_staging
 from sbs.replication.receiving.folding import probe
 from sbs.replication.receiving.fragment import FRAGMENT_NAME, KeptFragment
 from sbs.replication.receiving.journal import Journal
-from sbs.replication.receiving.staging import remove_staging
 
 
 class Lister:

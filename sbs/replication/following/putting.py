@@ -19,10 +19,10 @@ from sbs.replication.files.copying import copy_content
 from sbs.replication.files.places import Places
 from sbs.replication.files.reading import digest_of
 from sbs.replication.former.keeping import BESIDE
+from sbs.replication.receiving.area import create, stream_name
 from sbs.replication.receiving.dressing import Dresser
 from sbs.replication.receiving.journal import CommitRecord, Journal, write_all
 from sbs.replication.receiving.overlay import Overlay, alone, digest_of_both, fill, lay, opened
-from sbs.replication.receiving.staging import create, stream_name
 from sbs.replication.receiving.trees import name_of
 
 Keep: TypeAlias = Callable[[Operation, int, str], object]

@@ -28,12 +28,12 @@ from sbs.replication.following.space import check_space, making_room
 from sbs.replication.former.divergence import Survey
 from sbs.replication.former.quarantine import Quarantine
 from sbs.replication.former.versions import Versions
+from sbs.replication.receiving.area import remove_staging
 from sbs.replication.receiving.building import NOTHING
 from sbs.replication.receiving.fragment import FRAGMENT_NAME, KeptFragment
 from sbs.replication.receiving.incoming import Incoming
 from sbs.replication.receiving.journal import CommitRecord, DamagedError, Journal
 from sbs.replication.receiving.remains import Remains
-from sbs.replication.receiving.staging import remove_staging
 
 _IF_MEANT: Final = "If that is meant, remove index.db from the state directory while SBS is stopped"
 

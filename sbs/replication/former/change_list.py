@@ -18,9 +18,9 @@ from sbs.replication.files.places import Places
 from sbs.replication.former import undo
 from sbs.replication.former.keeping import link_entry
 from sbs.replication.former.past import LIST_NAME, VERSIONS
+from sbs.replication.receiving.area import VERSIONS_NAME, create, open_staging
 from sbs.replication.receiving.journal import write_all
 from sbs.replication.receiving.overlay import Overlay
-from sbs.replication.receiving.staging import VERSIONS_NAME, create, open_staging
 
 _LIST_WRITTEN: Final = "list.new"
 _UNDO_WRITTEN: Final = "blocks.new"

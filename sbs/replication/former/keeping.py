@@ -13,7 +13,7 @@ from sbs.core.manifest import STAGING_NAME
 from sbs.replication.files.attributes import copy_xattrs
 from sbs.replication.files.copying import copy_content
 from sbs.replication.files.places import handle_path
-from sbs.replication.receiving.staging import create
+from sbs.replication.receiving.area import create
 
 _TEMPORARY: Final = "kept"
 """Name of a copy under way, in the staging directory."""

@@ -15,8 +15,8 @@ from sbs.core.history import Generation
 from sbs.core.manifest import MAX_PATH_BYTES, STAGING_NAME
 from sbs.replication.files.places import Places, sync_file_system
 from sbs.replication.former.divergence import Version
+from sbs.replication.receiving.area import QUARANTINE_NAME
 from sbs.replication.receiving.journal import write_all
-from sbs.replication.receiving.staging import QUARANTINE_NAME
 
 QUARANTINE: Final = f"{STAGING_NAME}/{QUARANTINE_NAME}"
 """Path of the quarantine within its folder."""

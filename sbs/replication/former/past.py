@@ -23,7 +23,7 @@ from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.replication.files.places import Places
 from sbs.replication.former import undo
-from sbs.replication.receiving.staging import VERSIONS_NAME
+from sbs.replication.receiving.area import VERSIONS_NAME
 
 VERSIONS: Final = f"{STAGING_NAME}/{VERSIONS_NAME}"
 """Path of the versions within their folder."""

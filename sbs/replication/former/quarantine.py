@@ -28,7 +28,7 @@ from sbs.replication.files.reading import digest_of
 from sbs.replication.former.divergence import Version
 from sbs.replication.former.keeping import HANDLE, link_file
 from sbs.replication.former.kept import MAX_STANDING, QUARANTINE, Kept, append, line_of, standing
-from sbs.replication.receiving.staging import open_staging
+from sbs.replication.receiving.area import open_staging
 
 MAX_CANDIDATES: Final = 1000
 """Places for one file and generation: an update is tried again, but not so often."""

@@ -12,9 +12,9 @@ import attrs
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.replication.files.index import Stat, stat_key
 from sbs.replication.files.places import IN_THE_WAY, Places
+from sbs.replication.receiving.area import CREATE, open_staging, stream_name
 from sbs.replication.receiving.dressing import Dresser, Refusals
 from sbs.replication.receiving.journal import write_all
-from sbs.replication.receiving.staging import CREATE, open_staging, stream_name
 from sbs.replication.receiving.trees import Root, Trees, name_of
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

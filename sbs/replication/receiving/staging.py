@@ -5,16 +5,14 @@ They lie on the folder's own file system, so that a rename puts them in their pl
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
 
-from sbs.core.manifest import STAGING_NAME, Operation
+from sbs.core.manifest import Operation
 from sbs.core.messages import Chunk, Patch
 from sbs.errors import ReplicationError
 from sbs.replication.files.content import (
@@ -30,27 +28,12 @@ from sbs.replication.files.index import stat_key
 from sbs.replication.files.mapped import mapped
 from sbs.replication.files.places import Places, sync_file_system
 from sbs.replication.files.reading import digest_of
+from sbs.replication.receiving.area import CREATE, open_staging, remove_staging, stream_name
 from sbs.replication.receiving.fragment import FRAGMENT_NAME, KeptFragment
 from sbs.replication.receiving.journal import write_all
 from sbs.replication.receiving.overlay import IN_PLACE_ABOVE, Overlay, Ranges, alone, fill, opened
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
-
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-"""A new file, and nothing else that bears its name."""
-
-QUARANTINE_NAME: Final = "quarantine"
-"""What in a staging directory outlives every update (:mod:`sbs.replication.former.quarantine`)."""
-
-VERSIONS_NAME: Final = "versions"
-"""Likewise, for a set time (:mod:`sbs.replication.former.versions`)."""
-
-
-def stream_name(number: int) -> str:
-    """The temporary file of a stream."""
-    return f"stream-{number}"
 
 
 @attrs.define
@@ -342,77 +325,3 @@ def _share(source: int, target: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def create(name: str, directory: int) -> int:
-    """A new temporary file; what a crash left under its name is replaced."""
-    try:
-        return os.open(name, CREATE, 0o600, dir_fd=directory)
-    except FileExistsError:
-        os.unlink(name, dir_fd=directory)
-        return os.open(name, CREATE, 0o600, dir_fd=directory)
-
-
-def open_staging(places: Places, folder: int) -> int:
-    """A descriptor of the folder's staging directory, which is made if need be."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(STAGING_NAME, 0o700, dir_fd=places.directory(folder))
-    return places.directory(folder, STAGING_NAME)
-
-
-def remove_staging(places: Places, folder: int, keep: str = "") -> None:
-    """Empty the folder's staging directory, and remove it unless something is kept in it.
-
-    Args:
-        places: of the folders.
-        folder: which one.
-        keep: the name of a file that stays, beside quarantine and versions.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
-    root = places.directory(folder)
-    try:
-        os.unlink(STAGING_NAME, dir_fd=root)  # whatever else bears its name
-    except FileNotFoundError:
-        return
-    except IsADirectoryError:
-        kept = _empty(places.directory(folder, STAGING_NAME), keep)
-        places.forget(folder, STAGING_NAME)
-        if not kept:
-            os.rmdir(STAGING_NAME, dir_fd=places.directory(folder))
-
-
-def _remove_tree(name: str, staging: int) -> None:
-    """Remove a directory with all that is in it, however deep: no call for each level."""
-    pending = [name]
-    while pending:
-        name = pending.pop()
-        directory = os.open(name, _DIRECTORY, dir_fd=staging)
-        try:
-            for entry in os.listdir(directory):
-                try:
-                    os.unlink(entry, dir_fd=directory)
-                except IsADirectoryError:
-                    pending.append(f"removed-{secrets.token_hex(16)}")
-                    os.rename(entry, pending[-1], src_dir_fd=directory, dst_dir_fd=staging)
-        finally:
-            os.close(directory)
-        os.rmdir(name, dir_fd=staging)
-
-
-def _empty(staging: int, keep: str) -> bool:
-    """Remove everything that an update left; whether anything is there that stays."""
-    kept = False
-    for name in os.listdir(staging):
-        if name == keep:
-            kept = True
-            continue
-        try:
-            os.unlink(name, dir_fd=staging)
-        except IsADirectoryError:
-            if name in (QUARANTINE_NAME, VERSIONS_NAME):
-                kept = True
-            else:
-                _remove_tree(name, staging)
-    return kept

@@ -126,7 +126,7 @@ def differences(
 ) -> dict[str, Any]:
     """Paths whose entries are not the same, with both.
 
-    Times of files, owners and extended attributes only where they count.
+    Times of files, owners (with set-id) and extended attributes only where they count.
     """
 
     def seen(path: str, entry: Entry | None) -> Any:
@@ -136,7 +136,9 @@ def differences(
         stamp = entry.mtime_ns if counts else 0
         digest = hashlib.sha256(entry.content).hexdigest()[:8]
         beside = (entry.owner, entry.xattrs) if extra else None
-        return entry.kind, oct(entry.mode), len(entry.content), digest, stamp, beside
+        # A file is set-id together with its owner only.
+        mode = entry.mode if extra or entry.is_directory else entry.mode & ~0o6000
+        return entry.kind, oct(mode), len(entry.content), digest, stamp, beside
 
     both = {
         path: (seen(path, wanted.get(path)), seen(path, found.get(path)))

@@ -114,7 +114,7 @@ def make_odd(root: Path) -> None:
         (b"to directory", b"dwith space"),
     ):
         os.symlink(target, os.path.join(base, name))
-    for mode in (0o4755, 0o2755, 0o1777, 0o555):
+    for mode in (0o711, 0o070, 0o1777, 0o555):
         path = os.path.join(base, b"mode %o" % mode)
         _write(path, b"mode")
         os.chmod(path, mode)

@@ -89,13 +89,18 @@ def _lines(kind: int, chance: random.Random, words: Sequence[str]) -> Iterator[s
 
 
 def flip(path: Path, number: int) -> None:
-    """Change one byte in the middle of a file, another one for each number."""
+    """Change one byte in the middle of a file, another one for each number.
+
+    Its time is a second later each time: rsync does not see a change within one.
+    """
+    before = path.stat()
     with path.open("r+b", buffering=0) as file:
-        middle = path.stat().st_size // 2 + number
+        middle = before.st_size // 2 + number
         file.seek(middle)
         (byte,) = file.read(1)
         file.seek(middle)
         file.write(bytes([byte ^ 0xFF]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000_000))
 
 
 def rewrite(paths: Sequence[Path], count: int, seed: int) -> None:

@@ -142,6 +142,21 @@ def test_no_room_for_the_blocks_that_are_replaced(tmp_path: Path, mount: Mount) 
 
 
 @pytest.mark.usefixtures("flat")
+def test_where_no_versions_are_kept_they_need_no_room(tmp_path: Path, mount: Mount) -> None:
+    """B20: the update is not refused for the sake of what nobody wants."""
+    mount(f"{tmp_path}/b", "12m")
+    with replicated(tmp_path, 0.0, 32) as pair:
+        for block in range(8):
+            change(f"{pair.a}/f", block)
+        update = pair.stage()
+        fill_disk(pair.b, 200_000)
+        record = pair.commit(update)
+        assert record.overlays
+        assert pair.target.apply(record, proceed).problems == ()
+        assert read(f"{pair.b}/f") == read(f"{pair.a}/f")
+
+
+@pytest.mark.usefixtures("flat")
 @pytest.mark.parametrize("what", ["directory", "link", "pipe"])
 def test_something_else_stands_there_by_then(tmp_path: Path, what: str) -> None:
     """B20: it is told, and stops nothing."""

@@ -164,10 +164,7 @@ class RollForward:
         bear the time of before.
         """
         known: dict[int, list[tuple[str, str]]] = {}
-        for number, operation in enumerate(self._record.operations):
-            overlay = self._record.overlay(operation)
-            if overlay is None:
-                continue
+        for number, operation, overlay in self._record.overlaid:
             try:
                 parent, name = self._places.parent(operation.folder, operation.path)
                 self._keeper.keep_blocks(number, operation, (parent, name), overlay)

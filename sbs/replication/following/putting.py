@@ -121,17 +121,24 @@ class Putter:
         try:
             write_all(fd, content)
             self._dresser.dress(fd, operation)
-            parent, name = self._parent(operation)
-            keep(operation, parent, name)
-            try:
-                os.rename(_TEMPORARY, name, src_dir_fd=staging, dst_dir_fd=parent)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                return self._copy(staging, _TEMPORARY, operation)
-            return os.fstat(fd)
+            return self._place(fd, (staging, _TEMPORARY), operation, keep)
         finally:
             os.close(fd)
+
+    def _place(
+        self, file: int, staged: tuple[int, str], operation: Operation, keep: Keep
+    ) -> os.stat_result:
+        """Move a staged file, given by a descriptor, its directory and its name there."""
+        staging, temporary = staged
+        parent, name = self._parent(operation)
+        keep(operation, parent, name)
+        try:
+            os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return self._copy(staging, temporary, operation)
+        return os.fstat(file)
 
     def _lay(
         self, operation: Operation, temporary: str, overlay: Overlay, keep: Keep
@@ -203,15 +210,7 @@ class Putter:
             return self._in_place(operation)
         try:
             self._dresser.dress(handle, operation, is_open=False)
-            parent, name = self._parent(operation)
-            keep(operation, parent, name)
-            try:
-                os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                return self._copy(staging, temporary, operation)
-            return os.fstat(handle)
+            return self._place(handle, (staging, temporary), operation, keep)
         finally:
             os.close(handle)
 

@@ -61,11 +61,9 @@ def check_space(places: Places, record: CommitRecord, pruner: Pruner) -> None:
     needed: dict[int, int] = {}
     for operation in record.journaled:
         needed[operation.folder] = needed.get(operation.folder, 0) + operation.size_bytes
-    for operation in record.operations:
-        overlay = record.overlay(operation)
-        if overlay is not None:
-            kept_bytes = sum(length for _, length in overlay.replaced)
-            needed[operation.folder] = needed.get(operation.folder, 0) + kept_bytes
+    for _, operation, overlay in record.overlaid if pruner.keeps else ():
+        kept_bytes = sum(length for _, length in overlay.replaced)
+        needed[operation.folder] = needed.get(operation.folder, 0) + kept_bytes
     for folder, size_bytes in needed.items():
         if size_bytes > _free_bytes(places, folder):
             pruner.make_room(places, folder, record.folders[folder].name, size_bytes)

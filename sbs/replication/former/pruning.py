@@ -104,6 +104,11 @@ class Pruner:
                 kept.written.append(name)
                 kept.stamp = _stamp(places, folder)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether versions are kept at all."""
+        return self._keep_s > 0
+
     def step(self, folders: Mapping[str, str]) -> bool:
         """Remove a little of what is to be removed.
 
@@ -113,7 +118,7 @@ class Pruner:
         Returns:
             whether there may be more to do.
         """
-        return self._keep_s > 0 and any(self._guarded(name, root) for name, root in folders.items())
+        return self.keeps and any(self._guarded(name, root) for name, root in folders.items())
 
     def make_room(self, places: Places, folder: int, name: str, needed_bytes: int = 0) -> None:
         """A folder's file system is full: give back what is oldest, at once.
@@ -126,7 +131,7 @@ class Pruner:
         """
         with self._lock:
             try:
-                while self._keep_s > 0 and _lacks(places, folder, needed_bytes):
+                while self.keeps and _lacks(places, folder, needed_bytes):
                     if not self._give_back(places, folder, name):
                         return
             except (OSError, ReplicationError) as error:

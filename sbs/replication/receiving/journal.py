@@ -85,6 +85,14 @@ class CommitRecord:
         return None if operation.stream is None else self.overlays.get(operation.stream)
 
     @property
+    def overlaid(self) -> Iterator[tuple[int, Operation, Overlay]]:
+        """The operations that change a file in its place, with their numbers."""
+        if self.overlays:  # rarely: else not even a million operations are looked at
+            for number, operation in enumerate(self.operations):
+                if (overlay := self.overlay(operation)) is not None:
+                    yield number, operation, overlay
+
+    @property
     def journaled(self) -> Iterator[Operation]:
         """Those whose contents lie in the journal, in their order."""
         trees = Trees(self.trees, self.unbuilt)

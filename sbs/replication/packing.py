@@ -17,10 +17,11 @@ ITEM_BYTES: Final = 96
 """What an operation or entry takes on the wire beside names and attributes, at most."""
 
 
-def head_bytes(*names: str) -> int:
-    """An upper bound of what an item with these names takes in a message's head."""
+def head_bytes(path: str, target: str) -> int:
+    """An upper bound of what an item with this path and target takes in a message's head."""
+    characters = len(path) + len(target)
     # A character takes up to four bytes; nearly all names are ASCII.
-    return ITEM_BYTES + sum(len(n) if n.isascii() else 4 * len(n) for n in names)
+    return ITEM_BYTES + (characters if path.isascii() and target.isascii() else 4 * characters)
 
 
 class Packer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import time
@@ -12,41 +11,23 @@ from typing import Final, Protocol
 
 import trio
 
-from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import MAX_PATH_BYTES, FolderSpec
 from sbs.core.messages import (
     MAX_FINDINGS,
     MAX_TEXT,
-    Abandon,
-    Audit,
-    Audited,
-    Begin,
-    Chunk,
     Commit,
-    Committed,
-    Failed,
     Finding,
     Findings,
-    Folders,
-    Listing,
-    Message,
-    Pack,
-    Patch,
 )
 from sbs.core.progress import Phase
-from sbs.errors import RemoteProtocolError, ReplicationError, StateError
-from sbs.replication.bodies import changes, content_bytes
+from sbs.errors import ReplicationError, StateError
 from sbs.replication.files.problems import Problem
 from sbs.replication.following.target import Applied, CommitRecord, Target
 from sbs.replication.former.kept import Kept
 from sbs.runtime.landing import is_below, place_of
-from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
 from sbs.runtime.tracker import Tracker
-
-MAX_WAITING: Final = 8
-"""Messages received ahead of the disk: eight megabytes at most."""
 
 RETRY_S: Final = 1.0
 """Pause before a roll-forward that failed (a full disk, say) is tried again."""
@@ -205,10 +186,6 @@ class Follower:
         found = met + [_told(kept) for kept in self.target.quarantine.standing]
         return Findings(findings=tuple(found[:MAX_FINDINGS]), total=len(found))
 
-    def session(self, link: Link, epoch: Epoch, history: History) -> FollowerSession:
-        """A session begins: the leader serves in ``epoch`` and holds ``history``."""
-        return FollowerSession(self, link, epoch, history)
-
     async def open(self, folders: tuple[FolderSpec, ...]) -> None:
         """Accept a leader's folders."""
         places = self.places(folders)
@@ -287,107 +264,3 @@ def _told(kept: Kept) -> Finding:
 
 def _uncancelled() -> None:
     """A commit or its roll-forward is finished once begun."""
-
-
-class FollowerSession:
-    """Takes the updates of one leader until the connection ends."""
-
-    def __init__(self, follower: Follower, link: Link, epoch: Epoch, history: History) -> None:
-        self._follower = follower
-        self._link = link
-        self._epoch = epoch
-        self._history = history
-        self._deliver, self._waiting = trio.open_memory_channel[Message](MAX_WAITING)
-        self._failed = False
-
-    async def take(self, message: Message) -> None:
-        """A message of the leader arrived."""
-        await self._deliver.send(message)
-
-    async def run(self) -> None:
-        """Handle the leader's messages for ever; what is staged is suspended at the end."""
-        try:
-            async for message in self._waiting:
-                await self._handle(message)
-        finally:
-            self._follower.suspend()
-            self._follower.context.tracker.end()
-
-    async def _handle(self, message: Message) -> None:
-        """One message; a failure is told to the leader, which tries again with a new update."""
-        if self._failed and not isinstance(message, Folders | Begin | Audit):
-            return  # the rest of an update that was refused already
-        try:
-            await self._take(message)
-        except (ReplicationError, StateError) as error:
-            self._failed = True
-            self._follower.abandon()
-            self._follower.context.tracker.end()
-            self._follower.context.update_failed(str(error))
-            # What is abandoned has its verdict coming; the others end early.
-            self._link.post(Failed(str(error)[:MAX_TEXT]))
-
-    async def _take(self, message: Message) -> None:
-        target, tracker = self._follower.target, self._follower.context.tracker
-        check = trio.from_thread.check_cancelled
-        match message:
-            case Folders(epoch, folders):
-                self._check_epoch(epoch)
-                self._failed = False
-                await self._follower.open(folders)
-                await self._send_listing()
-            case Begin() as begin:
-                self._check_epoch(begin.epoch)
-                self._failed = False
-                await trio.to_thread.run_sync(target.begin, begin)
-                tracker.begin(
-                    Phase.RECEIVING, files_total=begin.files, bytes_total=begin.size_bytes
-                )
-            case Pack() | Chunk() | Patch():
-                await trio.to_thread.run_sync(target.take, message, check)
-                tracker.advance(changes(message), content_bytes(message))
-            case Audit() as audit:
-                self._link.post(await self._audit(audit))
-            case Commit() as commit:
-                self._check_epoch(commit.generation.epoch)
-                tracker.begin(Phase.COMMITTING)
-                self._history = await self._follower.commit(
-                    commit, self._history, lambda: self._link.post(Committed(commit.generation))
-                )
-                if (findings := self._follower.findings) is not None:
-                    self._link.post(findings)
-            case Abandon(text):
-                raise ReplicationError(f"the primary gave the update up: {text}")
-            case other:
-                raise RemoteProtocolError(f"{type(other).__name__} is not for a secondary")
-
-    async def _audit(self, audit: Audit) -> Audited:
-        """Read files anew; what cannot be done is no verdict on an update (B26)."""
-        target, check = self._follower.target, trio.from_thread.check_cancelled
-        try:
-            return await trio.to_thread.run_sync(target.audit, audit, check)
-        except (ReplicationError, StateError) as error:
-            _log.error("verify: %s", error)
-            return Audited(())
-
-    def _check_epoch(self, epoch: Epoch) -> None:
-        """B2: nothing of an older epoch is taken, and no other than the one welcomed."""
-        if epoch != self._epoch:
-            raise RemoteProtocolError(
-                f"an update of epoch {epoch} in a session of epoch {self._epoch}"
-            )
-
-    async def _send_listing(self) -> None:
-        listing = self._follower.target.listing(trio.from_thread.check_cancelled)
-        tracker = self._follower.context.tracker
-        tracker.begin(Phase.LISTING)
-        # Closed here and now: later it would close the directories of the next session.
-        with contextlib.closing(listing):
-            while True:
-                part = await trio.to_thread.run_sync(next, listing, None)
-                if part is None:
-                    break
-                await self._link.send(part)
-                tracker.advance(len(part.entries) if isinstance(part, Listing) else 0, 0)
-        tracker.end()
-        self._follower.listed()

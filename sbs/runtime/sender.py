@@ -86,20 +86,21 @@ class Sender:
         self._account = None  # what went between two updates is too little to tell
         self._look()
         size_bytes = sent_bytes = 0
-        send, receive = trio.open_memory_channel[Content](READ_AHEAD)
+        send, receive = trio.open_memory_channel[list[Content]](READ_AHEAD)
         failure: ReplicationError | StateError | None = None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read_ahead, update, self._max_bytes, self._compressor, send)
                 async with receive:
-                    async for message in receive:
+                    async for batch in receive:
                         if not self.begun:
                             await self._begin(begin)
-                        await self._wait_turn()
-                        await check()
-                        sent_bytes += await self._send(message)
-                        size_bytes += content_bytes(message)
-                        self._tracker.advance(changes(message), content_bytes(message))
+                        for message in batch:
+                            await self._wait_turn()
+                            await check()
+                            sent_bytes += await self._send(message)
+                            size_bytes += content_bytes(message)
+                            self._tracker.advance(changes(message), content_bytes(message))
         except* (ReplicationError, StateError) as group:
             # Raised below: what is raised here comes as a group from some releases of Python 3.11.
             failure = next(leaves(group))

@@ -33,7 +33,8 @@ from sbs.replication.leading.source import Source
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.conflicts import Conflict, Conflicts
-from sbs.runtime.follower import Follower, FollowerSession
+from sbs.runtime.follower import Follower
+from sbs.runtime.follower_session import FollowerSession
 from sbs.runtime.hooks import places_of, run_hooks
 from sbs.runtime.keeping import Keeping
 from sbs.runtime.leader import Leader
@@ -162,7 +163,7 @@ class Updates:
 
     async def follow(self, link: Link, epoch: Epoch, history: History) -> None:
         """Take updates on ``link`` until it ends."""
-        session = self.follower.session(link, epoch, history)
+        session = FollowerSession(self.follower, link, epoch, history)
         self._session, self._following = session, link.number
         link.session.set()  # from here on route() knows where the leader's messages go
         self._conflicts.forget_told()

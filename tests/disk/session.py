@@ -18,7 +18,8 @@ from sbs.errors import ReplicationError, StateError
 from sbs.replication.files.problems import Problem
 from sbs.replication.following.target import CommitRecord
 from sbs.runtime import follower
-from sbs.runtime.follower import Follower, FollowerSession
+from sbs.runtime.follower import Follower
+from sbs.runtime.follower_session import FollowerSession
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
 from sbs.runtime.tracker import Tracker
@@ -152,7 +153,7 @@ async def _follow(standby: Standby, update: Prepared, troubles: Troubles) -> Non
         wire = Wire()
         try:
             async with trio.open_nursery() as nursery:
-                session = taker.session(cast("Link", wire), epoch, update.history)
+                session = FollowerSession(taker, cast("Link", wire), epoch, update.history)
                 nursery.start_soon(session.run)
                 await Primary(update, wire).insist(session)
                 await node.done.wait()

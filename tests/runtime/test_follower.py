@@ -38,7 +38,8 @@ from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.files.problems import Problem
 from sbs.replication.following.target import Applied, CommitRecord, Target
 from sbs.replication.former.kept import Kept
-from sbs.runtime.follower import Follower, FollowerSession
+from sbs.runtime.follower import Follower
+from sbs.runtime.follower_session import FollowerSession
 from sbs.runtime.link import Link
 from sbs.runtime.status import LastUpdate
 from sbs.testing.nodes import wait_until
@@ -164,7 +165,7 @@ class Play:
         target = target or cast("Target", self.target)
         self.follower = Follower(target, own or {}, under, "/state", self.context)
         link = cast("Link", self.link)
-        self.session: FollowerSession = self.follower.session(link, EPOCH, History())
+        self.session: FollowerSession = FollowerSession(self.follower, link, EPOCH, History())
 
 
 def place(path: str, **arguments: object) -> str:

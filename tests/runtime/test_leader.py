@@ -47,6 +47,7 @@ from sbs.replication.leading.watch import Watcher
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
 from sbs.runtime.placements import RETRY_REFUSED_S, Placements
+from sbs.runtime.reading_ahead import BATCH_BYTES
 from sbs.runtime.status import LastUpdate
 from sbs.runtime.verifier import Verification
 from sbs.testing.nodes import wait_until
@@ -313,7 +314,7 @@ async def test_early_failure_of_the_follower_abandons_and_tries_again() -> None:
 
 async def test_source_that_fails_half_way_abandons_and_waits_for_the_verdict() -> None:
     async with playing() as play:
-        play.source.add(Chunk(0, b"x"), ReplicationError("bad sector"))
+        play.source.add(Chunk(0, bytes(BATCH_BYTES)), ReplicationError("bad sector"))
         await play.begin()
         assert isinstance(await play.next(), Begin)
         assert isinstance(await play.next(), Chunk)
@@ -975,7 +976,7 @@ async def test_how_far_an_update_is_can_be_seen() -> None:
 async def test_an_update_that_failed_is_not_under_way() -> None:
     """B61."""
     async with playing(period_s=3600) as play:
-        play.source.add(Chunk(0, b"x"), ReplicationError("bad sector"))
+        play.source.add(Chunk(0, bytes(BATCH_BYTES)), ReplicationError("bad sector"))
         await play.begin()
         while not isinstance(await play.next(), Abandon):
             assert play.context.tracker.progress is not None

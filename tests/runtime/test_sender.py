@@ -18,7 +18,7 @@ from sbs.core.messages import Begin, Chunk, Content, Message
 from sbs.errors import ReplicationError
 from sbs.replication.leading.source import Update
 from sbs.runtime.link import Link
-from sbs.runtime.reading_ahead import READ_AHEAD
+from sbs.runtime.reading_ahead import BATCH_BYTES, READ_AHEAD
 from sbs.runtime.sender import Sender
 from sbs.runtime.tracker import Tracker
 from tests.runtime.test_link import session
@@ -128,7 +128,8 @@ async def test_a_failure_says_whether_the_follower_knows_of_the_update() -> None
     link = FakeLink(1e9)
     sender = Sender(cast("Link", link), SyncSettings(), Tracker(), never)
     for messages, begun in (
-        ((Chunk(0, b"x"), ReplicationError("bad sector")), True),
+        ((Chunk(0, bytes(BATCH_BYTES)), ReplicationError("bad sector")), True),
+        ((Chunk(0, b"x"), ReplicationError("bad sector")), False),
         ((ReplicationError("bad sector"),), False),
     ):
         with pytest.raises(ReplicationError, match="bad sector"):

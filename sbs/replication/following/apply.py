@@ -194,7 +194,7 @@ class RollForward:
         now = time.time_ns()
         for spec, rows in zip(self._record.folders, self._rows, strict=True):
             read = (
-                (place, name, attrs.evolve(row, read_at_ns=row.read_at_ns or now))
+                (place, name, row if row.read_at_ns else Row(row.stat, row.digest, now))
                 for place, name, row in rows
             )
             self._index.store(spec.name, read)

@@ -66,10 +66,10 @@ class Pair:
         for path in (*self.sources, *self.copies, f"{base}/state-a", self.state_dir):
             os.makedirs(path, exist_ok=True)
         self.index_a = Index(f"{base}/state-a/index")
-        self._index_b = Index(f"{base}/state-b/index")
+        self.index_b = Index(f"{base}/state-b/index")
         self.max_deletes = max_deletes
         self.source = Source(self.specs, self.index_a, max_deletes)
-        self.target = Target(self.state_dir, self._index_b, versions)
+        self.target = Target(self.state_dir, self.index_b, versions)
         self.history = history
         self.epoch = EPOCH
         self.peer = PeerTree(len(self.specs))
@@ -85,7 +85,7 @@ class Pair:
     ) -> None:
         self.target.close()
         self.index_a.close()
-        self._index_b.close()
+        self.index_b.close()
 
     @property
     def a(self) -> str:

@@ -119,7 +119,7 @@ def test_blocks_are_known_across_sessions_and_roles(tmp_path: Path, content: byt
         pair.connect()
         sent(pair)
         digest = digest_of_content(content)
-        for index in (pair.index_a, pair._index_b):
+        for index in (pair.index_a, pair.index_b):
             assert digest_of_blocks(index.blocks(digest)) == digest
         pair.connect()
         write(f"{pair.a}/f", b"x" + content[1:])

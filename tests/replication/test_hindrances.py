@@ -282,7 +282,7 @@ def test_a_deep_tree_that_was_staged_is_removed(tmp_path: Path, crash: bool) -> 
         pair.stage()
         try:
             if crash:
-                Target(pair.state_dir, pair._index_b).recover(proceed)
+                Target(pair.state_dir, pair.index_b).recover(proceed)
             else:
                 pair.target.abandon()
             assert os.listdir(pair.b) == []
@@ -337,7 +337,7 @@ def test_one_path_twice_in_a_new_directory(tmp_path: Path, crash: bool) -> None:
         record = twice(pair)
         if crash:
             pair.target.close()
-            target = Target(pair.state_dir, pair._index_b)
+            target = Target(pair.state_dir, pair.index_b)
             target.recover(proceed)
             assert target.damage == ""
         else:

@@ -13,7 +13,7 @@ from sbs.core.manifest import Action, Operation
 from sbs.core.messages import Pack, Patch
 from sbs.errors import ReplicationError
 from sbs.replication.files.content import BLOCK_BYTES, digest_of_blocks, digest_of_content
-from sbs.replication.files.index import Index
+from sbs.replication.files.index import Index, stat_key
 from sbs.replication.files.places import Places
 from sbs.replication.following.target import CommitRecord, Target
 from sbs.replication.former.quarantine import Quarantine
@@ -92,6 +92,22 @@ def test_the_file_stays_and_its_versions_are_blocks(pair: Pair, tmp_path: Path) 
     pair.update()
     for number, content in enumerate(contents, 1):
         assert restored(pair, number, tmp_path / "out") == content
+
+
+def test_a_file_that_was_changed_is_not_read_before_the_next_change(pair: Pair) -> None:
+    """B24: and what somebody writes to it meanwhile is noticed all the same."""
+    for number in range(3):
+        change(f"{pair.a}/f", number)
+        pair.update()
+        row = pair.index_b.row("data", "", "f")
+        assert row is not None
+        assert row.settled
+        assert row.stat == stat_key(os.stat(f"{pair.b}/f"))
+    with open(f"{pair.b}/f", "r+b") as file:
+        file.write(b"by hand")
+    change(f"{pair.a}/f", 4)
+    with pytest.raises(ReplicationError, match="not what the leader takes it for"):
+        pair.stage()
 
 
 def test_a_version_of_blocks_is_put_back(pair: Pair) -> None:

@@ -230,7 +230,7 @@ def test_nothing_of_it_is_left_after_a_crash(pair: Pair, listed: bool) -> None:
     cut(pair, 3)
     if listed:
         pair.connect()
-    crashed = Target(pair.state_dir, pair._index_b)
+    crashed = Target(pair.state_dir, pair.index_b)
     crashed.recover(proceed)
     assert os.listdir(pair.b) == []
     crashed.close()

@@ -109,6 +109,11 @@ class Row:
     digest: bytes
     read_at_ns: int = attrs.field(factory=time.time_ns)
 
+    @classmethod
+    def certain(cls, stat: Stat, digest: bytes) -> Row:
+        """Of a file that nobody could change until the clock had left the tick of its stamps."""
+        return cls(stat, digest, stat[2] + SETTLING_NS + 1)
+
     @property
     def content(self) -> tuple[int, bytes]:
         """What the database keeps beside the stat."""

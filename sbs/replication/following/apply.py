@@ -230,19 +230,18 @@ class RollForward:
 
     def _put(self, operation: Operation, place: str | None) -> None:
         if place is None:
-            look = stat_key(self._putter.put(operation, self._keep))
+            row = self._putter.put(operation, self._keep)
         else:
-            look = self._put_built(operation, place, next(self._looks, None))
+            row = self._put_built(operation, place, next(self._looks, None))
         self._files += 1
         self._size_bytes += operation.size_bytes
         path = operation.path
-        row = Row(look, operation.digest, 0)
         self._rows[operation.folder].append((parent_of(path), path[path.rfind("/") + 1 :], row))
 
-    def _put_built(self, operation: Operation, place: str, look: Stat | None) -> Stat:
+    def _put_built(self, operation: Operation, place: str, look: Stat | None) -> Row:
         if not self._is_planted(operation, place):
-            return stat_key(self._putter.move(operation, place, self._keep))
-        return stat_key(self._putter.stand(operation)) if look is None else look
+            return self._putter.move(operation, place, self._keep)
+        return self._putter.stand(operation) if look is None else Row(look, operation.digest, 0)
 
     def _mkdir(self, operation: Operation) -> None:
         root = self._trees.root(operation)

@@ -16,8 +16,9 @@ from typing import Final, TypeAlias
 from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.files.copying import copy_content
+from sbs.replication.files.index import Row, stat_key
 from sbs.replication.files.places import Places
-from sbs.replication.files.reading import digest_of
+from sbs.replication.files.reading import digest_of, settled_status
 from sbs.replication.former.keeping import BESIDE
 from sbs.replication.receiving.area import create, stream_name
 from sbs.replication.receiving.dressing import Dresser
@@ -89,7 +90,7 @@ class Putter:
             os.close(fd)
         self._mounts.clear()
 
-    def put(self, operation: Operation, keep: Keep) -> os.stat_result:
+    def put(self, operation: Operation, keep: Keep) -> Row:
         """Put one file.
 
         Args:
@@ -97,7 +98,7 @@ class Putter:
             keep: called before anything is replaced.
 
         Returns:
-            what the file is now.
+            what is known of it, read at 0 if it was written only now.
 
         Raises:
             ReplicationError: the journal lacks its content.
@@ -107,13 +108,13 @@ class Putter:
             overlay, temporary = self._record.overlay(operation), stream_name(operation.stream)
             if overlay is not None:
                 return self._lay(operation, temporary, overlay, keep)
-            return self._move(operation, STAGING_NAME, temporary, keep)
+            return _written(self._move(operation, STAGING_NAME, temporary, keep), operation)
         position = self._position
         self._position += operation.size_bytes
         content = self._journal.read(position, operation.size_bytes)
         if len(content) != operation.size_bytes:
             raise ReplicationError(f"the journal lacks the content of {operation.path!r}")
-        return self._put_content(operation, content, keep)
+        return _written(self._put_content(operation, content, keep), operation)
 
     def _put_content(self, operation: Operation, content: bytes, keep: Keep) -> os.stat_result:
         staging = self._staging(operation.folder)
@@ -140,14 +141,12 @@ class Putter:
             return self._copy(staging, temporary, operation)
         return os.fstat(file)
 
-    def _lay(
-        self, operation: Operation, temporary: str, overlay: Overlay, keep: Keep
-    ) -> os.stat_result:
+    def _lay(self, operation: Operation, temporary: str, overlay: Overlay, keep: Keep) -> Row:
         """Change a large file in its place; what is replaced in it was kept before."""
         try:
             stream = os.open(temporary, _WRITE, dir_fd=self._staging(operation.folder))
         except FileNotFoundError:
-            return self._in_place(operation)
+            return _written(self._in_place(operation), operation)
         try:
             parent, name = self._parent(operation)
             with opened(parent, name) as fd:
@@ -160,7 +159,8 @@ class Putter:
                         lay(stream, fd, overlay, self._check)
                         self.remember_mount(parent)
                         self._dresser.dress(fd, operation)
-                        return os.fstat(fd)
+                        # Else the file would be read anew before the next change of it.
+                        return Row.certain(stat_key(settled_status(fd)), operation.digest)
                 fill(fd, stream, overlay, self._check)
                 if not self._again:
                     digest = digest_of(stream, operation.size_bytes, self._check)
@@ -168,13 +168,13 @@ class Putter:
                 os.fdatasync(stream)  # the file that it replaces is no version by itself
         finally:
             os.close(stream)
-        return self._move(operation, STAGING_NAME, temporary, keep)
+        return _written(self._move(operation, STAGING_NAME, temporary, keep), operation)
 
     def _expect(self, digest: bytes, operation: Operation) -> None:
         if digest != operation.digest:
             raise _replaced()
 
-    def move(self, operation: Operation, place: str, keep: Keep) -> os.stat_result:
+    def move(self, operation: Operation, place: str, keep: Keep) -> Row:
         """Put one file that was built in staging, by itself.
 
         Args:
@@ -183,14 +183,14 @@ class Putter:
             keep: called before anything is replaced.
 
         Returns:
-            what the file is now.
+            as :meth:`put`.
 
         Raises:
             OSError: it cannot be put.
         """
-        return self._move(operation, place, name_of(operation), keep)
+        return _written(self._move(operation, place, name_of(operation), keep), operation)
 
-    def stand(self, operation: Operation) -> os.stat_result:
+    def stand(self, operation: Operation) -> Row:
         """Look at a file that was put together with the directory that it lies in.
 
         Raises:
@@ -200,7 +200,7 @@ class Putter:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode) or status.st_size != operation.size_bytes:
             raise _replaced()
-        return status
+        return _written(status, operation)
 
     def _move(self, operation: Operation, place: str, temporary: str, keep: Keep) -> os.stat_result:
         try:
@@ -253,6 +253,10 @@ class Putter:
 
     def _staging(self, folder: int) -> int:
         return self._places.directory(folder, STAGING_NAME)
+
+
+def _written(status: os.stat_result, operation: Operation) -> Row:
+    return Row(stat_key(status), operation.digest, 0)
 
 
 def _replaced() -> FileNotFoundError:

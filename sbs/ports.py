@@ -19,11 +19,17 @@ class Unit:
     Args:
         name: what both nodes call it.
         command: program and arguments, for adapters that start processes.
+        start: the command that starts it, for adapters that run commands.
+        stop: the one that stops it.
+        status: the one whose exit code 0 says that it runs.
         enabled: started when the node becomes primary directly, without a takeover.
     """
 
     name: str
     command: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
     enabled: bool = True
 
 

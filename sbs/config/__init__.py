@@ -10,13 +10,13 @@ from sbs.config.later import (
     WebSettings,
 )
 from sbs.config.reading import load, parse
+from sbs.config.services import ServiceSettings
 from sbs.config.settings import (
     Config,
     FolderSettings,
     HookSettings,
     NodeSettings,
     RequirementSettings,
-    ServiceSettings,
     SyncSettings,
 )
 

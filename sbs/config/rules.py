@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sbs.config.failover import NO_WITNESS, WitnessSettings
 from sbs.config.places import is_definite, is_loopback, same_place
 from sbs.config.problems import KeyPath, Problem, about
+from sbs.config.services import BUILT_IN, UNIT_COMMANDS
 from sbs.config.settings import Config
 from sbs.config.text import dotted, quoted, shown
 from sbs.core.claim import Policy
@@ -136,17 +137,26 @@ def _inside(path: str, directory: str) -> bool:
     return path.startswith(os.path.join(directory, ""))
 
 
-def _processes_have_commands(config: Config) -> Iterator[Problem]:
-    if config.services.adapter != "process":
-        return
+def _units_have_commands(config: Config) -> Iterator[Problem]:
+    """B30: those that the adapter needs, and none that it would not look at."""
+    adapter = config.services.adapter
+    if adapter not in BUILT_IN:
+        return  # the adapter of another package knows best
+    needed = BUILT_IN[adapter]
     for number, unit in enumerate(config.services.unit):
-        if not unit.command:
-            key: KeyPath = ("services", "unit", number, "command")
-            text = (
-                f'{dotted(key)} is not set: the adapter "process" requires an array of strings, '
-                "program first"
-            )
-            yield Problem(text, (key, ("services", "adapter")))
+        for name in UNIT_COMMANDS:
+            key: KeyPath = ("services", "unit", number, name)
+            keys = (key, ("services", "adapter"))
+            value = getattr(unit, name)
+            if name in needed and not value:
+                text = (
+                    f"{dotted(key)} is not set: the adapter {quoted(adapter)} requires an array of "
+                    "strings, program first"
+                )
+                yield Problem(text, keys)
+            elif value and name not in needed:
+                text = f"has no meaning with services.adapter = {quoted(adapter)}; leave it out"
+                yield Problem(about(key, value, text), keys)
 
 
 def _policy_and_witness_fit(config: Config) -> Iterator[Problem]:
@@ -217,7 +227,7 @@ _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _down_interval_holds_heartbeats,
     _names_are_unique,
     _directories_are_apart,
-    _processes_have_commands,
+    _units_have_commands,
     _policy_and_witness_fit,
     _witness_is_complete,
     _pair_has_a_name,

@@ -26,14 +26,14 @@ from sbs.config.limits import (
     MAX_PERIOD_S,
     MIN_INTERVAL_S,
 )
-from sbs.config.lists import Array, ByteRate, Command, DeleteLimit, Filters, Installed, Paths
+from sbs.config.lists import Array, ByteRate, Command, DeleteLimit, Filters, Paths
 from sbs.config.places import pair_name
+from sbs.config.services import ServiceSettings
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import MAX_PRIORITY, Mode, Policy
 from sbs.core.guard import DEFAULT_LIMIT
 from sbs.core.limiter import MIN_BYTES_S
 from sbs.core.manifest import FolderSpec
-from sbs.ports import Unit
 
 _DEFAULT_LISTEN = Address("127.0.0.1", DEFAULT_PORT)
 _NO_COMMAND: tuple[str, ...] = ()
@@ -257,38 +257,6 @@ class RequirementSettings:
     )
     capture_folder: str = attrs.field(
         default="", metadata=key(Text(), "The folder both nodes take their input from.")
-    )
-
-
-_UNIT_KEYS = {
-    "name": key(
-        Text(expected="1 to 64 printable characters", pattern=".{1,64}"),
-        "What both nodes call the service.",
-    ),
-    "command": key(
-        Command(optional=True),
-        "Program and arguments; required by the adapter `process`.",
-        sensitive=True,
-    ),
-    "enabled": key(Flag(), "Started when this node becomes primary without a takeover."),
-}
-"""A :class:`~sbs.ports.Unit` serves adapters too, so its declaration stands here."""
-
-
-@attrs.frozen(kw_only=True, field_transformer=checked)
-class ServiceSettings:
-    """Section ``[services]``: the application's services and who starts them."""
-
-    adapter: str = attrs.field(
-        default="process",
-        metadata=key(
-            Installed("sbs.services", "service", frozenset({"process"})),
-            "Who starts the services: an entry point of the group `sbs.services`.",
-        ),
-    )
-    unit: tuple[Unit, ...] = attrs.field(
-        default=(),
-        metadata=section(Unit, "One service; the names are unique.", many=True, keys=_UNIT_KEYS),
     )
 
 

@@ -242,7 +242,10 @@ CASES = [
     ),
     (
         PEER + '[services]\nadapter = "proces"',
-        ['services.adapter = "proces": no such adapter is installed; allowed is "process"'],
+        [
+            'services.adapter = "proces": no such adapter is installed; allowed are "command", '
+            '"process"'
+        ],
     ),
     (
         PEER + "[services]\nadapter = 1",
@@ -260,6 +263,24 @@ CASES = [
         [
             'services.unit[1].command is not set: the adapter "process" requires an array of '
             "strings, program first"
+        ],
+    ),
+    (
+        PEER + '[[services.unit]]\nname = "a"\ncommand = ["x"]\nstop = ["y"]',
+        [
+            "services.unit[1].stop = (not shown): has no meaning with services.adapter = "
+            '"process"; leave it out'
+        ],
+    ),
+    (
+        PEER
+        + '[services]\nadapter = "command"\n[[services.unit]]\nname = "a"\ncommand = ["x"]\n'
+        + 'start = ["x"]\nstop = ["x"]',
+        [
+            "services.unit[1].command = (not shown): has no meaning with services.adapter = "
+            '"command"; leave it out',
+            'services.unit[1].status is not set: the adapter "command" requires an array of '
+            "strings, program first",
         ],
     ),
     (

@@ -93,7 +93,7 @@ def _stopped(config_path: str) -> Status:
         "policy": config.policy.value,
         "votes": None,
         **dict.fromkeys(nothing),
-        "services": {"active": [], "wanted": []},
+        "services": {"active": [], "wanted": [], "restarts": {}},
         "paused": None,  # a node may have been paused and stopped
         "alarms": [],
         "problems": [],
@@ -143,6 +143,9 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
     yield "services", ", ".join(services["active"]) or "none active"
     if sorted(services["wanted"]) != sorted(services["active"]):
         yield "", f"a takeover starts: {', '.join(services['wanted']) or 'none'}"
+    if services["restarts"]:
+        counts = ", ".join(f"{name} {count}" for name, count in services["restarts"].items())
+        yield "", f"started again: {counts}"
     update = found["last_update"]
     if update is None:
         yield "last update", "none yet"

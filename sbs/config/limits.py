@@ -28,3 +28,6 @@ MAX_BYTES_S = 2**40
 
 MAX_CLOCK_DRIFT = 0.5
 """Greatest drift of two clocks: the lease rule divides by 1 - drift, and real ones keep 0.001."""
+
+MAX_RESTARTS = 100
+"""Most restarts of a service in a period: one that needs more is broken."""

@@ -12,7 +12,7 @@ from sbs.config.problems import KeyPath, Problem, about
 from sbs.config.services import BUILT_IN, UNIT_COMMANDS
 from sbs.config.settings import Config
 from sbs.config.text import dotted, quoted, shown
-from sbs.core.claim import Policy
+from sbs.core.claim import Mode, Policy
 from sbs.core.lease import hold_s
 
 HEARTBEATS_PER_DOWN_INTERVAL = 3
@@ -159,6 +159,21 @@ def _units_have_commands(config: Config) -> Iterator[Problem]:
                 yield Problem(about(key, value, text), keys)
 
 
+def _handover_lasts(config: Config) -> Iterator[Problem]:
+    """B32: a role that was given away for a failed service does not come back by itself."""
+    if config.services.on_failure != "handover" or config.node.mode is Mode.SYMMETRIC:
+        return
+    if config.failover.failback == "auto":
+        key: KeyPath = ("services", "on_failure")
+        text = (
+            'needs failover.failback = "manual" where node.mode = '
+            f"{quoted(config.node.mode.value)}: the role would come back after "
+            "failover.failback_delay_s"
+        )
+        keys: tuple[KeyPath, ...] = (key, ("failover", "failback"), ("node", "mode"))
+        yield Problem(about(key, config.services.on_failure, text), keys)
+
+
 def _policy_and_witness_fit(config: Config) -> Iterator[Problem]:
     """B3: votes need a third voter, and a witness that nobody asks is a mistake."""
     policy, witness = ("failover", "partition_policy"), ("witness", "adapter")
@@ -228,6 +243,7 @@ _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _names_are_unique,
     _directories_are_apart,
     _units_have_commands,
+    _handover_lasts,
     _policy_and_witness_fit,
     _witness_is_complete,
     _pair_has_a_name,

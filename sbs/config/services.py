@@ -8,7 +8,8 @@ from typing import Final
 import attrs
 
 from sbs.config.declare import checked, key, section
-from sbs.config.kinds import Flag, Text
+from sbs.config.kinds import Choice, Flag, Integer, Number, Text
+from sbs.config.limits import MAX_PERIOD_S, MAX_RESTARTS, MAX_TIMEOUT_S, MIN_INTERVAL_S
 from sbs.config.lists import Command, Installed
 from sbs.ports import Unit
 
@@ -61,6 +62,41 @@ class ServiceSettings:
         metadata=key(
             Installed("sbs.services", "service", frozenset({"process", "command"})),
             "Who starts the services: an entry point of the group `sbs.services`.",
+        ),
+    )
+    restart_limit: int = attrs.field(
+        default=5,
+        metadata=key(
+            Integer(0, MAX_RESTARTS),
+            "How often a service that ended by itself, or could not be started, is started again "
+            "within `restart_period_s`; 0: never, for services whose manager does it (B32).",
+        ),
+    )
+    restart_period_s: float = attrs.field(
+        default=600.0,
+        metadata=key(Number(MIN_INTERVAL_S, MAX_PERIOD_S), "Seconds that an end is remembered."),
+    )
+    restart_delay_s: float = attrs.field(
+        default=1.0,
+        metadata=key(
+            Number(0, MAX_TIMEOUT_S),
+            "Seconds before the first restart; doubled with each end that is remembered, up to a "
+            "minute.",
+        ),
+    )
+    on_failure: str = attrs.field(
+        default="alarm",
+        metadata=key(
+            Choice(("alarm", "handover")),
+            "What comes when the limit is passed: an alarm alone, or the role goes to the other "
+            "node, too, if that is in step.",
+        ),
+    )
+    handover_pause_s: float = attrs.field(
+        default=3600.0,
+        metadata=key(
+            Number(0, MAX_PERIOD_S),
+            "With `handover`: seconds after one of them, on either node, before the next.",
         ),
     )
     unit: tuple[Unit, ...] = attrs.field(

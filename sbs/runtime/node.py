@@ -30,6 +30,7 @@ from sbs.replication.leading.preview import Preview
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
+from sbs.runtime.attendant import Attendant
 from sbs.runtime.ballots import Ballots
 from sbs.runtime.facts import facts_of
 from sbs.runtime.groups import plain
@@ -140,6 +141,9 @@ class Node:
             stop_bound_s=self.config.failover.stop_bound_s,
             environment={"SBS_NODE": node.name},
         )
+        self._attendant = Attendant(
+            self.services, self.config.services, lambda: self.model, self.post, self.switchover
+        )
         self.links: Links = Links(
             self._transport, str(node.peer), self.hello, self.post, self.updates
         )
@@ -187,7 +191,7 @@ class Node:
             async with Requests(self, state_dir, keeping) as requests:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
-                background.start_soon(self._watch_services)
+                background.start_soon(self._attendant.run_forever)
                 background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.run_forever)
                 async with trio.open_nursery() as finishing:
@@ -237,22 +241,6 @@ class Node:
     def _heard_at(self, number: int) -> float | None:
         link = self.links.get(number)
         return None if link is None else link.heard_at
-
-    # The services.
-
-    async def _watch_services(self) -> None:
-        """R32: an operator's change of the list is sent at once; B32: a crash is an alarm."""
-        while True:
-            await self.services.wait_changed()
-            await self._check_services()
-
-    async def _check_services(self) -> None:
-        states = await self.services.settled_states()
-        if self.model.state in (State.STARTING, State.PRIMARY):
-            self.services.check_running(states)
-        active = self.services.active(states)
-        if self.model.state is State.PRIMARY and active != self.model.durable.active:
-            await self.post(ev.ActiveChanged(active))
 
     # Requests of the operator.
 
@@ -396,6 +384,7 @@ class Node:
             peer_address=str(self.config.node.peer),
             listen=self.listen,
             states=await self.services.states(),
+            restarts=self.services.restarts,
             alarms=self.alarms.standing,
             last_update=self.updates.last_update,
             held=self.updates.held_update,

@@ -47,6 +47,13 @@ class Services:
         """Of the primacy whose services may run now."""
         self._failed: dict[str, str] = {}
         """Why services are not running which should be; another node may start them."""
+        self._down: dict[str, str] = {}
+        """How services ended that should run."""
+        self._remarks: dict[str, str] = {}
+        """What is or is not done about a service that does not run."""
+        self._starting = trio.CancelScope()
+        self.restarts: dict[str, int] = {}
+        """How often each was started again since the node's start (B32)."""
 
     @property
     def die_with_node(self) -> bool:
@@ -67,6 +74,7 @@ class Services:
         async with self._lock:
             await self.guardian.settle()  # how long they may run is known before they do
             self._epoch = epoch
+            self._remarks.clear()
             self._failed = {
                 name: f"{name}: not configured here" for name in names if name not in self._units
             }
@@ -83,23 +91,38 @@ class Services:
             return self.active(states)
 
     def _report_failed(self) -> None:
-        self._report("service-failed", tuple(self._failed.values()))
+        self._report("service-failed", self._remarked(self._failed))
+
+    def _remarked(self, texts: Mapping[str, str]) -> list[str]:
+        return [
+            f"{text}; {self._remarks[name]}" if name in self._remarks else text
+            for name, text in texts.items()
+        ]
+
+    def remark(self, name: str, text: str) -> None:
+        """Have the alarms for a service that does not run say what is done about it."""
+        self._remarks[name] = text
+        self._report_failed()
+        self._report_down()
 
     def _environment_of(self, epoch: Epoch) -> dict[str, str]:
         return {**self._environment, "SBS_EPOCH": str(epoch.number)}
 
     async def stop(self) -> None:
         """Stop every service; return when nothing runs."""
+        self._epoch = None  # what waits for its turn to start something shall not
+        self._starting.cancel()
         async with self._lock:
-            self._epoch = None
             self._failed = {}
+            self._remarks.clear()
             failures: list[str] = []
             async with trio.open_nursery() as nursery:
                 for name in self._units:
                     nursery.start_soon(self._stop_one, name, failures)
             self._report("service-not-stopped", failures)
             self._alarms.clear("service-failed")
-            self._alarms.clear("service-down")
+            self._down = {}
+            self._report_down()
 
     async def _stop_one(self, name: str, failures: list[str]) -> None:
         try:
@@ -121,9 +144,50 @@ class Services:
             ServiceError: it is unknown or cannot be started.
         """
         async with self._lock:
-            epoch = self._serving_epoch()
+            await self._start_again(name)
+
+    async def restart(self, name: str) -> str:
+        """Start a service again that does not run and should (B32).
+
+        Returns:
+            why it could not be started; empty if it was, or shall not run any more.
+        """
+        async with self._lock:
+            if name not in await self._not_running():
+                return ""
+            try:
+                await self._start_again(name)
+            except RefusedError:
+                return ""
+            except ServiceError as error:
+                self._failed[name] = str(error)
+                self._report_failed()
+                return str(error)
+            self.restarts[name] = self.restarts.get(name, 0) + 1
+            return ""
+
+    async def _start_again(self, name: str) -> None:
+        epoch = self._serving_epoch()
+        with trio.CancelScope() as self._starting:
             await self._controller.start(name, self._environment_of(epoch))
             self._forget_failure(name)
+            return
+        raise RefusedError(f"{name} is not started: the services are being stopped")
+
+    async def down(self) -> Sequence[str]:
+        """The services that should run and do not, read while none is started or stopped."""
+        async with self._lock:
+            return await self._not_running()
+
+    async def _not_running(self) -> Sequence[str]:
+        if self._epoch is None:
+            return ()
+        states = await self._controller.states()
+        return [
+            name
+            for name, state in states.items()
+            if (state.active and not state.running) or name in self._failed
+        ]
 
     async def stop_one(self, name: str) -> None:
         """Stop one service as its operator asks; a takeover will not start it.
@@ -145,6 +209,7 @@ class Services:
 
     def _forget_failure(self, name: str) -> None:
         self._failed.pop(name, None)
+        self._remarks.pop(name, None)
         self._report_failed()
 
     async def wait_changed(self) -> None:
@@ -166,9 +231,12 @@ class Services:
 
     def check_running(self, states: Mapping[str, ServiceState]) -> None:
         """Raise or clear the alarm for services that should run and do not."""
-        down = [
-            f"{name}: {state.detail or 'not running'}"
+        self._down = {
+            name: f"{name}: {state.detail or 'not running'}"
             for name, state in states.items()
             if state.active and not state.running
-        ]
-        self._report("service-down", down)
+        }
+        self._report_down()
+
+    def _report_down(self) -> None:
+        self._report("service-down", self._remarked(self._down))

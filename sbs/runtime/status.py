@@ -43,10 +43,11 @@ class PeerStatus:
 
 @attrs.frozen(kw_only=True)
 class ServiceStatus:
-    """Services that run, and those a takeover starts."""
+    """Services that run, those a takeover starts, and how often each was started again (B32)."""
 
     active: tuple[str, ...]
     wanted: tuple[str, ...]
+    restarts: Mapping[str, int]
 
 
 @attrs.frozen(kw_only=True)
@@ -134,6 +135,7 @@ def make_status(
     peer_address: str,
     listen: str,
     states: Mapping[str, ServiceState],
+    restarts: Mapping[str, int],
     alarms: tuple[StandingAlarm, ...],
     last_update: LastUpdate | None,
     held: Held | None,
@@ -149,6 +151,7 @@ def make_status(
         peer_address: as configured.
         listen: where the node really listens.
         states: of the services.
+        restarts: of each, since the node's start.
         alarms: that stand.
         last_update: sent or applied.
         held: by the guard.
@@ -172,6 +175,7 @@ def make_status(
         services=ServiceStatus(
             active=tuple(name for name, state in states.items() if state.active),
             wanted=durable.active or (),
+            restarts={**restarts},
         ),
         last_update=last_update,
         held=held,

@@ -32,7 +32,7 @@ RUNNING: dict[str, Any] = {
         "connected": True,
     },
     "in_step": True,
-    "services": {"active": ["web"], "wanted": ["web", "mail"]},
+    "services": {"active": ["web"], "wanted": ["web", "mail"], "restarts": {"web": 2}},
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
     "held": None,
     "progress": {
@@ -84,7 +84,7 @@ def test_a_stopped_node_is_an_object_of_the_same_form_and_exit_code_3(config: Pa
     assert found.keys() == {field.name for field in attrs.fields(Status)}
     assert (found["schema"], found["name"]) == (SCHEMA, "alpha")
     assert (found["role"], found["mode"]) == ("stopped", "backup-only")
-    assert found["services"] == {"active": [], "wanted": []}
+    assert found["services"] == {"active": [], "wanted": [], "restarts": {}}
     assert found["peer"] is found["last_update"] is found["epoch"] is found["paused"] is None
     assert found["held"] is None
 
@@ -126,6 +126,7 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "  peer        beta\\x1b]0;owned\\x07 at 127.0.0.1:4446: secondary, connected\n"
         "  services    web\n"
         "              a takeover starts: web, mail\n"
+        "              started again: web 2\n"
         "  last update 1970-01-01 00:00:00 +0000, 3 files, 99 bytes, 0.250 s\n"
         "  progress    sending: 1200 of 10000 files, 1.2 GiB of 3.4 GiB, 110.3 MiB/s, 20 s left\n"
         "  alarm       1970-01-01 00:00:00 +0000  no-secondary: no\\nsecondary\n"

@@ -273,6 +273,13 @@ CASES = [
         ],
     ),
     (
+        PEER + 'mode = "primary-only"\n[services]\non_failure = "handover"',
+        [
+            'services.on_failure = "handover": needs failover.failback = "manual" where '
+            'node.mode = "primary-only": the role would come back after failover.failback_delay_s'
+        ],
+    ),
+    (
         PEER
         + '[services]\nadapter = "command"\n[[services.unit]]\nname = "a"\ncommand = ["x"]\n'
         + 'start = ["x"]\nstop = ["x"]',

@@ -76,6 +76,11 @@ account = "svc"
 capture_folder = '\\\\server\\share'
 [services]
 adapter = "process"
+restart_limit = 3
+restart_period_s = 60
+restart_delay_s = 0.5
+on_failure = "handover"
+handover_pause_s = 600
 [[services.unit]]
 name = "printer-1"
 command = ["python3", "-m", "http.server", "8101"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ def wait_wanted(node: Node, names: list[str]) -> None:
 def active(node: Node) -> list[str]:
     """The services that are active on this node."""
     return sorted(node.status()["services"]["active"])
+
+
+def restarted(node: Node, count: int) -> bool:
+    """Whether ``web`` was started again so often."""
+    return bool(node.status()["services"]["restarts"] == {"web": count})
 
 
 def add_unit(pair: Pair, name: str) -> None:
@@ -79,6 +85,49 @@ def test_a_crashed_service_counts_as_active(pair: Pair) -> None:
     alpha.stop()
     beta.wait_role("primary")
     assert beta.wait_service()["node"] == "beta"
+
+
+def test_a_crashed_service_is_started_again(pair: Pair) -> None:
+    """B32: with the token of the same primacy; nothing else happens."""
+    pair.configure({"services": {"restart_delay_s": 0.1}})
+    alpha, _ = pair.start()
+    first = alpha.wait_service()
+    for count in (1, 2):
+        os.kill(alpha.wait_service()["pid"], signal.SIGKILL)
+        wait_until(partial(restarted, alpha, count), "it is started again")
+        again = alpha.wait_service()
+        assert again["epoch"] == first["epoch"]
+        assert again["pid"] != first["pid"]
+    alpha.wait_no_alarm()
+    assert "started again: web 2" in alpha.sbs("status").stdout
+
+
+def test_a_service_that_cannot_run_here_moves_the_role(pair: Pair) -> None:
+    """B32: the other node starts it; the old primary follows, with its data."""
+    alpha, beta = pair.alpha, pair.beta
+    pair.configure(
+        {"services": {"restart_limit": 2, "restart_delay_s": 0.1, "on_failure": "handover"}}
+    )
+    fault = alpha.directory / "fault"
+    unit = alpha.tables["services"]["unit"][0]
+    unit["command"] = [
+        "sh",
+        "-c",
+        f"test -e '{fault}' && exit 3; exec \"$@\"",
+        "sh",
+        *unit["command"],
+    ]
+    alpha.configure({})
+    pair.start()
+    fault.touch()
+    (alpha.folder / "last").write_text("written just before")
+    os.kill(alpha.wait_service()["pid"], signal.SIGKILL)
+    beta.wait_role("primary")
+    assert beta.wait_service()["node"] == "beta"
+    assert (beta.folder / "last").read_text() == "written just before"
+    pair.wait_settled(beta, alpha)
+    assert "web cannot run here: handing the role over" in alpha.log_text
+    assert "started again in 0.2 s" in alpha.log_text
 
 
 def test_update_and_apply_scripts(pair: Pair) -> None:

@@ -222,7 +222,7 @@ class HookSettings:
         metadata=key(
             Array(Command(), "commands, each an array of strings"),
             "On the primary, before an update: export what is not a file; paths printed count "
-            "as changed.",
+            "as changed (docs/hooks.md).",
             sensitive=True,
         ),
     )
@@ -241,6 +241,21 @@ class HookSettings:
             "At each change of role, with `SBS_ROLE`, `SBS_EPOCH` and `SBS_REASON` in the "
             "environment.",
             sensitive=True,
+        ),
+    )
+    timeout_s: float = attrs.field(
+        default=300.0,
+        metadata=key(
+            Number(MIN_INTERVAL_S, MAX_PERIOD_S),
+            "Seconds that each of them may take, and `failover.fence`; then it is killed.",
+        ),
+    )
+    on_update_failure: str = attrs.field(
+        default="alarm",
+        metadata=key(
+            Choice(("alarm", "hold")),
+            "What a failed update script means: an alarm, and the folders are replicated as they "
+            "are; or nothing is sent until it succeeds.",
         ),
     )
 

@@ -7,10 +7,11 @@ from typing import Final
 
 import trio
 
+from sbs.config import HookSettings
 from sbs.core.claim import Role
 from sbs.core.effects import TellRole
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.hooks import HookError, run_hook
+from sbs.runtime.hooks import HookError, log_lines, run_hook
 
 MAX_UNTOLD: Final = 64
 """Role changes whose hooks have not run yet; more at a time are a loop, and are dropped."""
@@ -22,14 +23,16 @@ class Announcer:
     """Announces the role changes of one node, in order.
 
     Args:
-        hooks: argument vectors; each learns ``SBS_ROLE``, ``SBS_EPOCH`` and ``SBS_REASON``.
+        settings: of the hooks; each learns ``SBS_ROLE``, ``SBS_EPOCH`` and ``SBS_REASON``.
+        node: its name.
         alarms: told when one fails.
     """
 
-    def __init__(self, hooks: tuple[tuple[str, ...], ...], alarms: Alarms) -> None:
+    def __init__(self, settings: HookSettings, node: str, alarms: Alarms) -> None:
         self.role: Role = Role.STOPPED
         self._changed = trio.Event()
-        self._hooks = hooks
+        self._settings = settings
+        self._node = node
         self._alarms = alarms
         self._send, self._untold = trio.open_memory_channel[TellRole](MAX_UNTOLD)
 
@@ -62,14 +65,17 @@ class Announcer:
         """Run the hooks."""
         async for change in self._untold:
             environment = {
+                "SBS_HOOK": "transition",
+                "SBS_NODE": self._node,
                 "SBS_ROLE": change.role.value,
                 "SBS_EPOCH": str(change.epoch.number),
                 "SBS_REASON": change.reason,
             }
             failures: list[str] = []
-            for argv in self._hooks:
+            for argv in self._settings.transition:
                 try:
-                    await run_hook(argv, environment)
+                    lines = await run_hook(argv, environment, self._settings.timeout_s)
+                    log_lines(argv, lines)
                 except HookError as error:
                     failures.append(str(error))
             if failures:

@@ -68,8 +68,8 @@ class LeaderContext(Protocol):
         """The services that a takeover starts."""
         ...
 
-    async def run_update_hooks(self) -> Changes:
-        """Run the administrator's update scripts; where they say that something changed."""
+    async def run_update_hooks(self, *, due: bool) -> Changes:
+        """Run the update scripts if they are due, or hold the update as long as they fail."""
         ...
 
     async def proposed(self, generation: Generation) -> None:
@@ -270,8 +270,7 @@ class Leader:
         """Run the update scripts if it is time; then what this cycle looks at."""
         asked = self._asked.served
         changes = self._placements.retry(self._tree, trio.current_time())
-        if self._pace.is_due(asked=asked):
-            changes |= await self._context.run_update_hooks()
+        changes |= await self._context.run_update_hooks(due=self._pace.is_due(asked=asked))
         if self._pace.is_full(asked=self._asked.full):
             changes = EVERYTHING
         return changes | self._hints.take()

@@ -83,7 +83,7 @@ class Node:
     ) -> None:
         self.config = config
         self.alarms: Alarms = Alarms()
-        self.announcer: Announcer = Announcer(config.hooks.transition, self.alarms)
+        self.announcer: Announcer = Announcer(config.hooks, config.node.name, self.alarms)
         self.listen: str = str(config.node.listen)
         self._transport = transport or TcpTransport()
         self._factory = services

@@ -216,6 +216,7 @@ class Performer:
         """B7: whoever would replace a lost primary makes sure first that it is off."""
         config, model = self._parts.config, self._model()
         environment = {
+            "SBS_HOOK": "fence",
             "SBS_NODE": config.node.name,
             "SBS_PEER": "" if model.peer is None else model.peer.name,
             "SBS_PEER_ADDRESS": str(config.node.peer),
@@ -223,7 +224,7 @@ class Performer:
         }
         _log.warning("the primary is lost; running the fence hook")
         try:
-            await run_hook(config.failover.fence, environment)
+            await run_hook(config.failover.fence, environment, config.hooks.timeout_s)
         except HookError as error:
             await self._post(ev.FenceEnded(str(error)))
         else:

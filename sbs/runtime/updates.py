@@ -35,10 +35,10 @@ from sbs.runtime.apply_scripts import ApplyScripts
 from sbs.runtime.conflicts import Conflict, Conflicts
 from sbs.runtime.follower import Follower
 from sbs.runtime.follower_session import FollowerSession
-from sbs.runtime.hooks import places_of, run_hooks
 from sbs.runtime.keeping import Keeping
 from sbs.runtime.leader import Leader
 from sbs.runtime.link import Link
+from sbs.runtime.scripts import Scripts
 from sbs.runtime.status import LastUpdate
 from sbs.runtime.tracker import Tracker
 from sbs.runtime.unsaved import Unsaved
@@ -87,6 +87,7 @@ class Updates:
         self.follower: Follower = Follower(
             self._target, own, config.sync.accept_under, config.node.state_dir, self
         )
+        self._scripts = Scripts(config.hooks, config.node.name, alarms)
         self.apply_scripts: ApplyScripts = ApplyScripts(self._run_apply_hooks)
         self.learned: tuple[FolderSpec, ...] = ()
         self.last_update: LastUpdate | None = None
@@ -327,16 +328,14 @@ class Updates:
         """The services that a takeover starts."""
         return self._model().durable.active or ()
 
-    async def run_update_hooks(self) -> Changes:
-        """Run the update scripts; the paths that they print count as changed (R25)."""
-        printed = await run_hooks(self._config.hooks.update, {}, "update-hook-failed", self._alarms)
-        return Changes.of(places_of(printed, [spec.path for spec in self.folders()]))
+    async def run_update_hooks(self, *, due: bool) -> Changes:
+        """See :class:`~sbs.runtime.leader.LeaderContext`."""
+        model = self._model()
+        number = model.durable.history.number
+        return await self._scripts.update(self.folders(), model.primacy, number, due=due)
 
     async def _run_apply_hooks(self, generation: Generation) -> None:
-        """Run the apply scripts after a generation was applied (R25)."""
-        environment = {"SBS_GENERATION": str(generation.number)}
-        hooks = self._config.hooks.apply
-        await run_hooks(hooks, environment, "apply-hook-failed", self._alarms)
+        await self._scripts.apply(generation, self.places())
 
     def applied(self, generation: Generation) -> None:
         """See :class:`~sbs.runtime.follower.FollowerContext`."""
@@ -390,8 +389,8 @@ class Updates:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What could not be replicated, or not as it is, by either node."""
-        return self._problems + self._conflicts.problems
+        """What could not be replicated, or not as it is, by either node or the scripts."""
+        return self._problems + self._conflicts.problems + self._scripts.problems
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:

@@ -96,7 +96,9 @@ CASES = [
     (PEER + "period_s = 5", ["node.period_s: unknown key; did you mean sync.period_s?"]),
     (
         PEER + "[hooks]\nzzz = 1",
-        ["hooks.zzz: unknown key; known are update, apply, transition"],
+        [
+            "hooks.zzz: unknown key; known are update, apply, transition, timeout_s, on_update_failure"
+        ],
     ),
     (PEER + '[web]\n"x y" = 1', ['web."x y": unknown key; known are listen']),
     ("path = 'x'\n" + PEER, ["path: unknown key; did you mean folders.path?"]),

@@ -70,6 +70,8 @@ xattr = true
 update = [["/bin/a", "b c"], ["d"]]
 apply = [["e"]]
 transition = [["f", ""]]
+timeout_s = 20
+on_update_failure = "hold"
 [requirements]
 install_path = 'C:\\app'
 account = "svc"

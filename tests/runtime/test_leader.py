@@ -169,8 +169,10 @@ class Context:
         self.tracker = Phases()
         self.printed = NOTHING
 
-    async def run_update_hooks(self) -> Changes:
+    async def run_update_hooks(self, *, due: bool) -> Changes:
         await trio.lowlevel.checkpoint()
+        if not due:
+            return NOTHING
         self.hooks += 1
         return self.printed
 

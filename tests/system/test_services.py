@@ -168,6 +168,47 @@ def test_a_failing_update_script_is_an_alarm(pair: Pair) -> None:
     alpha.wait_no_alarm()
 
 
+def test_a_failing_update_script_may_hold_updates_back(pair: Pair) -> None:
+    """R25: what it exports and the files belong together; a handover waits, too."""
+    alpha, beta = pair.alpha, pair.beta
+    fault = alpha.directory / "fault"
+    hook = ["sh", "-c", f"test ! -e '{fault}' || {{ echo broken >&2; exit 5; }}"]
+    alpha.configure({"hooks": {"update": [hook], "on_update_failure": "hold"}})
+    pair.start()
+    fault.touch()
+    done = alpha.sbs("sync")
+    assert done.returncode == 1
+    assert "the update waits for its scripts" in done.stderr
+    (alpha.folder / "file").write_text("waits")
+    assert "ended with code 5" in alpha.wait_alarm("update-failed")
+    done = alpha.sbs("switchover")
+    assert done.returncode == 4
+    assert "the update waits for its scripts" in done.stderr
+    assert not (beta.folder / "file").exists()
+    alpha.wait_role("primary")
+    fault.unlink()
+    pair.wait_settled(alpha, beta)
+    assert alpha.sbs("sync").returncode == 0
+    beta.wait_file("file", b"waits")
+    alpha.wait_no_alarm()
+
+
+def test_what_a_script_cannot_carry_over_is_listed(pair: Pair) -> None:
+    """R25: in the status of the node on which the script ran."""
+    alpha, beta = pair.alpha, pair.beta
+    alpha.configure({"hooks": {"update": [["echo", "warning: printer laser is local"]]}})
+    beta.configure({"hooks": {"apply": [["echo", "warning: printer ink has no driver"]]}})
+    pair.start()
+    for node, text in ((alpha, "printer laser is local"), (beta, "printer ink has no driver")):
+        wait_until(partial(is_listed, node, text), f"{node.name} lists it")
+        assert text in node.sbs("status").stdout
+
+
+def is_listed(node: Node, text: str) -> bool:
+    """Whether the status has a problem that ends so."""
+    return any(line.endswith(text) for line in node.status()["problems"])
+
+
 def test_transition_hooks_are_told_each_role(pair: Pair) -> None:
     """R7, R8: role, epoch and reason in the environment, in the order in which they came."""
     for node in pair.nodes:

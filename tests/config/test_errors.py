@@ -97,7 +97,8 @@ CASES = [
     (
         PEER + "[hooks]\nzzz = 1",
         [
-            "hooks.zzz: unknown key; known are update, apply, transition, timeout_s, on_update_failure"
+            "hooks.zzz: unknown key; known are update, apply, transition, timeout_s, "
+            "on_update_failure"
         ],
     ),
     (PEER + '[web]\n"x y" = 1', ['web."x y": unknown key; known are listen']),

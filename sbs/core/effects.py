@@ -71,6 +71,8 @@ class Durable:
         active: the services that start on takeover, ``None`` before any was known (R32).
         released: it was handed to the other node, which may have led since.
         pause: the newest pause or resume heard of (B6).
+        granted: while ``held``: it replaced a primary that failed, and its services were not
+            stopped by hand since; a ``backup`` licence lets them start (R42, R43).
     """
 
     slot: int
@@ -81,6 +83,7 @@ class Durable:
     active: tuple[str, ...] | None = None
     released: bool = False
     pause: Pause = attrs.field(factory=Pause)
+    granted: bool = False
 
 
 @attrs.frozen

@@ -9,11 +9,13 @@ import attrs
 import pytest
 
 from sbs.core.claim import Policy
+from sbs.core.effects import Durable
 from sbs.core.role import Model
 from sbs.testing.explorer.acts import apply
 from sbs.testing.explorer.instants import next_instant
 from sbs.testing.explorer.models import Kept, Machine
 from sbs.testing.explorer.moves import Move, commands, faults, inner, repairs
+from sbs.testing.explorer.normal import ungranted
 from sbs.testing.explorer.scene import OutOfBoundsError, Scene
 from sbs.testing.explorer.setup import Setup
 from tests.exploration.searches import MODES
@@ -47,7 +49,10 @@ class Walker:
 def _plain(value: Any) -> Any:
     match value:
         case Kept(value=Model() as model):
-            return model.state, model.durable, model.session, model.authority_until > 0
+            durable = ungranted(model.durable)
+            return model.state, durable, model.session, model.authority_until > 0
+        case Kept(value=Durable() as durable):
+            return ungranted(durable)
         case Kept(value=inside):
             return inside
         case tuple():

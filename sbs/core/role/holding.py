@@ -302,8 +302,9 @@ def services_started(model: Model, event: ServicesStarted, _now: float) -> Step:
 
 
 def active_changed(model: Model, event: ActiveChanged, _now: float) -> Step:
-    """Remember what a takeover starts (R32)."""
-    return steps.save(model, active=event.active)
+    """Remember what a takeover starts (R32); whoever stops the last ends the grant (R43)."""
+    granted = model.durable.granted and bool(event.active)
+    return steps.save(model, active=event.active, granted=granted)
 
 
 def generation_proposed(model: Model, event: GenerationProposed, _now: float) -> Step:

@@ -27,6 +27,7 @@ from sbs.core.effects import (
 from sbs.core.election import agreed_slot, mode_alone, modes_clash, policies_clash
 from sbs.core.events import PeerMet
 from sbs.core.history import Generation
+from sbs.core.licence import is_granted
 from sbs.core.messages import Code
 from sbs.core.role.model import Model, State
 from sbs.core.role.votes import Votes
@@ -157,6 +158,11 @@ def claim(
     active = model.durable.active
     if active is None or not via.takeover:
         active = model.settings.enabled
+    granted = is_granted(
+        via,
+        before=model.durable.held and model.durable.granted,
+        other_led=model.durable.history.tip is not None and not model.last_primary,
+    )
     epoch = model.durable.epoch.next(model.durable.slot)
     history = model.durable.history.append(Generation(epoch, model.durable.history.number))
     model, saving = save(
@@ -167,6 +173,7 @@ def claim(
         on_silence=on_silence,
         active=active,
         released=False,
+        granted=granted,
     )
     takeovers = (*model.takeovers, now)[-MAX_TAKEOVERS:] if via.unasked else model.takeovers
     model = attrs.evolve(

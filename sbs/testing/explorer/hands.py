@@ -171,7 +171,7 @@ def _perform(scene: Scene, node: Node, effect: ef.Effect) -> None:
 def _save(scene: Scene, node: Node, durable: ef.Durable) -> None:
     """One is being written; of those that wait only the newest is, for it holds all others."""
     writing = tuple((serial - 1, kept) for serial, kept in node.saves[:1])
-    node.saves = (*writing, (0, scene.machine.keep(durable)))
+    node.saves = (*writing, (0, scene.machine.durable(durable)))
 
 
 def _tell(node: Node, effect: ef.TellRole | ef.RaiseAlarm | ef.ClearAlarm | ef.Answer) -> None:

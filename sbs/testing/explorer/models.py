@@ -8,7 +8,7 @@ from sbs.core import effects as ef
 from sbs.core import events as ev
 from sbs.core.claim import Claim
 from sbs.core.role import Model, deadline, transition
-from sbs.testing.explorer.normal import normalise, relative, renumbered, shifted
+from sbs.testing.explorer.normal import normalise, relative, renumbered, shifted, ungranted
 from sbs.testing.explorer.promises import PromiseError, check_step
 
 T = TypeVar("T")
@@ -70,6 +70,10 @@ class Machine:
         """A model in its normal form."""
         model = relative(model)
         return self.keep(normalise(model) if self._normal else model)
+
+    def durable(self, durable: ef.Durable) -> Kept[ef.Durable]:
+        """A durable state in the normal form of its model."""
+        return self.keep(ungranted(durable) if self._normal else durable)
 
     def step(self, model: Kept[Model], event: Kept[ev.Event]) -> Outcome:
         """Take an event, before it what is due, and after it what is due then.

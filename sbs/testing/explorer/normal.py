@@ -12,6 +12,7 @@ alike:
   follower and the messages between them are renumbered at once.
 - Lease requests of a session that is over are answered by nobody: the next begins without any.
 - Of the peer's claim only its existence, identity, mode, pause and ``services_die`` are read later.
+- Whether a takeover is under a grant decides nothing but what a licence lets start (``granted``).
 - Takeovers within an hour are counted, and no exploration lasts an hour.
 
 Epochs, generations, terms and pauses keep their numbers: they grow with each primacy or command, of
@@ -30,6 +31,7 @@ import attrs
 
 from sbs.core import events as ev
 from sbs.core.claim import Claim, Policy, Role
+from sbs.core.effects import Durable
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
 from sbs.core.role import Model, State
@@ -129,6 +131,7 @@ def normalise(model: Model) -> Model:
     leading = state in (State.STARTING, State.PRIMARY)
     return attrs.evolve(
         model,
+        durable=ungranted(model.durable),
         peer=None if model.peer is None else _gist(model.peer),
         welcomed_at=welcomed_at,
         heard_at=heard_at,
@@ -142,6 +145,11 @@ def normalise(model: Model) -> Model:
         takeovers=tuple(0.0 for _ in model.takeovers),
         votes=_normal_votes(model),
     )
+
+
+def ungranted(durable: Durable) -> Durable:
+    """What is durable, as far as roles are concerned."""
+    return attrs.evolve(durable, granted=False) if durable.granted else durable
 
 
 def _gist(peer: Claim) -> Claim:

@@ -781,6 +781,7 @@ def shown_effect(effect: ef.Effect) -> str:
     match effect:
         case ef.Save(serial, durable):
             held = "held" if durable.held else "not held"
+            held += ", granted" if durable.held and durable.granted else ""
             silence = ", on silence" if durable.on_silence else ""
             return f"Save {serial}: epoch {durable.epoch}, {durable.history.tip}, {held}{silence}"
         case ef.SendWelcome(number, epoch) | ef.TakeUpdates(number, epoch):

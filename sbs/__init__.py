@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from sbs.core.claim import Mode, Policy, Role
     from sbs.core.epoch import Epoch
     from sbs.core.history import Generation, History
+    from sbs.core.licence import Kind as LicenceKind
+    from sbs.core.licence import Licence, Standing, Start
     from sbs.core.manifest import FolderSpec
     from sbs.errors import (
         ConfigError,
         DialRefusedError,
+        LicenceError,
         LocalProtocolError,
         NotRunningError,
         ProtocolError,
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
         WitnessError,
     )
     from sbs.ports import (
+        LicenceFactory,
+        LicenceOptions,
+        LicensePolicy,
         Listener,
         ServiceController,
         ServiceFactory,
@@ -69,6 +75,12 @@ __all__ = [
     "Generation",
     "History",
     "Index",
+    "Licence",
+    "LicenceError",
+    "LicenceFactory",
+    "LicenceKind",
+    "LicenceOptions",
+    "LicensePolicy",
     "Listener",
     "LocalProtocolError",
     "Mode",
@@ -87,6 +99,8 @@ __all__ = [
     "ServiceFactory",
     "ServiceState",
     "Source",
+    "Standing",
+    "Start",
     "StateError",
     "Status",
     "Switchover",
@@ -115,8 +129,12 @@ _PLACES: Final = {
     "sbs.core.claim": ("Mode", "Policy", "Role"),
     "sbs.core.epoch": ("Epoch",),
     "sbs.core.history": ("Generation", "History"),
+    "sbs.core.licence": ("Licence", "Standing", "Start"),
     "sbs.core.manifest": ("FolderSpec",),
     "sbs.ports": (
+        "LicenceFactory",
+        "LicenceOptions",
+        "LicensePolicy",
         "Listener",
         "ServiceController",
         "ServiceFactory",
@@ -138,7 +156,11 @@ _PLACES: Final = {
 }
 """Where the names of :data:`__all__` are defined; the errors are all in :mod:`sbs.errors`."""
 
-_RENAMED: Final = {"load_config": ("sbs.config", "load"), "parse_config": ("sbs.config", "parse")}
+_RENAMED: Final = {
+    "LicenceKind": ("sbs.core.licence", "Kind"),
+    "load_config": ("sbs.config", "load"),
+    "parse_config": ("sbs.config", "parse"),
+}
 
 
 def _place_of(name: str) -> tuple[str, str]:

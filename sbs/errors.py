@@ -33,6 +33,10 @@ class RefusedError(SbsError):
     exit_code = 4
 
 
+class LicenceError(RefusedError):
+    """No licence allows it; the text says where it is, what is wrong, and what to do."""
+
+
 class ProtocolError(SbsError):
     """The rules of ``docs/protocol.md`` were broken."""
 

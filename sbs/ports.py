@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
+from sbs.core.licence import Standing, Start
+
 if TYPE_CHECKING:
     import trio
 
@@ -194,6 +196,55 @@ class Witness(Protocol):
 
 WitnessFactory: TypeAlias = Callable[[WitnessOptions], AbstractAsyncContextManager[Witness]]
 """What an entry point in the group ``sbs.witnesses`` names."""
+
+
+@attrs.frozen(kw_only=True)
+class LicenceOptions:
+    """How the configuration describes a licence.
+
+    Args:
+        node: the name of this node.
+        path: of a file.
+        trusted_keys: of vendors, each base64 of the 32 bytes of an Ed25519 public key.
+    """
+
+    node: str
+    path: str = ""
+    trusted_keys: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class LicensePolicy(Protocol):
+    """Says whether services may be started (R40 to R44, B40); it never stops any."""
+
+    async def look(self) -> Standing:
+        """How the licence stands now.
+
+        Called at the start of the node, then every two seconds, and once more before a start is
+        refused; so it finds a licence that was put in place since (R44). The same licence on the
+        same day has the same standing. May be cancelled at any time: the caller waits for a
+        second, ten at the start, and goes on with what was known last.
+
+        Raises:
+            LicenceError: it cannot be found out now; at the start, that ends the node.
+        """
+        ...
+
+    def refusal(self, standing: Standing, start: Start) -> str:
+        """Why services may not be started; one line that says what to do; empty: they may.
+
+        Pure, and at once: it rests on its arguments alone. A start under a grant is part of a
+        takeover and is never refused (R42); :func:`sbs.core.licence.refusal` is the rule of SBS.
+
+        Args:
+            standing: of the last look.
+            start: what is about to happen.
+        """
+        ...
+
+
+LicenceFactory: TypeAlias = Callable[[LicenceOptions], AbstractAsyncContextManager[LicensePolicy]]
+"""What an entry point in the group ``sbs.licences`` names."""
 
 
 @runtime_checkable

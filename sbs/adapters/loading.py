@@ -46,8 +46,9 @@ def load(group: str, key: str, name: str) -> Callable[..., Any]:
 
 
 def _advice(point: EntryPoint) -> str:
-    """What to install, if the adapter's package has an extra of the adapter's name."""
+    """What to install, if the adapter's package has an extra of the adapter's or group's name."""
     extras = point.dist.metadata.get_all("Provides-Extra", []) if point.dist else []
-    if point.dist is None or point.name not in extras:
-        return ""
-    return f"; install {point.dist.name}[{point.name}]"
+    for name in (point.name, point.group.rpartition(".")[2].removesuffix("s")):
+        if point.dist is not None and name in extras:
+            return f"; install {point.dist.name}[{name}]"
+    return ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sbs.config.failover import FailoverSettings, WitnessSettings
 from sbs.config.later import (
-    LicenceSettings,
     MailSettings,
     TlsSettings,
     WebSettings,
 )
+from sbs.config.licence import LicenceSettings
 from sbs.config.reading import load, parse
 from sbs.config.services import ServiceSettings
 from sbs.config.settings import (

@@ -12,20 +12,6 @@ _NO_TEXTS: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True, field_transformer=checked)
-class LicenceSettings:
-    """Section ``[licence]``: what this node may do (R40)."""
-
-    adapter: str = attrs.field(
-        default="none",
-        metadata=key(Choice(("none",), later=("file",)), "`none` allows everything."),
-    )
-    path: str = attrs.field(default="", metadata=key(Path(optional=True), "The licence file."))
-    trusted_keys: tuple[str, ...] = attrs.field(
-        default=_NO_TEXTS, metadata=key(Array(Text(), "strings"), "The vendor's public keys.")
-    )
-
-
-@attrs.frozen(kw_only=True, field_transformer=checked)
 class MailSettings:
     """Section ``[mail]``: how the administrator is told (R50)."""
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sbs.config.failover import NO_WITNESS, WitnessSettings
+from sbs.config.licence import NO_LICENCE
 from sbs.config.places import is_definite, is_loopback, same_place
 from sbs.config.problems import KeyPath, Problem, about
 from sbs.config.services import BUILT_IN, UNIT_COMMANDS
@@ -203,6 +204,20 @@ def _witness_is_complete(config: Config) -> Iterator[Problem]:
             yield Problem(about(key, value, text), (key, adapter))
 
 
+def _licence_is_complete(config: Config) -> Iterator[Problem]:
+    """What the adapter ``file`` needs, and what without a licence nobody would look at."""
+    licence = config.licence
+    adapter: KeyPath = ("licence", "adapter")
+    for name, value in (("path", licence.path), ("trusted_keys", licence.trusted_keys)):
+        key: KeyPath = ("licence", name)
+        if licence.adapter == "file" and not value:
+            text = f'{dotted(key)} is not set: licence.adapter = "file" requires it'
+            yield Problem(text, (key, adapter))
+        elif licence.adapter == NO_LICENCE and value:
+            text = 'has no meaning with licence.adapter = "none"; leave it out, or set "file"'
+            yield Problem(about(key, value, text), (key, adapter))
+
+
 def _pair_has_a_name(config: Config) -> Iterator[Problem]:
     """B3: nodes that ask for different votes both get one."""
     if config.witness.adapter == NO_WITNESS or config.witness.pair:
@@ -246,6 +261,7 @@ _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _handover_lasts,
     _policy_and_witness_fit,
     _witness_is_complete,
+    _licence_is_complete,
     _pair_has_a_name,
     _leases_can_be_kept,
 )

@@ -14,11 +14,11 @@ from sbs.config.declare import checked, key, root, section
 from sbs.config.failover import NO_WITNESS, FailoverSettings, WitnessSettings
 from sbs.config.kinds import Choice, Flag, Integer, Member, Number, Path, Place, Text
 from sbs.config.later import (
-    LicenceSettings,
     MailSettings,
     TlsSettings,
     WebSettings,
 )
+from sbs.config.licence import LicenceSettings
 from sbs.config.limits import (
     MAX_BYTES_S,
     MAX_KEEP_BYTES,
@@ -313,7 +313,7 @@ class Config:
     )
     licence: LicenceSettings = attrs.field(
         factory=LicenceSettings,
-        metadata=section(LicenceSettings, "What this node may do; a later version has it."),
+        metadata=section(LicenceSettings, "What this node may do."),
     )
     mail: MailSettings = attrs.field(
         factory=MailSettings,

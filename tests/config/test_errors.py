@@ -452,7 +452,34 @@ CASES = [
         PEER + "[witness]\nlease_s = 0",
         ["witness.lease_s = 0: allowed is a number from 0.5 to 3600"],
     ),
-    (PEER + '[licence]\nadapter = "file"', [f'licence.adapter = "file": {NOT_YET} "none"']),
+    (
+        PEER + '[licence]\nadapter = "file"',
+        [
+            'licence.path is not set: licence.adapter = "file" requires it',
+            'licence.trusted_keys is not set: licence.adapter = "file" requires it',
+        ],
+    ),
+    (
+        PEER + '[licence]\npath = "/l"',
+        [
+            'licence.path = "/l": has no meaning with licence.adapter = "none"; leave it out, or '
+            'set "file"'
+        ],
+    ),
+    (
+        PEER + '[licence]\nadapter = "file"\npath = "/l"\ntrusted_keys = ["AAAA", 1]',
+        [
+            'licence.trusted_keys = ["AAAA", 1]: item 1: allowed is 44 characters, base64 of the '
+            "32 bytes of an Ed25519 public key"
+        ],
+    ),
+    (
+        PEER + '[licence]\nadapter = "file"\npath = "/l"\ntrusted_keys = [1]',
+        [
+            "licence.trusted_keys = [1]: item 1: is an integer, expected 44 characters, base64 of "
+            "the 32 bytes of an Ed25519 public key"
+        ],
+    ),
     (PEER + "[mail]\nenabled = true", [f"mail.enabled = true: {NOT_YET} false"]),
     (PEER + "[mail]\nport = 0", ["mail.port = 0: allowed is an integer from 1 to 65535"]),
     (

@@ -108,9 +108,9 @@ endpoints = ["http://127.0.0.1:2379"]
 lease_s = 5
 pair = "printers"
 [licence]
-adapter = "none"
-path = ""
-trusted_keys = ["k"]
+adapter = "file"
+path = "node.licence"
+trusted_keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
 [mail]
 enabled = false
 server = "mail"
@@ -175,7 +175,8 @@ def test_every_key_of_the_file_arrives() -> None:
     assert config.policy is Policy.QUORUM
     assert config.witness.endpoints == ("http://127.0.0.1:2379",)
     assert config.witness_pair == "printers"
-    assert config.licence.path == ""
+    assert config.licence.path == "/etc/sbs/node.licence"
+    assert config.licence.trusted_keys == ("A" * 43 + "=",)
     assert config.mail.password_file == "/etc/sbs/secret"
     assert config.mail.receivers == ("r@example.org",)
     assert config.tls.insecure

@@ -1,0 +1,66 @@
+"""The section that says under which licence a node runs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+import attrs
+
+from sbs.config.declare import checked, key
+from sbs.config.kinds import Path, wrong_type
+from sbs.config.lists import Array, Installed
+
+NO_LICENCE: Final = "none"
+"""The adapter that needs none."""
+
+KEY_BYTES: Final = 32
+"""Of an Ed25519 public key."""
+
+_NO_TEXTS: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class PublicKey:
+    """A vendor's public key."""
+
+    expected: str = attrs.field(
+        default="44 characters, base64 of the 32 bytes of an Ed25519 public key", init=False
+    )
+
+    def read(self, raw: object) -> str:
+        """See :meth:`sbs.config.kinds.Kind.read`."""
+        if not isinstance(raw, str):
+            raise wrong_type(raw, self.expected)
+        try:
+            size_bytes = len(base64.b64decode(raw, validate=True))
+        except (binascii.Error, ValueError):
+            size_bytes = 0
+        if size_bytes != KEY_BYTES:
+            raise ValueError(f"allowed is {self.expected}")
+        return raw
+
+
+@attrs.frozen(kw_only=True, field_transformer=checked)
+class LicenceSettings:
+    """Section ``[licence]``: what this node may do (R40)."""
+
+    adapter: str = attrs.field(
+        default=NO_LICENCE,
+        metadata=key(
+            Installed("sbs.licences", "licence", frozenset({NO_LICENCE})),
+            "`none` allows everything, `file` what a signed file says (docs/licences.md), or "
+            "another entry point of the group `sbs.licences`.",
+        ),
+    )
+    path: str = attrs.field(
+        default="", metadata=key(Path(optional=True), "With `file`: the licence file.")
+    )
+    trusted_keys: tuple[str, ...] = attrs.field(
+        default=_NO_TEXTS,
+        metadata=key(
+            Array(PublicKey(), "public keys"),
+            "With `file`: the vendor's public keys, each base64 of the 32 bytes of an Ed25519 key.",
+        ),
+    )

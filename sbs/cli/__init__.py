@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "history": "sbs.cli.versions:history",
     "restore": "sbs.cli.versions:restore",
     "config": "sbs.cli.config:config",
+    "licence": "sbs.cli.licence:licence",
     "adapters": "sbs.cli.adapters:adapters",
 }
 """Each command and where it is defined, in the order of the help."""

@@ -79,6 +79,7 @@ def _stopped(config_path: str) -> Status:
         "generation",
         "peer",
         "in_step",
+        "licence",  # sbs licence show looks at it without a node
         "last_update",
         "held",
         "progress",
@@ -146,6 +147,8 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
     if services["restarts"]:
         counts = ", ".join(f"{name} {count}" for name, count in services["restarts"].items())
         yield "", f"started again: {counts}"
+    if found.get("licence") is not None:  # a node of an older release does not tell
+        yield "licence", _licence(found["licence"])
     update = found["last_update"]
     if update is None:
         yield "last update", "none yet"
@@ -166,6 +169,18 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
         yield "votes", ", ".join(name for name, has in found["votes"].items() if has) or "none"
     if found["paused"]:
         yield "paused", "no automatic takeover (sbs resume)"
+
+
+def _licence(found: Mapping[str, Any]) -> str:
+    """Kind, holder, end, and what it makes of the services; the alarm says why."""
+    text = "none that counts"
+    if found["kind"] is not None:
+        end = "" if found["expires"] is None else f", until {found['expires']}"
+        text = f"{found['kind']}, {found['holder']}, serial {found['serial']}{end}"
+        text += "; it does not count any more" if found["problem"] else ""
+    if found["refusal"]:
+        return f"{text}; services are withheld"
+    return f"{text}; services run in place of a failed primary" if found["granted"] else text
 
 
 def _conflicts(found: Status) -> Iterator[str]:

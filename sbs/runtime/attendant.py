@@ -82,13 +82,17 @@ class Attendant:
         """R32: an operator's change of the list is sent at once; B32: a crash is an alarm."""
         while True:
             await self._services.wait_changed()
-            states = await self._services.settled_states()
-            if self._model().state in (State.STARTING, State.PRIMARY):
-                self._services.check_running(states)
-            active = self._services.active(states)
-            if self._model().state is State.PRIMARY and active != self._model().durable.active:
-                await self._post(ev.ActiveChanged(active))
-            self._changed.set()
+            await self.look()
+
+    async def look(self) -> None:
+        """Tell whoever has to know how the services stand now."""
+        states = await self._services.settled_states()
+        if self._model().state in (State.STARTING, State.PRIMARY):
+            self._services.check_running(states)
+        active = self._services.active(states)
+        if self._model().state is State.PRIMARY and active != self._model().durable.active:
+            await self._post(ev.ActiveChanged(active))
+        self._changed.set()
 
     async def _restart_forever(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -44,7 +45,7 @@ class RoleLoop:
         self.model: Model = model
         self._perform = perform
         self._heard_at = heard_at
-        self._send, self._inbox = trio.open_memory_channel[ev.Event](MAX_INBOX)
+        self._send, self._inbox = trio.open_memory_channel[ev.Event | trio.Event](MAX_INBOX)
         self._ended = False
 
     async def post(self, event: ev.Event) -> None:
@@ -56,6 +57,15 @@ class RoleLoop:
             await self._send.send(event)
         except trio.BrokenResourceError:
             _log.debug("after the end: %s", event)
+
+    async def settle(self) -> None:
+        """Return when every event that was posted before has been handled, or none is any more."""
+        handled = trio.Event()
+        try:
+            await self._send.send(handled)
+        except trio.BrokenResourceError:
+            return
+        await handled.wait()
 
     @property
     def ended(self) -> bool:
@@ -82,10 +92,24 @@ class RoleLoop:
                     self._step(ev.Heard(), now)
                 awake_at = now
                 self._look_at_the_time(now)
-                if event is not None:
-                    self._step(event, now)
+                match event:
+                    case None:
+                        pass
+                    case trio.Event():
+                        event.set()
+                    case _:
+                        self._step(event, now)
+            self._let_go()
 
-    async def _next_event(self, beat_at: float) -> ev.Event | None:
+    def _let_go(self) -> None:
+        """Nobody waits for events any more that are not handled."""
+        with suppress(trio.WouldBlock):
+            while True:
+                left = self._inbox.receive_nowait()
+                if isinstance(left, trio.Event):
+                    left.set()
+
+    async def _next_event(self, beat_at: float) -> ev.Event | trio.Event | None:
         """The next event, or nothing: then it is time to look around."""
         due = deadline(self.model)
         until = beat_at if due is None else min(beat_at, due)

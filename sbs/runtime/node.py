@@ -16,8 +16,6 @@ from typing import Final
 import attrs
 import trio
 
-from sbs.adapters import services as service_adapters
-from sbs.adapters import witnesses as witness_adapters
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.config import Config
 from sbs.core import events as ev
@@ -25,7 +23,7 @@ from sbs.core.claim import Role
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
-from sbs.ports import ServiceFactory, Transport, Witness, WitnessFactory, WitnessOptions
+from sbs.ports import LicenceFactory, ServiceFactory, Transport, WitnessFactory
 from sbs.replication.leading.preview import Preview
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
@@ -34,9 +32,11 @@ from sbs.runtime.attendant import Attendant
 from sbs.runtime.ballots import Ballots
 from sbs.runtime.facts import facts_of
 from sbs.runtime.groups import plain
+from sbs.runtime.licensing import Licensing, admit
 from sbs.runtime.links import Links
 from sbs.runtime.lookout import Lookout
 from sbs.runtime.loop import RoleLoop
+from sbs.runtime.opening import make_controller, make_policy, make_witness
 from sbs.runtime.performer import Parts, Performer
 from sbs.runtime.recovery import recall, recover
 from sbs.runtime.rehearsal import rehearse
@@ -65,6 +65,7 @@ class Node:
         transport: carries bytes between the nodes; TCP if left out.
         services: makes the service controller; the configured adapter if left out.
         witness: makes the witness, if one is configured; the configured adapter if left out.
+        licence: makes the licence policy; the configured adapter if left out (B40).
 
     Example::
 
@@ -80,6 +81,7 @@ class Node:
         transport: Transport | None = None,
         services: ServiceFactory | None = None,
         witness: WitnessFactory | None = None,
+        licence: LicenceFactory | None = None,
     ) -> None:
         self.config = config
         self.alarms: Alarms = Alarms()
@@ -88,6 +90,7 @@ class Node:
         self._transport = transport or TcpTransport()
         self._factory = services
         self._witness = witness
+        self._licence = licence
         self._refusal = ""
         self._tickets = Tickets()
 
@@ -97,7 +100,7 @@ class Node:
         """Run the node until it is stopped; ``started()`` is called when it serves its port.
 
         Raises:
-            RefusedError: a rule forbids this node to run now (R6); the text says which.
+            RefusedError: a rule (R6), or the licence, forbids this node to run; the text says why.
             StateError: the state directory is in use, damaged, or cannot be written.
             TransportError: the address cannot be served.
             ServiceError: the service adapter refuses the configured units.
@@ -117,12 +120,14 @@ class Node:
             raise RefusedError(self._refusal)
 
     async def _open(self, stack: AsyncExitStack) -> None:
-        """Get hold of everything, in this order: state, folders, port, services."""
+        """Get hold of everything, in this order: state, licence, folders, port, services."""
         node = self.config.node
         self._store = StateStore(node.state_dir)
         stack.callback(self._store.close)
         stored = await recall(self._store, node)
         self._node_id = stored.node_id
+        policy = await stack.enter_async_context(make_policy(self.config, self._licence))
+        standing = await admit(policy, granted=stored.durable.held and stored.durable.granted)
         self.updates: Updates = Updates(self.config, self.alarms, lambda: self.model, self.post)
         stack.callback(self.updates.close)
         stored = await recover(self._store, stored, self.updates)
@@ -131,15 +136,18 @@ class Node:
         self._listener = await self._transport.listen(str(node.listen))
         stack.push_async_callback(self._listener.aclose)
         self.listen = self._listener.address
-        factory = self._factory or service_adapters.load(self.config.services.adapter)
-        units = self.config.services.unit
-        controller = await stack.enter_async_context(factory(units, self._listener.held_fds))
+        controller = await stack.enter_async_context(
+            make_controller(self.config, self._factory, self._listener.held_fds)
+        )
         self.services: Services = Services(
-            units,
+            self.config.services.unit,
             controller,
             self.alarms,
             stop_bound_s=self.config.failover.stop_bound_s,
             environment={"SBS_NODE": node.name},
+        )
+        self.licensing: Licensing = Licensing(
+            policy, standing, self.services, self.alarms, lambda: self.model, self.switchover
         )
         self._attendant = Attendant(
             self.services, self.config.services, lambda: self.model, self.post, self.switchover
@@ -147,7 +155,7 @@ class Node:
         self.links: Links = Links(
             self._transport, str(node.peer), self.hello, self.post, self.updates
         )
-        witness = await self._open_witness(stack)
+        witness = await stack.enter_async_context(make_witness(self.config, self._witness))
         life = secrets.token_hex(4)
         self.ballots: Ballots = Ballots(witness, f"{self._node_id}.{life}", self.post)
         settings = role_settings(self.config, self._node_id, self.services)
@@ -155,22 +163,13 @@ class Node:
         self._performer = Performer(self._parts(), lambda: self.model, self.post, self._finish)
         self._loop = RoleLoop(model, self._performer.perform, self._heard_at)
 
-    async def _open_witness(self, stack: AsyncExitStack) -> Witness | None:
-        settings = self.config.witness
-        if settings.adapter == "none":
-            return None
-        factory = self._witness or witness_adapters.load(settings.adapter)
-        options = WitnessOptions(
-            pair=self.config.witness_pair, path=settings.path, endpoints=settings.endpoints
-        )
-        return await stack.enter_async_context(factory(options))
-
     def _parts(self) -> Parts:
         return Parts(
             config=self.config,
             alarms=self.alarms,
             announcer=self.announcer,
             ballots=self.ballots,
+            licensing=self.licensing,
             links=self.links,
             lookout=Lookout.of(self.config, self._transport),
             saves=self._saves,
@@ -192,6 +191,7 @@ class Node:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._attendant.run_forever)
+                background.start_soon(self.licensing.run_forever)
                 background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.run_forever)
                 async with trio.open_nursery() as finishing:
@@ -355,14 +355,16 @@ class Node:
         """Start one service, as its operator (R32).
 
         Raises:
-            RefusedError: this node is not the primary.
+            RefusedError: this node is not the primary, or the licence does not allow it.
             ServiceError: it is unknown or cannot be started.
         """
         self._require_primary()
-        await self.services.start_one(name)
+        await self.licensing.start_one(name)
 
     async def stop_unit(self, name: str) -> None:
         """Stop one service, as its operator: a takeover will not start it (R32).
+
+        Returns when that is durable, and with the last one the end of a grant (R43).
 
         Raises:
             RefusedError: this node is not the primary.
@@ -370,6 +372,9 @@ class Node:
         """
         self._require_primary()
         await self.services.stop_one(name)
+        await self._attendant.look()
+        await self._loop.settle()
+        await self._saves.settle()
 
     def _require_primary(self) -> None:
         if self.model.state is not State.PRIMARY:
@@ -385,6 +390,7 @@ class Node:
             listen=self.listen,
             states=await self.services.states(),
             restarts=self.services.restarts,
+            licence=self.licensing.status,
             alarms=self.alarms.standing,
             last_update=self.updates.last_update,
             held=self.updates.held_update,

@@ -37,6 +37,7 @@ from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.ballots import Ballots
 from sbs.runtime.hooks import HookError, run_hook
+from sbs.runtime.licensing import Licensing
 from sbs.runtime.link import Link
 from sbs.runtime.links import Links
 from sbs.runtime.lookout import Lookout
@@ -70,6 +71,7 @@ class Parts:
     alarms: Alarms
     announcer: Announcer
     ballots: Ballots
+    licensing: Licensing
     links: Links
     lookout: Lookout
     saves: Saves
@@ -195,7 +197,7 @@ class Performer:
     ) -> None:
         with scope:  # a stop that comes meanwhile must have the last word
             await self._parts.updates.settle()
-            active = await self._parts.services.start(names, epoch)
+            active = await self._parts.licensing.start(names, epoch)
             await self._post(ev.ServicesStarted(active))
             self._parts.updates.follower.forget_fragment()
 

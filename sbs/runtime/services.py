@@ -47,6 +47,8 @@ class Services:
         """Of the primacy whose services may run now."""
         self._failed: dict[str, str] = {}
         """Why services are not running which should be; another node may start them."""
+        self._withheld: tuple[str, ...] = ()
+        """Those that the licence does not allow here; another node may start them (R41)."""
         self._down: dict[str, str] = {}
         """How services ended that should run."""
         self._remarks: dict[str, str] = {}
@@ -65,8 +67,15 @@ class Services:
         """The units that start when this node becomes primary directly."""
         return tuple(name for name, unit in self._units.items() if unit.enabled)
 
-    async def start(self, names: Sequence[str], epoch: Epoch) -> tuple[str, ...]:
+    async def start(
+        self, names: Sequence[str], epoch: Epoch, *, withhold: bool = False
+    ) -> tuple[str, ...]:
         """Start services for a primacy; what fails is an alarm, and the rest starts.
+
+        Args:
+            names: of the services.
+            epoch: of the primacy.
+            withhold: start none before :meth:`start_withheld` (R41).
 
         Returns:
             the names that are active now, as :meth:`active` says.
@@ -78,17 +87,34 @@ class Services:
             self._failed = {
                 name: f"{name}: not configured here" for name in names if name not in self._units
             }
-            for name in names:
-                if name in self._failed:
-                    continue
-                try:
-                    await self._controller.start(name, self._environment_of(epoch))
-                except ServiceError as error:
-                    self._failed[name] = str(error)
-            self._report_failed()
-            states = await self._controller.states()
-            self.check_running(states)
-            return self.active(states)
+            known = tuple(name for name in names if name in self._units)
+            self._withheld = known if withhold else ()
+            return await self._start_each(() if withhold else known, epoch)
+
+    async def _start_each(self, names: Sequence[str], epoch: Epoch) -> tuple[str, ...]:
+        for name in names:
+            try:
+                await self._controller.start(name, self._environment_of(epoch))
+            except ServiceError as error:
+                self._failed[name] = str(error)
+        self._report_failed()
+        states = await self._controller.states()
+        self.check_running(states)
+        return self.active(states)
+
+    @property
+    def withheld(self) -> bool:
+        """Whether services wait for :meth:`start_withheld`."""
+        return bool(self._withheld)
+
+    async def start_withheld(self) -> None:
+        """Start what was withheld, unless the services were given back meanwhile."""
+        async with self._lock:
+            if self._epoch is None:
+                return
+            names, self._withheld = self._withheld, ()
+            with trio.CancelScope() as self._starting:
+                await self._start_each(names, self._epoch)
 
     def _report_failed(self) -> None:
         self._report("service-failed", self._remarked(self._failed))
@@ -114,6 +140,7 @@ class Services:
         self._starting.cancel()
         async with self._lock:
             self._failed = {}
+            self._withheld = ()
             self._remarks.clear()
             failures: list[str] = []
             async with trio.open_nursery() as nursery:
@@ -170,7 +197,7 @@ class Services:
         epoch = self._serving_epoch()
         with trio.CancelScope() as self._starting:
             await self._controller.start(name, self._environment_of(epoch))
-            self._forget_failure(name)
+            self._forget(name)
             return
         raise RefusedError(f"{name} is not started: the services are being stopped")
 
@@ -199,7 +226,7 @@ class Services:
         async with self._lock:
             self._serving_epoch()
             await self._controller.stop(name, self._stop_bound_s)
-            self._forget_failure(name)
+            self._forget(name)
 
     def _serving_epoch(self) -> Epoch:
         """B2: nothing starts between the stop of a handover and the next primacy."""
@@ -207,8 +234,10 @@ class Services:
             raise RefusedError("the services run on the other node now; run this there")
         return self._epoch
 
-    def _forget_failure(self, name: str) -> None:
+    def _forget(self, name: str) -> None:
+        """Whether it runs is as the controller says from now on."""
         self._failed.pop(name, None)
+        self._withheld = tuple(other for other in self._withheld if other != name)
         self._remarks.pop(name, None)
         self._report_failed()
 
@@ -227,7 +256,8 @@ class Services:
 
     def active(self, states: Mapping[str, ServiceState]) -> tuple[str, ...]:
         """Those that a takeover starts (R32): one that could not start here was not stopped."""
-        return tuple(name for name, state in states.items() if state.active or name in self._failed)
+        unstarted = {*self._failed, *self._withheld}
+        return tuple(name for name, state in states.items() if state.active or name in unstarted)
 
     def check_running(self, states: Mapping[str, ServiceState]) -> None:
         """Raise or clear the alarm for services that should run and do not."""

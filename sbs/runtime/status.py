@@ -11,6 +11,7 @@ import attrs
 
 from sbs.core.claim import Role
 from sbs.core.guard import Held
+from sbs.core.licence import Standing
 from sbs.core.progress import Progress
 from sbs.core.role import Model
 from sbs.core.role.model import BALLOTING
@@ -76,6 +77,54 @@ class Switchover:
 
 
 @attrs.frozen(kw_only=True)
+class LicenceStatus:
+    """The node's licence (R40 to R44).
+
+    Args:
+        kind: of the one that counts, or did; ``None``: there is none.
+        holder: to whom it was issued.
+        serial: the vendor's number for it.
+        expires: the last day on which it counts; ``None``: it has no end.
+        problem: why it does not count; empty: it does.
+        warning: what will be a problem soon.
+        granted: this primacy is a takeover, which any licence allows (R43).
+        refusal: why services are withheld; empty: they are not.
+    """
+
+    kind: str | None
+    holder: str
+    serial: str
+    expires: str | None
+    problem: str
+    warning: str
+    granted: bool = False
+    refusal: str = ""
+
+    @classmethod
+    def of(
+        cls, standing: Standing, *, granted: bool = False, refusal: str = ""
+    ) -> LicenceStatus | None:
+        """What is known of a licence; ``None`` where none is needed."""
+        licence = standing.licence
+        if licence is None and not standing.problem and not refusal:
+            return None
+        return cls(
+            kind=None if licence is None else licence.kind.value,
+            holder="" if licence is None else licence.holder,
+            serial="" if licence is None else licence.serial,
+            expires=None if licence is None or licence.expires is None else str(licence.expires),
+            problem=standing.problem,
+            warning=standing.warning,
+            granted=granted,
+            refusal=refusal,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that ``sbs licence show --json`` prints."""
+        return attrs.asdict(self)
+
+
+@attrs.frozen(kw_only=True)
 class Status:
     """A node at one moment.
 
@@ -87,6 +136,7 @@ class Status:
         policy: what silence of the other node means.
         votes: whose vote this primary has now (policy ``quorum``), ``None`` where none are asked.
         in_step: the secondary holds a complete generation of the primary's data.
+        licence: of this node; ``None`` if it needs none.
         held: what the guard holds of this primary, ``None`` if nothing (B22).
         progress: how far the update under way is, ``None`` between two.
         problems: what could not be replicated, one line each.
@@ -109,6 +159,7 @@ class Status:
     peer: PeerStatus | None
     in_step: bool
     services: ServiceStatus
+    licence: LicenceStatus | None
     last_update: LastUpdate | None
     held: Held | None
     progress: Progress | None
@@ -136,6 +187,7 @@ def make_status(
     listen: str,
     states: Mapping[str, ServiceState],
     restarts: Mapping[str, int],
+    licence: LicenceStatus | None,
     alarms: tuple[StandingAlarm, ...],
     last_update: LastUpdate | None,
     held: Held | None,
@@ -152,6 +204,7 @@ def make_status(
         listen: where the node really listens.
         states: of the services.
         restarts: of each, since the node's start.
+        licence: of this node.
         alarms: that stand.
         last_update: sent or applied.
         held: by the guard.
@@ -177,6 +230,7 @@ def make_status(
             wanted=durable.active or (),
             restarts={**restarts},
         ),
+        licence=licence,
         last_update=last_update,
         held=held,
         progress=progress,

@@ -28,7 +28,7 @@ from sbs.config import (
 )
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import Role
-from sbs.ports import ServiceController, ServiceFactory, Unit, WitnessFactory
+from sbs.ports import LicenceFactory, ServiceController, ServiceFactory, Unit, WitnessFactory
 from sbs.runtime.node import Node
 from sbs.testing.memory import MemoryNetwork
 from sbs.testing.services import open_fake_controller
@@ -64,6 +64,7 @@ class MemoryNode:
 
     Attributes:
         config: used by the next start; replace it with :func:`attrs.evolve`.
+        licence: makes the licence policy of the next start; the configured one if ``None``.
         folder: the directory it replicates.
         node: of the last start.
         controller: of the last start.
@@ -80,6 +81,7 @@ class MemoryNode:
     ) -> None:
         self.directory = directory
         self.config = config
+        self.licence: LicenceFactory | None = None
         self.folder: str = config.folders[0].path
         self.node: Node
         self.controller: ServiceController
@@ -114,7 +116,11 @@ class MemoryNode:
         """
         self._scope, self._gone = trio.CancelScope(), trio.Event()
         self.node = Node(
-            self.config, transport=self._transport, services=self._open, witness=self._witness
+            self.config,
+            transport=self._transport,
+            services=self._open,
+            witness=self._witness,
+            licence=self.licence,
         )
         await self._nursery.start(self._run, self.node, self._scope, self._gone)
 

@@ -33,6 +33,7 @@ RUNNING: dict[str, Any] = {
     },
     "in_step": True,
     "services": {"active": ["web"], "wanted": ["web", "mail"], "restarts": {"web": 2}},
+    "licence": None,
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
     "held": None,
     "progress": {

@@ -1,0 +1,117 @@
+"""``sbs licence``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.options import config_option, load_config
+from sbs.cli.text import plain
+from sbs.errors import LicenceError
+
+if TYPE_CHECKING:
+    from sbs.config import Config
+    from sbs.core.licence import Standing
+    from sbs.ports import LicenceOptions
+
+
+@click.group()
+def licence() -> None:
+    """The node's licence: which services it may start, and until when."""
+
+
+@licence.command(
+    cls=VerbatimCommand,
+    epilog="Examples:\n  sbs licence show -c alpha.toml\n  sbs licence show --json",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@config_option
+def show(config_path: str, as_json: bool) -> None:
+    """Show what the configured licence says, and whether it counts.
+
+    Looks at the licence itself, no node needs to run; what a running node makes of it: sbs status.
+    One that has ended is shown, too. Exit code 4 if there is none that counts or ever did here.
+    """
+    config = load_config(config_path)
+    found = _look(config)
+    if found.licence is None and found.problem:
+        raise LicenceError(found.problem)
+    if as_json:
+        from sbs.runtime.status import LicenceStatus  # noqa: PLC0415 - slow
+
+        status = LicenceStatus.of(found)
+        click.echo(json.dumps(None if status is None else status.to_json()))
+        return
+    for label, value in _rows(config, found):
+        click.echo(f"{label:<9} {plain(value)}")
+
+
+def _rows(config: Config, found: Standing) -> Iterator[tuple[str, str]]:
+    licence = found.licence
+    if licence is None:
+        yield "licence", f'none is needed: licence.adapter = "{config.licence.adapter}"'
+        return
+    yield "kind", licence.kind.value
+    yield "holder", licence.holder
+    yield "node", licence.node
+    yield "serial", licence.serial
+    yield "issued", str(licence.issued)
+    yield "expires", "never" if licence.expires is None else str(licence.expires)
+    for label, text in (("problem", found.problem), ("warning", found.warning)):
+        if text:
+            yield label, text
+
+
+@licence.command(
+    cls=VerbatimCommand,
+    epilog="Examples:\n  sbs licence verify -c alpha.toml\n  sbs licence verify new.licence",
+)
+@click.argument("file", required=False)
+@config_option
+def verify(file: str | None, config_path: str) -> None:
+    """Say whether the configured licence, or another FILE, would count on this node.
+
+    Verified are the signature, by licence.trusted_keys, the node's name and the last day. Exit
+    code 4 if it would not, with one line that says why and what to do.
+    """
+    import attrs  # noqa: PLC0415 - slow
+
+    config = load_config(config_path)
+    options = _options(config)
+    found = _look(config, options if file is None else attrs.evolve(options, path=file))
+    if found.problem:
+        raise LicenceError(found.problem)
+    if found.licence is None:
+        click.echo(f'no licence is needed: licence.adapter = "{config.licence.adapter}"')
+        return
+    kind, serial = found.licence.kind.value, found.licence.serial
+    click.echo(f"valid: {kind}, serial {plain(serial)}, for {plain(found.licence.node)}")
+    if found.warning:
+        label = click.style("Warning:", fg="yellow", bold=True)
+        click.echo(f"{label} {plain(found.warning)}", err=True)
+
+
+def _options(config: Config) -> LicenceOptions:
+    from sbs.ports import LicenceOptions  # noqa: PLC0415 - slow
+
+    licence = config.licence
+    return LicenceOptions(
+        node=config.node.name, path=licence.path, trusted_keys=licence.trusted_keys
+    )
+
+
+def _look(config: Config, options: LicenceOptions | None = None) -> Standing:
+    import trio  # noqa: PLC0415 - slow
+
+    from sbs.adapters import licences  # noqa: PLC0415 - slow
+
+    async def look() -> Standing:
+        factory = licences.load(config.licence.adapter)
+        async with factory(_options(config) if options is None else options) as policy:
+            return await policy.look()
+
+    return trio.run(look)

@@ -1,0 +1,191 @@
+"""Starts of services, as far as the licence allows them (R40 to R44)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+import trio
+
+from sbs.core.effects import Via
+from sbs.core.epoch import Epoch
+from sbs.core.licence import Standing, Start, may_run
+from sbs.core.role import Model
+from sbs.errors import LicenceError, RefusedError
+from sbs.ports import LicensePolicy
+from sbs.runtime.alarms import Alarms
+from sbs.runtime.attendant import Exchange
+from sbs.runtime.services import Services
+from sbs.runtime.status import LicenceStatus
+
+ALARM: Final = "licence"
+
+LOOK_S: Final = 2.0
+"""Between two looks at the licence: whoever puts one in place waits for no longer."""
+
+LOOK_BOUND_S: Final = 1.0
+"""How long a look may take: a start of services waits for it before it is refused."""
+
+FIRST_BOUND_S: Final = 10.0
+"""How long the first look may take, without which the node does not start."""
+
+EXCHANGE_PAUSE_S: Final = 60.0
+"""From one attempt to hand the role over to the next, should it fail."""
+
+_log = logging.getLogger(__name__)
+
+
+async def admit(policy: LicensePolicy, *, granted: bool) -> Standing:
+    """Look at the licence for the first time.
+
+    Args:
+        policy: of the node.
+        granted: it held a primacy under a grant when it ended, and has not given it back (R43).
+
+    Returns:
+        how the licence stands.
+
+    Raises:
+        LicenceError: the node may not run; the text says why, and what to do.
+    """
+    try:
+        with trio.fail_after(FIRST_BOUND_S):
+            standing = await policy.look()
+    except trio.TooSlowError as error:
+        text = f"how the licence stands could not be found out within {FIRST_BOUND_S:g} s"
+        raise LicenceError(text) from error
+    if not may_run(standing, granted=granted):
+        raise LicenceError(standing.problem)
+    return standing
+
+
+class Licensing:
+    """The licence of one node, looked at again and again, and the starts that it allows.
+
+    Args:
+        policy: decides.
+        standing: of the first look.
+        services: are started.
+        alarms: told what is withheld, does not count, or ends soon.
+        model: where the role machine stands.
+        exchange: has the other node lead.
+    """
+
+    def __init__(
+        self,
+        policy: LicensePolicy,
+        standing: Standing,
+        services: Services,
+        alarms: Alarms,
+        model: Callable[[], Model],
+        exchange: Exchange,
+    ) -> None:
+        self._policy = policy
+        self._standing = standing
+        self._services = services
+        self._alarms = alarms
+        self._model = model
+        self._exchange = exchange
+        self._exchange_at = 0.0
+
+    async def start(self, names: Sequence[str], epoch: Epoch) -> tuple[str, ...]:
+        """Start the services of a primacy, or withhold them: that is an alarm (R41).
+
+        Returns:
+            the names that count as active now, as :meth:`Services.active` says.
+        """
+        withhold = bool(await self._ask(by_operator=False))
+        active = await self._services.start(names, epoch, withhold=withhold)
+        self._tell()
+        return active
+
+    async def start_one(self, name: str) -> None:
+        """Start one service as its operator asks.
+
+        Raises:
+            LicenceError: it does not allow that now.
+            RefusedError: this node gave the services back meanwhile.
+            ServiceError: it is unknown or cannot be started.
+        """
+        if why := await self._ask(by_operator=True):
+            raise LicenceError(why)
+        await self._services.start_one(name)
+        self._tell()
+
+    async def _ask(self, *, by_operator: bool) -> str:
+        """Why services may not start; before a no the licence is looked at anew."""
+        if self._refusal(by_operator=by_operator):
+            await self._look()
+        return self._refusal(by_operator=by_operator)
+
+    def _refusal(self, *, by_operator: bool) -> str:
+        model = self._model()
+        start = Start(
+            via=Via.DIRECT if model.via is None else model.via,
+            granted=model.durable.granted,
+            by_operator=by_operator,
+        )
+        return self._policy.refusal(self._standing, start)
+
+    async def run_forever(self) -> None:
+        """Look whether the licence is another, and see to services that are withheld."""
+        self._tell()
+        while True:
+            await trio.sleep(LOOK_S)
+            await self._look()
+            if self._services.withheld and not self._withheld:
+                _log.warning("the licence allows the services now; starting them")
+                await self._services.start_withheld()
+            self._tell()
+            if self._services.withheld:
+                await self._relieve()
+
+    async def _relieve(self) -> None:
+        """R44: a node that may not serve has the other lead, once that holds all data.
+
+        Unless it has just got the role from there: then neither may serve.
+        """
+        model, now = self._model(), trio.current_time()
+        if model.durable.pause.on or model.via is Via.RELEASED or now < self._exchange_at:
+            return
+        try:
+            await self._exchange(dry_run=True)
+            _log.warning("the licence allows no service here: handing the role over")
+            self._exchange_at = now + EXCHANGE_PAUSE_S
+            await self._exchange()
+        except RefusedError as error:
+            _log.info("not handed over: %s", error)
+
+    async def _look(self) -> None:
+        try:
+            with trio.fail_after(LOOK_BOUND_S):
+                self._standing = await self._policy.look()
+        except trio.TooSlowError:
+            self._keep(f"not within {LOOK_BOUND_S:g} s")
+        except LicenceError as error:
+            self._keep(str(error))
+
+    def _keep(self, why: str) -> None:
+        text = f"how the licence stands cannot be found out ({why}); what was known last counts"
+        self._standing = attrs.evolve(self._standing, warning=text)
+
+    def _tell(self) -> None:
+        text = self._withheld or self._standing.problem or self._standing.warning
+        if text:
+            self._alarms.raise_(ALARM, text)
+        else:
+            self._alarms.clear(ALARM)
+
+    @property
+    def _withheld(self) -> str:
+        """Why services are withheld; empty: none are."""
+        return self._refusal(by_operator=False) if self._services.withheld else ""
+
+    @property
+    def status(self) -> LicenceStatus | None:
+        """What ``sbs status`` shows; ``None`` where no licence is needed."""
+        durable = self._model().durable
+        granted = durable.held and durable.granted
+        return LicenceStatus.of(self._standing, granted=granted, refusal=self._withheld)

@@ -1,0 +1,64 @@
+"""Makes the adapters of a node: those that its configuration names, or that its program brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from sbs.adapters import licences, services, witnesses
+from sbs.config import Config
+from sbs.config.failover import NO_WITNESS
+from sbs.ports import (
+    LicenceFactory,
+    LicenceOptions,
+    LicensePolicy,
+    ServiceController,
+    ServiceFactory,
+    Witness,
+    WitnessFactory,
+    WitnessOptions,
+)
+
+
+def make_policy(
+    config: Config, brought: LicenceFactory | None
+) -> AbstractAsyncContextManager[LicensePolicy]:
+    """The licence policy, to be opened.
+
+    Raises:
+        ConfigError: the configured adapter cannot be had.
+    """
+    licence = config.licence
+    options = LicenceOptions(
+        node=config.node.name, path=licence.path, trusted_keys=licence.trusted_keys
+    )
+    return (brought or licences.load(licence.adapter))(options)
+
+
+def make_controller(
+    config: Config, brought: ServiceFactory | None, held_fds: Sequence[int]
+) -> AbstractAsyncContextManager[ServiceController]:
+    """The service controller, to be opened.
+
+    Raises:
+        ConfigError: the configured adapter cannot be had.
+    """
+    factory = brought or services.load(config.services.adapter)
+    return factory(config.services.unit, held_fds)
+
+
+def make_witness(
+    config: Config, brought: WitnessFactory | None
+) -> AbstractAsyncContextManager[Witness | None]:
+    """The witness, to be opened; ``None`` where none is configured.
+
+    Raises:
+        ConfigError: the configured adapter cannot be had.
+    """
+    witness = config.witness
+    if witness.adapter == NO_WITNESS:
+        return nullcontext()
+    options = WitnessOptions(
+        pair=config.witness_pair, path=witness.path, endpoints=witness.endpoints
+    )
+    return (brought or witnesses.load(witness.adapter))(options)

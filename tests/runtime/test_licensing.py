@@ -1,0 +1,260 @@
+"""What a licence lets a running node start (R40 to R44)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from sbs.core.claim import Role
+from sbs.core.licence import Kind, Standing, Start
+from sbs.errors import LicenceError
+from sbs.ports import LicenceOptions, LicensePolicy
+from sbs.runtime import licensing
+from sbs.runtime.licensing import admit
+from sbs.testing.licences import FakePolicy, licence
+from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair, wait_until
+from tests.runtime.rig import running
+
+BOTH = ["printer-1", "printer-2"]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(licensing, "LOOK_S", 0.05)
+
+
+@asynccontextmanager
+async def licensed_pair(directory: Path) -> AsyncGenerator[tuple[MemoryPair, FakePolicy], None]:
+    """alpha needs no licence; beta has a ``backup`` one."""
+    policy = FakePolicy()
+    policy.put(licence(Kind.BACKUP, "beta"), "beta")
+    async with memory_pair(directory) as pair:
+        pair.beta.licence = policy.open
+        yield pair, policy
+
+
+async def wait_running(node: MemoryNode, names: list[str]) -> None:
+    await wait_until(lambda: running(node) == names, f"{names} run on {node.name}")
+
+
+async def status(node: MemoryNode) -> tuple[str | None, bool, bool]:
+    """Kind, grant, and whether services are withheld."""
+    found = (await node.node.status()).licence
+    assert found is not None
+    return found.kind, found.granted, bool(found.refusal)
+
+
+async def wait_told(node: MemoryNode, text: str) -> None:
+    await wait_until(lambda: node.alarms.get("licence") == text, f"{text} is told")
+
+
+async def start_withheld(node: MemoryNode) -> None:
+    await node.start()
+    await node.wait_role(Role.PRIMARY)
+    await node.wait_alarm("licence")
+    await wait_until(lambda: node.node.model.state.value == "primary", "it leads")
+
+
+async def test_a_direct_start_under_backup_starts_no_service_and_says_so(tmp_path: Path) -> None:
+    """R41: it leads all the same, and what was enabled is what a takeover starts (R32)."""
+    async with licensed_pair(tmp_path) as (pair, _):
+        await start_withheld(pair.beta)
+        assert "licence 2026-17 is of the kind backup" in pair.beta.alarms["licence"]
+        assert "no other node answered" in pair.beta.alarms["licence"]
+        assert await status(pair.beta) == ("backup", False, True)
+        for name in BOTH:
+            with pytest.raises(LicenceError, match="kind backup"):
+                await pair.beta.node.start_unit(name)
+        assert running(pair.beta) == []
+        found = (await pair.beta.node.status()).services
+        assert (found.active, found.wanted) == ((), tuple(BOTH))
+        await pair.alpha.start()  # it may serve: as soon as it is in step it gets the role
+        await wait_running(pair.alpha, BOTH)
+        await pair.wait_in_step(pair.alpha)
+        await pair.beta.wait_no_alarm("licence")
+
+
+async def test_a_primary_that_may_not_serve_stays_while_it_is_paused(tmp_path: Path) -> None:
+    """B6, R41: its follower starts what was withheld, should it be lost."""
+    async with licensed_pair(tmp_path) as (pair, _):
+        await start_withheld(pair.beta)
+        await pair.beta.node.pause()
+        await pair.alpha.start()
+        await pair.wait_in_step(pair.beta)
+        await trio.sleep(4 * licensing.LOOK_S)
+        assert pair.beta.role is Role.PRIMARY
+        await pair.beta.node.resume()
+        await wait_running(pair.alpha, BOTH)
+
+
+async def test_a_takeover_under_backup_starts_all_and_outlives_sbs(tmp_path: Path) -> None:
+    """R42, R43: a crash of SBS keeps the grant, an orderly stop ends it."""
+    async with licensed_pair(tmp_path) as (pair, _):
+        await pair.start()
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+        assert await status(pair.beta) == ("backup", True, False)
+        await pair.beta.kill()
+        await pair.beta.start()
+        await wait_running(pair.beta, BOTH)
+        assert "licence" not in pair.beta.alarms
+        await pair.beta.stop()
+        await start_withheld(pair.beta)
+        assert running(pair.beta) == []
+
+
+async def test_an_operators_stop_of_all_ends_the_grant(tmp_path: Path) -> None:
+    """R43: at once, and durably when the command returns; of one of them it does not."""
+    async with licensed_pair(tmp_path) as (pair, _):
+        await pair.start()
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+        node = pair.beta.node
+        await node.stop_unit("printer-1")
+        await node.start_unit("printer-1")
+        await node.stop_unit("printer-1")
+        await node.stop_unit("printer-2")
+        with pytest.raises(LicenceError, match="stopped by hand"):
+            await node.start_unit("printer-1")
+        await pair.beta.kill()
+        await pair.beta.start()
+        await pair.beta.wait_role(Role.PRIMARY)
+        with pytest.raises(LicenceError, match="kind backup"):
+            await pair.beta.node.start_unit("printer-1")
+        assert running(pair.beta) == []
+
+
+async def test_a_full_licence_that_is_put_in_place_starts_what_was_withheld(tmp_path: Path) -> None:
+    """R44"""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        await start_withheld(pair.beta)
+        await pair.beta.node.stop_unit("printer-2")
+        policy.put(licence(Kind.FULL, "beta"), "beta")
+        await wait_running(pair.beta, ["printer-1"])
+        await pair.beta.wait_no_alarm("licence")
+        assert await status(pair.beta) == ("full", False, False)
+        await pair.beta.kill()
+        await pair.beta.start()
+        await wait_running(pair.beta, ["printer-1"])
+
+
+async def test_what_runs_is_never_stopped_for_a_licence(tmp_path: Path) -> None:
+    """B40: one that ends or vanishes is an alarm; a takeover is allowed, a direct start is not."""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        policy.put(licence(Kind.FULL, "beta", days_left=3), "beta")
+        await pair.beta.start()
+        await wait_running(pair.beta, BOTH)
+        assert "ends in 3 days" in await pair.beta.wait_alarm("licence")
+        for absent in (licence(Kind.FULL, "beta", days_left=0), None):
+            policy.put(absent, "beta")
+            await wait_told(pair.beta, policy.standing.problem)
+        assert running(pair.beta) == BOTH
+        with pytest.raises(LicenceError, match="there is no licence"):
+            await pair.beta.node.start_unit("printer-1")
+        await pair.alpha.start()
+        await pair.wait_in_step(pair.beta)
+        await pair.beta.node.switchover()
+        await wait_running(pair.alpha, BOTH)
+        await pair.wait_in_step(pair.alpha)
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+
+
+async def test_without_a_licence_a_node_does_not_run(tmp_path: Path) -> None:
+    """B40"""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        ended = licence(Kind.BACKUP, "beta", days_left=0)
+        for absent in (None, licence(Kind.FULL, "alpha"), ended):
+            policy.put(absent, "beta")
+            with pytest.raises(LicenceError) as caught:
+                await pair.beta.start()
+            assert str(caught.value) == policy.standing.problem
+
+
+async def test_a_takeover_goes_on_after_a_crash_although_the_licence_has_ended(
+    tmp_path: Path,
+) -> None:
+    """R43, B40"""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        await pair.start()
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+        policy.put(licence(Kind.BACKUP, "beta", days_left=0), "beta")
+        await pair.beta.wait_alarm("licence")
+        await pair.beta.kill()
+        await pair.beta.start()
+        await wait_running(pair.beta, BOTH)
+        await pair.beta.stop()
+        with pytest.raises(LicenceError, match="ended on"):
+            await pair.beta.start()
+
+
+async def test_what_was_known_last_counts_where_nothing_can_be_found_out(tmp_path: Path) -> None:
+    """B40: the alarm says so."""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        policy.put(licence(Kind.FULL, "beta"), "beta")
+        await pair.beta.start()
+        await wait_running(pair.beta, BOTH)
+        policy.unknown = "the server is away"
+        assert "(the server is away); what was known" in await pair.beta.wait_alarm("licence")
+        await pair.beta.node.stop_unit("printer-1")
+        await pair.beta.node.start_unit("printer-1")
+        policy.unknown = ""
+        await pair.beta.wait_no_alarm("licence")
+
+
+class Slow(FakePolicy):
+    """Hangs once it is told to."""
+
+    hangs = False
+
+    async def look(self) -> Standing:
+        if self.hangs:
+            await trio.sleep_forever()
+        return await super().look()
+
+
+async def test_a_look_that_hangs_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B40: the question is given up; a takeover does not even ask it."""
+    monkeypatch.setattr(licensing, "LOOK_BOUND_S", 0.05)
+    monkeypatch.setattr(licensing, "FIRST_BOUND_S", 0.05)
+    policy = Slow()
+    policy.put(licence(Kind.BACKUP, "beta"), "beta")
+    async with memory_pair(tmp_path) as pair:
+        pair.beta.licence = policy.open
+        await pair.start()
+        policy.hangs = True
+        assert "not within 0.05 s" in await pair.beta.wait_alarm("licence")
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+        with pytest.raises(LicenceError, match=r"not be found out within 0.05 s"):
+            await admit(policy, granted=True)
+
+
+async def test_a_policy_of_another_package(tmp_path: Path) -> None:
+    """B40: its rule decides, and is told who asks."""
+
+    class OfficeHours(FakePolicy):
+        def refusal(self, standing: Standing, start: Start) -> str:
+            return "closed" if start.by_operator else ""
+
+    policy = OfficeHours()
+
+    @asynccontextmanager
+    async def open_policy(options: LicenceOptions) -> AsyncGenerator[LicensePolicy, None]:
+        assert options.node == "alpha"
+        await trio.lowlevel.checkpoint()
+        yield policy
+
+    async with memory_pair(tmp_path) as pair:
+        pair.alpha.licence = open_policy
+        await pair.alpha.start()
+        await wait_running(pair.alpha, BOTH)
+        with pytest.raises(LicenceError, match="closed"):
+            await pair.alpha.node.start_unit("printer-1")

@@ -1,18 +1,16 @@
 """The durable state of a node: identity, epoch, history, learned folders.
 
-One file, ``state_dir/node.json``, written by temporary file, fsync, rename and fsync of the
-directory. It carries a version and a checksum; a damaged file is set aside and reported, never
-guessed. ``state_dir/lock`` makes sure that one process at a time uses the directory.
+One file, ``state_dir/node.json``, a record as in :mod:`sbs.runtime.records`. A damaged one is set
+aside and reported, never guessed. ``state_dir/lock`` makes sure that one process at a time uses
+the directory.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import secrets
-from typing import Any
 
 import attrs
 from cattrs.errors import BaseValidationError
@@ -22,6 +20,7 @@ from sbs.core.effects import Durable
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.manifest import FolderSpec
 from sbs.errors import StateError
+from sbs.runtime.records import sealed, unsealed, write_durably
 
 VERSION = 1
 """Of the file's form; a newer one is refused, not guessed."""
@@ -70,7 +69,6 @@ class StateStore:
 
     def __init__(self, state_dir: str) -> None:
         self.path: str = os.path.join(state_dir, "node.json")
-        self._state_dir = state_dir
         try:
             os.makedirs(state_dir, mode=0o700, exist_ok=True)
             self._lock_fd = os.open(
@@ -130,19 +128,8 @@ class StateStore:
         Raises:
             StateError: it could not be written; the text says why.
         """
-        temporary = f"{self.path}.new"
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(fd, "wb") as file:
-                file.write(_format(stored))
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, self.path)
-            directory = os.open(self._state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            write_durably(self.path, _format(stored))
         except OSError as error:
             raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error
 
@@ -169,9 +156,7 @@ def read_node_id(state_dir: str) -> str | None:
 
 
 def _format(stored: Stored) -> bytes:
-    body = json.dumps(_converter.unstructure(stored), sort_keys=True)
-    document = {"version": VERSION, "sha256": _checksum(body), "body": body}
-    return json.dumps(document, indent=1).encode()
+    return sealed(_converter.unstructure(stored), VERSION)
 
 
 def _parse(raw: bytes) -> Stored:
@@ -181,21 +166,8 @@ def _parse(raw: bytes) -> Stored:
         ValueError: it is damaged.
         StateError: another version of this program wrote it.
     """
+    value = unsealed(raw, VERSION, "state")
     try:
-        document: Any = json.loads(raw)
-        version = document["version"]
-        if version != VERSION:
-            raise StateError(
-                f"the state is of version {version!r}, and this program reads {VERSION}: run the "
-                "program that wrote it"
-            )
-        body = document["body"]
-        if _checksum(body) != document["sha256"]:
-            raise ValueError("its checksum is wrong")
-        return _converter.structure(json.loads(body), Stored)
+        return _converter.structure(value, Stored)
     except (KeyError, TypeError, AttributeError, RecursionError, BaseValidationError) as error:
         raise ValueError(f"it is no state: {error!r}") from error
-
-
-def _checksum(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()

@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
+from sbs.core.printable import plain
 
-def plain(text: str) -> str:
-    """``text`` on one line, without control characters.
-
-    File names and what a peer says may hold anything, also what a terminal obeys; such
-    characters are shown as Python escapes.
-    """
-    return text if text.isprintable() else "".join(map(_visible, text))
-
-
-def _visible(char: str) -> str:
-    return char if char.isprintable() else char.encode("unicode_escape").decode()
+__all__ = ["plain"]

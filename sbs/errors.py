@@ -69,6 +69,22 @@ class WitnessError(SbsError):
     """The witness cannot be asked; the text says which, and why."""
 
 
+class NotifyError(SbsError):
+    """A notice was not taken, or not for all its receivers; the text says where, and why.
+
+    Args:
+        text: what was tried, and what the answer was.
+        permanent: the same again fails the same, until somebody changes something.
+        refused: the receivers who do not get this notice; the others do. Empty: nobody gets it,
+            and any other notice would fare the same now.
+    """
+
+    def __init__(self, text: str, *, permanent: bool, refused: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.permanent: bool = permanent
+        self.refused: tuple[str, ...] = refused
+
+
 class TransportError(SbsError):
     """The peer cannot be reached, or the connection broke."""
 

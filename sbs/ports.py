@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 import attrs
 
 from sbs.core.licence import Standing, Start
+from sbs.core.notice import Notice
 
 if TYPE_CHECKING:
     import trio
@@ -245,6 +246,77 @@ class LicensePolicy(Protocol):
 
 LicenceFactory: TypeAlias = Callable[[LicenceOptions], AbstractAsyncContextManager[LicensePolicy]]
 """What an entry point in the group ``sbs.licences`` names."""
+
+
+@attrs.frozen(kw_only=True)
+class NotifierOptions:
+    """How the configuration describes a notifier.
+
+    Args:
+        server: host name or IP address.
+        port: 1 to 65,535.
+        security: ``none``, ``starttls`` or ``tls``.
+        ca_file: certificates to trust instead of the system's; empty: the system's.
+        account: to log in with; empty: no log-in.
+        password: of the account.
+        sender: a mail address.
+    """
+
+    server: str
+    port: int
+    security: str = "none"
+    ca_file: str = ""
+    account: str = ""
+    password: str = attrs.field(default="", repr=False)
+    sender: str
+
+
+@attrs.frozen(kw_only=True)
+class SendStep:
+    """One step on the way of a notice, for ``sbs mail test``.
+
+    Args:
+        name: such as ``connect`` or ``log-in``.
+        ok: done; else it failed, and what follows is not tried.
+        detail: one line for people: what the other side says.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Tells people what has happened (R51, B50).
+
+    A call ends within a time that the notifier bounds itself, minutes at most. It may be
+    cancelled, and returns at once then; whether the notice was sent stays unknown. So a notice may
+    arrive twice, but always with the same id.
+    """
+
+    async def send(
+        self,
+        notice: Notice,
+        receivers: Sequence[str],
+        report: Callable[[SendStep], None] = ...,
+    ) -> None:
+        """Hand a notice to whoever delivers it; return when that has taken it for all receivers.
+
+        Args:
+            notice: what is told.
+            receivers: whom, at least one; nobody else gets it.
+            report: called for each step, from any thread, also a moment after a cancellation.
+
+        Raises:
+            NotifyError: it was not taken, or not for all of them; the error says for whom, and
+                whether to try again makes sense.
+        """
+        ...
+
+
+NotifierFactory: TypeAlias = Callable[[NotifierOptions], AbstractAsyncContextManager[Notifier]]
+"""What an entry point in the group ``sbs.notifiers`` names."""
 
 
 @runtime_checkable

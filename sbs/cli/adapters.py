@@ -14,10 +14,15 @@ def adapters() -> None:
 
     A package brings its own with an entry point; docs/cli.md says how.
     """
-    from sbs.adapters import licences, services, witnesses  # noqa: PLC0415 - slow
+    from sbs.adapters import licences, notifiers, services, witnesses  # noqa: PLC0415 - slow
 
-    groups = (("services", services), ("licences", licences), ("witnesses", witnesses))
-    for kind, group in groups:
+    groups = {
+        "services": services,
+        "licences": licences,
+        "notifiers": notifiers,
+        "witnesses": witnesses,
+    }
+    for kind, group in groups.items():
         for name, point in sorted(group.installed().items()):
             package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
             click.echo(f"{kind}  {plain(name)}  {plain(point.value)}  ({plain(package)})")

@@ -1,0 +1,294 @@
+"""The SMTP adapter against real servers: R50, B50."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+
+from sbs.adapters.notifiers import installed, load, smtp
+from sbs.adapters.notifiers.message import ID_HEADER
+from sbs.adapters.notifiers.smtp import open_notifier
+from sbs.core.notice import Kind, Notice
+from sbs.errors import NotifyError
+from sbs.ports import NotifierOptions, SendStep
+from sbs.testing.notifiers import PASSWORD, MemoryNotifier, check_notifier
+from tests.adapters.smtp_servers import ANSWERS, MailServer, scripted
+
+A, B = "a@example.org", "b@example.org"
+NOTICE = Notice(id="takeover.1", kind=Kind.TAKEOVER, at=1_700_000_000.0, node="beta", started=True)
+SHORT_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+async def send(options: NotifierOptions, receivers: Sequence[str] = (A,)) -> list[SendStep]:
+    """Send the notice; the steps, whatever becomes of it."""
+    steps: list[SendStep] = []
+    async with open_notifier(options, step_timeout_s=SHORT_S * 10) as notifier:
+        await notifier.send(NOTICE, receivers, steps.append)
+    return steps
+
+
+async def failure(
+    options: NotifierOptions, receivers: Sequence[str] = (A,), timeout_s: float = 3.0
+) -> tuple[NotifyError, list[SendStep]]:
+    steps: list[SendStep] = []
+    async with open_notifier(options, step_timeout_s=timeout_s) as notifier:
+        with pytest.raises(NotifyError) as caught:
+            await notifier.send(NOTICE, receivers, steps.append)
+    return caught.value, steps
+
+
+def test_it_is_found_by_its_name() -> None:
+    """B50"""
+    assert "smtp" in installed()
+    assert load("smtp") is smtp.open_notifier
+
+
+async def test_the_memory_notifier_keeps_the_promises() -> None:
+    """B50"""
+    far_end = MemoryNotifier()
+    options = NotifierOptions(server="-", port=1, sender="sbs@example.org", password=PASSWORD)
+    await check_notifier(far_end.open, options, far_end)
+
+
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+async def test_the_adapter_keeps_the_promises(security: str, ca: trustme.CA, ca_file: str) -> None:
+    """R50, B50: plain, STARTTLS and TLS, with a log-in."""
+    encrypted = security != "none"
+    with MailServer(security=security, password=PASSWORD, ca=ca if encrypted else None) as server:
+        options = server.options(ca_file=ca_file if encrypted else "")
+        await check_notifier(open_notifier, options, server)
+    assert {each.encrypted for each in server.received} == {encrypted}
+    assert {each.authenticated for each in server.received} == {True}
+
+
+async def test_the_message_is_whole() -> None:
+    with MailServer() as server:
+        steps = await send(server.options(), (A, B))
+    (received,) = server.received
+    message = received.message
+    assert (received.sender, received.receivers) == ("sbs@example.org", (A, B))
+    assert message["To"] == f"{A}, {B}"
+    assert message["Message-ID"] == "<takeover.1@example.org>"
+    assert message[ID_HEADER] == "takeover.1"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Subject"].startswith("[SBS] beta has taken over")
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert not message.defects
+    names = ["connect", "greeting", "EHLO", "sender", f"receiver {A}", f"receiver {B}", "data"]
+    assert [step.name for step in steps] == names
+    assert all(step.ok for step in steps)
+
+
+# What goes wrong, step by step.
+
+
+async def test_a_wrong_password_is_told_and_not_shown() -> None:
+    """R50"""
+    with MailServer(password="right") as server:
+        error, steps = await failure(server.options(password="wrong-secret"))
+    assert error.permanent
+    assert str(error).startswith(f"localhost:{server.port}: log-in: the server answers 535 ")
+    assert steps[-1].name == "log-in"
+    assert not steps[-1].ok
+    assert "wrong-secret" not in f"{error!r} {steps}"
+    assert not server.received
+
+
+@pytest.mark.parametrize(
+    "echo",
+    ["secret", "AHNicwBzZWNyZXQ=", "c2VjcmV0"],
+    ids=["as it is", "as PLAIN has it", "as LOGIN has it"],
+)
+async def test_a_server_that_repeats_the_password_is_not_repeated(echo: str) -> None:
+    """R50: secrets are in no text."""
+    answers = {**ANSWERS, "AUTH": f"535 {echo} is wrong"}
+    with scripted(answers) as script:
+        options = NotifierOptions(
+            server="127.0.0.1",
+            port=script.port,
+            account="sbs",
+            password="secret",
+            sender="s@example.org",
+        )
+        error, steps = await failure(options)
+    assert "535 (not shown) is wrong" in str(error)
+    assert echo not in f"{error!r} {steps} {options!r}"
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_certificate_of_a_stranger_is_refused(
+    security: str, ca: trustme.CA, ca_file: str
+) -> None:
+    """B50: verified, and nothing is sent before."""
+    with MailServer(security=security, ca=trustme.CA()) as server:
+        error, steps = await failure(server.options(ca_file=ca_file))
+        assert "TLS: the certificate is not trusted: " in str(error)
+        assert error.permanent
+        system, _ = await failure(server.options())
+        assert "the certificate is not trusted" in str(system)
+    assert steps[-1].name == "TLS"
+    assert not server.received
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_certificate_for_another_name_is_refused(
+    security: str, ca: trustme.CA, ca_file: str
+) -> None:
+    """B50"""
+    with MailServer(security=security, ca=ca, names=("mail.example.org",)) as server:
+        error, _ = await failure(server.options(ca_file=ca_file))
+    assert "not valid for 'localhost'" in str(error)
+    assert error.permanent
+    assert not server.received
+
+
+async def test_a_server_without_tls_gets_nothing(ca_file: str) -> None:
+    """B50: there is no way back to plain text."""
+    with MailServer(password=PASSWORD) as server:
+        error, _ = await failure(server.options(security="starttls", ca_file=ca_file))
+        assert str(error).endswith("STARTTLS: the server does not offer it; nothing was sent")
+        assert error.permanent
+        error, _ = await failure(server.options(security="tls", ca_file=ca_file))
+        assert "TLS: no TLS can be spoken there" in str(error)
+    assert not server.received
+
+
+async def test_certificates_that_cannot_be_read_are_named(ca: trustme.CA, tmp_path: Path) -> None:
+    with MailServer(security="tls", ca=ca) as server:
+        error, _ = await failure(server.options(ca_file=str(tmp_path / "missing.pem")))
+    assert "TLS: No such file or directory" in str(error)
+
+
+async def test_a_password_beyond_ascii_is_told() -> None:
+    with MailServer(password="pässword") as server:
+        error, _ = await failure(server.options())
+    assert "account and password can be sent only if they are ASCII" in str(error)
+    assert error.permanent
+
+
+async def test_nobody_listens() -> None:
+    with MailServer() as server:
+        pass
+    error, steps = await failure(server.options())
+    assert str(error) == f"localhost:{server.port}: connect: Connection refused"
+    assert not error.permanent
+    assert [step.ok for step in steps] == [False]
+
+
+async def test_a_name_without_an_address() -> None:
+    options = NotifierOptions(server="mail.invalid", port=25, sender="s@example.org")
+    error, _ = await failure(options)
+    assert "connect: the name has no address" in str(error)
+    assert not error.permanent
+
+
+@pytest.mark.parametrize(("answer", "permanent"), [("452 full", False), ("554 no spam", True)])
+async def test_a_message_that_is_refused(answer: str, permanent: bool) -> None:
+    """B50: whether to try again is for the server to say."""
+    with MailServer(answer_data=answer) as server:
+        error, _ = await failure(server.options(), (A, B))
+    assert error.permanent is permanent
+    assert error.refused == (A, B)
+    assert answer in str(error)
+
+
+@pytest.mark.parametrize(("answer", "permanent"), [("450 later", False), ("550 never", True)])
+@pytest.mark.parametrize("command", ["EHLO", "MAIL"])
+async def test_a_refusal_that_is_no_message_s_fault_names_no_receiver(
+    command: str, answer: str, permanent: bool
+) -> None:
+    answers = {**ANSWERS, command: answer, "HELO": answer}
+    with scripted(answers) as script:
+        options = NotifierOptions(server="127.0.0.1", port=script.port, sender="s@example.org")
+        error, _ = await failure(options)
+    assert error.refused == ()
+    assert error.permanent is permanent
+    assert answer in str(error)
+
+
+STEPS = {
+    "greeting": "greeting",
+    "EHLO": "EHLO",
+    "AUTH": "log-in",
+    "MAIL": "sender",
+    "RCPT": f"receiver {A}",
+    "DATA": "data",
+    ".": "data",
+}
+
+
+@pytest.mark.parametrize("command", STEPS)
+async def test_a_server_that_hangs_is_left_and_the_step_is_named(command: str) -> None:
+    """B50: bounded, whichever answer does not come."""
+    answers = {word: answer for word, answer in ANSWERS.items() if word != command}
+    with scripted(answers, "" if command == "greeting" else "220 there") as script:
+        options = NotifierOptions(
+            server="127.0.0.1", port=script.port, account="u", password="p", sender="s@example.org"
+        )
+        error, steps = await failure(options, timeout_s=SHORT_S)
+    assert str(error) == f"127.0.0.1:{script.port}: {STEPS[command]}: no answer within 0.3 s"
+    assert steps[-1].name == STEPS[command]
+    assert not error.permanent
+    assert error.refused == ()
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_server_that_hangs_in_the_handshake_is_left(security: str) -> None:
+    answers = {"EHLO": "250-there\r\n250 STARTTLS", "STARTTLS": "220 go on"}
+    with scripted(answers, "220 there" if security == "starttls" else "") as script:
+        options = NotifierOptions(
+            server="127.0.0.1", port=script.port, security=security, sender="s@example.org"
+        )
+        error, steps = await failure(options, timeout_s=SHORT_S)
+    assert steps[-1].name == "TLS"
+    assert str(error).endswith("TLS: no answer within 0.3 s")
+
+
+@pytest.mark.parametrize("command", ["greeting", "AUTH", "."])
+async def test_a_call_that_is_given_up_leaves_no_thread_behind(command: str) -> None:
+    """The socket is shut down under it, though it would wait much longer."""
+    answers = {word: answer for word, answer in ANSWERS.items() if word != command}
+    with scripted(answers, "" if command == "greeting" else "220 there") as script:
+        options = NotifierOptions(
+            server="127.0.0.1", port=script.port, account="u", password="p", sender="s@example.org"
+        )
+        opened = partial(open_notifier, step_timeout_s=1000.0, bound_s=SHORT_S)
+        async with opened(options) as notifier:
+            with pytest.raises(NotifyError, match=rf"{STEPS[command]}: given up after 0.3 s"):
+                await notifier.send(NOTICE, (A,))
+    await _wait_idle()
+
+
+async def _wait_idle() -> None:
+    """Return when no worker thread speaks SMTP any more."""
+    with trio.fail_after(20):
+        while _speaking():  # noqa: ASYNC110 - threads tell nobody
+            await trio.sleep(0.01)
+
+
+def _speaking() -> bool:
+    import sys  # noqa: PLC0415
+
+    for frame in sys._current_frames().values():
+        while frame is not None:
+            if frame.f_code.co_name == "deliver" and "smtp.py" in frame.f_code.co_filename:
+                return True
+            frame = frame.f_back  # type: ignore[assignment]
+    return False

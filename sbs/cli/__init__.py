@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "restore": "sbs.cli.versions:restore",
     "config": "sbs.cli.config:config",
     "licence": "sbs.cli.licence:licence",
+    "mail": "sbs.cli.mail:mail",
     "adapters": "sbs.cli.adapters:adapters",
 }
 """Each command and where it is defined, in the order of the help."""

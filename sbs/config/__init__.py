@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from sbs.config.failover import FailoverSettings, WitnessSettings
-from sbs.config.later import (
-    MailSettings,
-    TlsSettings,
-    WebSettings,
-)
+from sbs.config.later import TlsSettings, WebSettings
 from sbs.config.licence import LicenceSettings
+from sbs.config.mail import MailSettings
 from sbs.config.reading import load, parse
 from sbs.config.services import ServiceSettings
 from sbs.config.settings import (

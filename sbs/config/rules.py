@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sbs.config.failover import NO_WITNESS, WitnessSettings
 from sbs.config.licence import NO_LICENCE
+from sbs.config.mail_rules import check_mail, warn_mail
 from sbs.config.places import is_definite, is_loopback, same_place
 from sbs.config.problems import KeyPath, Problem, about
 from sbs.config.services import BUILT_IN, UNIT_COMMANDS
@@ -30,11 +31,12 @@ def check(config: Config) -> Iterator[Problem]:
 
 
 def warnings(config: Config) -> tuple[str, ...]:
-    """Settings of votes where nobody votes, and an interval that delays a takeover by them."""
-    return tuple(_vote_warnings(config))
+    """Settings that have no effect, and those that an administrator should know to be unwise."""
+    return (*_vote_warnings(config), *warn_mail(config))
 
 
 def _vote_warnings(config: Config) -> Iterator[str]:
+    """Settings of votes where nobody votes, and an interval that delays a takeover by them."""
     hold, down_s = _hold_s(config), config.failover.down_interval_s
     if config.policy is Policy.QUORUM and down_s > hold:
         yield (
@@ -264,4 +266,5 @@ _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _licence_is_complete,
     _pair_has_a_name,
     _leases_can_be_kept,
+    check_mail,
 )

@@ -13,11 +13,7 @@ import attrs
 from sbs.config.declare import checked, key, root, section
 from sbs.config.failover import NO_WITNESS, FailoverSettings, WitnessSettings
 from sbs.config.kinds import Choice, Flag, Integer, Member, Number, Path, Place, Text
-from sbs.config.later import (
-    MailSettings,
-    TlsSettings,
-    WebSettings,
-)
+from sbs.config.later import TlsSettings, WebSettings
 from sbs.config.licence import LicenceSettings
 from sbs.config.limits import (
     MAX_BYTES_S,
@@ -27,6 +23,7 @@ from sbs.config.limits import (
     MIN_INTERVAL_S,
 )
 from sbs.config.lists import Array, ByteRate, Command, DeleteLimit, Filters, Paths
+from sbs.config.mail import MailSettings
 from sbs.config.places import pair_name
 from sbs.config.services import ServiceSettings
 from sbs.core.address import DEFAULT_PORT, Address
@@ -317,7 +314,7 @@ class Config:
     )
     mail: MailSettings = attrs.field(
         factory=MailSettings,
-        metadata=section(MailSettings, "How the administrator is told; a later version has it."),
+        metadata=section(MailSettings, "How the administrator is told by mail (docs/mail.md)."),
     )
     tls: TlsSettings = attrs.field(
         factory=TlsSettings,

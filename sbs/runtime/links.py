@@ -81,6 +81,11 @@ class Links:
         """The connection with this number, while it stands."""
         return self._links.get(number)
 
+    def heard_at(self, number: int) -> float | None:
+        """When a connection last received anything; ``None`` if it is gone."""
+        link = self.get(number)
+        return None if link is None else link.heard_at
+
     def attach(self, number: int, task: Callable[[], Awaitable[None]]) -> None:
         """Run ``task`` for as long as the connection stands; if it fails, both end."""
         if number in self._tasks:

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 import attrs
@@ -23,7 +24,7 @@ from sbs.core.claim import Role
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
-from sbs.ports import LicenceFactory, ServiceFactory, Transport, WitnessFactory
+from sbs.ports import LicenceFactory, NotifierFactory, ServiceFactory, Transport, WitnessFactory
 from sbs.replication.leading.preview import Preview
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
@@ -32,6 +33,7 @@ from sbs.runtime.attendant import Attendant
 from sbs.runtime.ballots import Ballots
 from sbs.runtime.facts import facts_of
 from sbs.runtime.groups import plain
+from sbs.runtime.herald import make_herald
 from sbs.runtime.licensing import Licensing, admit
 from sbs.runtime.links import Links
 from sbs.runtime.lookout import Lookout
@@ -66,6 +68,8 @@ class Node:
         services: makes the service controller; the configured adapter if left out.
         witness: makes the witness, if one is configured; the configured adapter if left out.
         licence: makes the licence policy; the configured adapter if left out (B40).
+        notifier: sends mail, if that is on; the configured adapter if left out.
+        mail_password: of the mail account, where no file holds it.
 
     Example::
 
@@ -82,15 +86,18 @@ class Node:
         services: ServiceFactory | None = None,
         witness: WitnessFactory | None = None,
         licence: LicenceFactory | None = None,
+        notifier: NotifierFactory | None = None,
+        mail_password: str = "",
     ) -> None:
         self.config = config
         self.alarms: Alarms = Alarms()
         self.announcer: Announcer = Announcer(config.hooks, config.node.name, self.alarms)
         self.listen: str = str(config.node.listen)
         self._transport = transport or TcpTransport()
-        self._factory = services
-        self._witness = witness
-        self._licence = licence
+        self._factory, self._witness, self._licence = services, witness, licence
+        self._make_herald = partial(
+            make_herald, config, self.alarms, notifier=notifier, password=mail_password
+        )
         self._refusal = ""
         self._tickets = Tickets()
 
@@ -158,10 +165,11 @@ class Node:
         witness = await stack.enter_async_context(make_witness(self.config, self._witness))
         life = secrets.token_hex(4)
         self.ballots: Ballots = Ballots(witness, f"{self._node_id}.{life}", self.post)
+        self._herald = self._make_herald(self._node_id, lambda: self.updates.last_update)
         settings = role_settings(self.config, self._node_id, self.services)
         model = Model(settings=settings, durable=stored.durable, data_from=stored.data_from)
         self._performer = Performer(self._parts(), lambda: self.model, self.post, self._finish)
-        self._loop = RoleLoop(model, self._performer.perform, self._heard_at)
+        self._loop = RoleLoop(model, self._performer.perform, self.links.heard_at)
 
     def _parts(self) -> Parts:
         return Parts(
@@ -169,6 +177,7 @@ class Node:
             alarms=self.alarms,
             announcer=self.announcer,
             ballots=self.ballots,
+            herald=self._herald,
             licensing=self.licensing,
             links=self.links,
             lookout=Lookout.of(self.config, self._transport),
@@ -194,10 +203,10 @@ class Node:
                 background.start_soon(self.licensing.run_forever)
                 background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.run_forever)
+                last = (self._saves, self.announcer, self.ballots, self._herald)
                 async with trio.open_nursery() as finishing:
-                    finishing.start_soon(self._saves.run)
-                    finishing.start_soon(self.announcer.run)
-                    finishing.start_soon(self.ballots.run)
+                    for part in last:
+                        finishing.start_soon(part.run)
                     task_status.started()
                     _log.info("%s serves %s", self.config.node.name, self.listen)
                     try:
@@ -206,9 +215,8 @@ class Node:
                         self._loop.end()
                         self._refuse_open_requests()
                         self.updates.unsaved.give_up()
-                        self._saves.end()
-                        self.announcer.end()
-                        self.ballots.end()
+                        for part in last:
+                            part.end()
                         finishing.cancel_scope.deadline = trio.current_time() + HOOK_END_S
             background.cancel_scope.cancel()
         self._nursery.cancel_scope.cancel()
@@ -237,10 +245,6 @@ class Node:
     async def post(self, event: ev.Event) -> None:
         """Give the role machine an event; waits while the inbox is full."""
         await self._loop.post(event)
-
-    def _heard_at(self, number: int) -> float | None:
-        link = self.links.get(number)
-        return None if link is None else link.heard_at
 
     # Requests of the operator.
 

@@ -36,6 +36,7 @@ from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.ballots import Ballots
+from sbs.runtime.herald import Herald
 from sbs.runtime.hooks import HookError, run_hook
 from sbs.runtime.licensing import Licensing
 from sbs.runtime.link import Link
@@ -71,6 +72,7 @@ class Parts:
     alarms: Alarms
     announcer: Announcer
     ballots: Ballots
+    herald: Herald
     licensing: Licensing
     links: Links
     lookout: Lookout
@@ -109,6 +111,7 @@ class Performer:
     def perform(self, effect: ef.Effect) -> None:
         """Begin an effect; never waits."""
         parts = self._parts
+        parts.herald.note(self._model(), effect)
         match effect:
             case ef.Dial(timeout_s):
                 self.nursery.start_soon(parts.links.dial, timeout_s)
@@ -198,6 +201,7 @@ class Performer:
         with scope:  # a stop that comes meanwhile must have the last word
             await self._parts.updates.settle()
             active = await self._parts.licensing.start(names, epoch)
+            self._parts.herald.served()
             await self._post(ev.ServicesStarted(active))
             self._parts.updates.follower.forget_fragment()
 

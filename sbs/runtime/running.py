@@ -11,6 +11,7 @@ import trio
 from sbs.config import Config
 from sbs.runtime.groups import plain
 from sbs.runtime.node import Node
+from sbs.runtime.password import take_password
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ async def run_node(config: Config) -> None:
     """
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            await _run(Node(config), signals)
+            await _run(Node(config, mail_password=take_password()), signals)
     except BaseExceptionGroup as group:
         raise plain(group) from group
 

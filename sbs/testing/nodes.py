@@ -28,7 +28,14 @@ from sbs.config import (
 )
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import Role
-from sbs.ports import LicenceFactory, ServiceController, ServiceFactory, Unit, WitnessFactory
+from sbs.ports import (
+    LicenceFactory,
+    NotifierFactory,
+    ServiceController,
+    ServiceFactory,
+    Unit,
+    WitnessFactory,
+)
 from sbs.runtime.node import Node
 from sbs.testing.memory import MemoryNetwork
 from sbs.testing.services import open_fake_controller
@@ -77,6 +84,7 @@ class MemoryNode:
         network: MemoryNetwork,
         services: ServiceFactory,
         witness: WitnessFactory | None,
+        notifier: NotifierFactory | None,
         nursery: trio.Nursery,
     ) -> None:
         self.directory = directory
@@ -88,6 +96,7 @@ class MemoryNode:
         self.running: bool = False
         self._services = services
         self._witness = witness
+        self._notifier = notifier
         self._transport = network.transport(config.node.listen.host)
         self._nursery = nursery
         self._scope = trio.CancelScope()
@@ -121,6 +130,7 @@ class MemoryNode:
             services=self._open,
             witness=self._witness,
             licence=self.licence,
+            notifier=self._notifier,
         )
         await self._nursery.start(self._run, self.node, self._scope, self._gone)
 
@@ -237,6 +247,7 @@ async def memory_pair(
     *,
     services: ServiceFactory = open_fake_controller,
     witness: WitnessFactory | None = None,
+    notifier: NotifierFactory | None = None,
 ) -> AsyncGenerator[MemoryPair, None]:
     """Two nodes with one folder and two services, not started; they end with the context.
 
@@ -245,6 +256,8 @@ async def memory_pair(
         services: the adapter of both nodes.
         witness: of both, such as :meth:`sbs.testing.witnesses.MemoryWitness.open`, where their
             configuration names one.
+        notifier: of both, such as :meth:`sbs.testing.notifiers.MemoryNotifier.open`, where their
+            configuration has mail enabled.
     """
     network = MemoryNetwork()
     async with trio.open_nursery() as nursery:
@@ -255,6 +268,7 @@ async def memory_pair(
                 network,
                 services,
                 witness,
+                notifier,
                 nursery,
             )
             for name, peer, priority in (("alpha", "beta", 200), ("beta", "alpha", 100))

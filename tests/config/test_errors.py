@@ -24,6 +24,7 @@ NO_TLS = (
 )
 ADDRESSES = "host, host:port, [IPv6] or [IPv6]:port"
 COMMANDS = "an array of commands, each an array of strings"
+MAIL = "an address as name@example.org, in ASCII"
 TEXT = "a string of at most 1000 printable characters"
 
 CASES = [
@@ -480,11 +481,48 @@ CASES = [
             "the 32 bytes of an Ed25519 public key"
         ],
     ),
-    (PEER + "[mail]\nenabled = true", [f"mail.enabled = true: {NOT_YET} false"]),
+    (
+        PEER + "[mail]\nenabled = true",
+        [
+            "mail.sender is not set: mail.enabled = true requires an address",
+            "mail.receivers is not set: mail.enabled = true requires at least one address",
+        ],
+    ),
     (PEER + "[mail]\nport = 0", ["mail.port = 0: allowed is an integer from 1 to 65535"]),
     (
         PEER + '[mail]\nsender = "a\\nb"',
-        [f'mail.sender = "a\\u000Ab": allowed is {TEXT}'],
+        [f'mail.sender = "a\\u000Ab": allowed is {MAIL}, or an empty string for none'],
+    ),
+    (
+        PEER + '[mail]\nreceivers = ["a@example.org", "b"]',
+        [f'mail.receivers = ["a@example.org", "b"]: item 2: allowed is {MAIL}'],
+    ),
+    (
+        PEER + '[mail]\nreceivers = ["a@example.org", "a@example.org"]',
+        [
+            'mail.receivers = ["a@example.org", "a@example.org"]: item 2 is item 1 again; '
+            "allowed are items that differ"
+        ],
+    ),
+    (
+        PEER + '[mail]\nalso = ["switchover"]',
+        ['mail.also = ["switchover"]: item 1: allowed are "handover", "restart", "alarm"'],
+    ),
+    (
+        PEER + '[mail]\nserver = "mail server"',
+        ['mail.server = "mail server": allowed is a host name or an IP address'],
+    ),
+    (
+        PEER + '[mail]\nserver = "mail.example.org"\naccount = "sbs"',
+        [
+            'mail.security = "none": would send the password to mail.example.org for everybody to '
+            'read; allowed is "starttls" or "tls" where mail.account is set and the server is not '
+            "on this machine"
+        ],
+    ),
+    (
+        PEER + '[mail]\nadapter = "pigeon"',
+        ['mail.adapter = "pigeon": no such adapter is installed; allowed is "smtp"'],
     ),
     (
         PEER + '[mail]\npassword = "hunter2"',
@@ -576,7 +614,7 @@ def test_too_many_items_are_refused() -> None:
     text = PEER + f"[mail]\nreceivers = [{'1, ' * 1001}]"
     shown = "[" + "1, " * 65 + "1..."
     assert _error(text) == (
-        f"{FILE}: mail.receivers = {shown}: has 1001 items, allowed are at most 1000"
+        f"{FILE}: mail.receivers = {shown}: has 1001 items, allowed are at most 100"
     )
 
 

@@ -113,13 +113,16 @@ path = "node.licence"
 trusted_keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
 [mail]
 enabled = false
+adapter = "smtp"
 server = "mail"
 port = 587
 security = "starttls"
+ca_file = "ca.pem"
 account = "a"
 password_file = "secret"
 sender = "s@example.org"
 receivers = ["r@example.org"]
+also = ["alarm"]
 [tls]
 identity = ""
 peer_certificate = ""
@@ -178,7 +181,9 @@ def test_every_key_of_the_file_arrives() -> None:
     assert config.licence.path == "/etc/sbs/node.licence"
     assert config.licence.trusted_keys == ("A" * 43 + "=",)
     assert config.mail.password_file == "/etc/sbs/secret"
+    assert config.mail.ca_file == "/etc/sbs/ca.pem"
     assert config.mail.receivers == ("r@example.org",)
+    assert config.mail.also == ("alarm",)
     assert config.tls.insecure
     assert config.path == "/etc/sbs/sbs.toml"
 

@@ -1,0 +1,256 @@
+"""What happens to a node, as notices for its administrator (R51, B50): one for one event."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+import attrs
+import trio
+
+from sbs.adapters import notifiers
+from sbs.config import Config
+from sbs.core import effects as ef
+from sbs.core.epoch import NO_EPOCH, Epoch
+from sbs.core.notice import (
+    MAX_PROBLEMS,
+    MAX_SERVICES,
+    URGENT,
+    Kind,
+    Notice,
+    alarm_id,
+    brief,
+    kind_of,
+    primacy_id,
+)
+from sbs.core.role import Model, State
+from sbs.ports import NotifierFactory
+from sbs.runtime import clock
+from sbs.runtime.alarms import Alarms, StandingAlarm
+from sbs.runtime.outbox import Outbox
+from sbs.runtime.password import notifier_options
+from sbs.runtime.postman import Postman
+from sbs.runtime.status import LastUpdate
+
+AMEND_S: Final = 10.0
+"""How long the notice of a takeover waits for what the start of the services came to: most take
+less, and who is called at night wants to know that first."""
+
+SETTLE_S: Final = 60.0
+"""How long an alarm has to stand before it is mailed: many are over in seconds, such as that of a
+secondary that is restarted, or of a candidate that waits for a vote to run out."""
+
+LOOK_S: Final = 1.0
+"""From one look at the alarms to the next; never more than a part of the time above."""
+
+_UNDELIVERED: Final = ("mail-failed", "mail-damaged")
+"""Alarms that no mail can tell of."""
+
+_NOT_RUNNING: Final = ("service-failed", "service-down")
+
+_EXPECTED: Final = ef.Alarm.NO_SECONDARY.value
+"""After a takeover it is no news that nothing follows."""
+
+
+class Herald:
+    """Tells the postman of one node what is mailed; of none, where mail is off.
+
+    Args:
+        config: of the node.
+        node_id: its identity.
+        alarms: that stand.
+        last_update: the last one that changed anything, if any is known.
+        postman: sends; ``None``: mail is off.
+        settle_s: see :data:`SETTLE_S`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        node_id: str,
+        alarms: Alarms,
+        *,
+        last_update: Callable[[], LastUpdate | None],
+        postman: Postman | None,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self._config = config
+        self._node_id = node_id
+        self._alarms = alarms
+        self._last_update = last_update
+        self._postman = postman
+        self._settle_s = settle_s
+        self._also = {Kind.TAKEOVER, Kind.URGENT, *map(Kind, config.mail.also)}
+        self._claimed: Epoch = NO_EPOCH
+        self._lost_at = 0.0
+        """When the other node was last heard before this primacy; 0: never."""
+        self._draft: Notice | None = None
+        self._model: Model
+        self._seen: dict[str, float] = {}
+        """Since when each alarm stands, on trio's clock."""
+        self._told: set[str] = set()
+
+    def note(self, model: Model, effect: ef.Effect) -> None:
+        """See what the role machine wants; never waits.
+
+        Args:
+            model: where the machine stands since.
+            effect: about to be performed.
+        """
+        self._model = model
+        match effect:
+            case ef.Save() if model.state is State.CLAIMING and model.primacy != self._claimed:
+                self._claimed, self._lost_at = model.primacy, model.heard_at
+            case ef.StartServices(epoch, names):
+                self._begin(epoch, names)
+            case ef.StopServices():
+                self._draft = None
+            case _:
+                return
+
+    def _begin(self, epoch: Epoch, names: tuple[str, ...]) -> None:
+        """A primacy has begun, and its services are about to start."""
+        via = self._model.via
+        kind = None if via is None else kind_of(via)
+        if self._postman is None or via is None or kind is None or kind not in self._also:
+            return
+        notice = self._notice(kind, primacy_id(kind, self._node_id, epoch), time.time())
+        known = kind is Kind.TAKEOVER and self._lost_at > 0
+        self._draft = attrs.evolve(
+            notice,
+            why=brief(via.value),
+            services=names[:MAX_SERVICES],
+            heard_at=notice.at - (clock.now() - self._lost_at) if known else None,
+        )
+        self._postman.post(self._draft, hold_s=AMEND_S)
+
+    def served(self) -> None:
+        """The attempt to start the services is over."""
+        draft, self._draft = self._draft, None
+        if self._postman is None or draft is None:
+            return
+        standing = {alarm.code: alarm.text for alarm in self._alarms.standing}
+        failed = "; ".join(standing.pop(code) for code in _NOT_RUNNING if code in standing)
+        standing.pop(_EXPECTED, None)
+        known = draft.heard_at is not None
+        self._postman.amend(
+            attrs.evolve(
+                draft,
+                started=True,
+                failed=brief(failed),
+                outage_s=clock.now() - self._lost_at if known else None,
+                problems=_lines(standing),
+            )
+        )
+
+    def _notice(self, kind: Kind, notice_id: str, at: float) -> Notice:
+        model, last_update = self._model, self._last_update()
+        config, peer = self._config, model.peer
+        return Notice(
+            id=notice_id,
+            kind=kind,
+            at=at,
+            utc_offset_s=time.localtime(at).tm_gmtoff,
+            node=config.node.name,
+            peer=str(config.node.peer) if peer is None else peer.name,
+            config=os.path.abspath(config.path) if config.path else "",
+            role=model.state.role.value,
+            epoch=str(model.durable.epoch),
+            generation=model.durable.history.number,
+            updated_at=None if last_update is None else last_update.at,
+        )
+
+    # Alarms.
+
+    async def _watch_alarms(self) -> None:
+        while True:
+            await trio.sleep(min(LOOK_S, self._settle_s / 4))
+            self._look()
+
+    def _look(self) -> None:
+        """Tell of each alarm that has stood long enough, once for as long as it stands."""
+        now = trio.current_time()
+        standing = {alarm.code: alarm for alarm in self._alarms.standing}
+        self._seen = {code: self._seen.get(code, now) for code in standing}
+        self._told &= standing.keys()
+        for code, alarm in standing.items():
+            kind = Kind.URGENT if code in URGENT else Kind.ALARM
+            waits = code in self._told or now < self._seen[code] + self._settle_s
+            if not waits and kind in self._also and code not in _UNDELIVERED:
+                self._told.add(code)
+                self._tell(kind, alarm, standing)
+
+    def _tell(
+        self, kind: Kind, alarm: StandingAlarm, standing: Mapping[str, StandingAlarm]
+    ) -> None:
+        if self._postman is None:
+            return
+        notice_id = alarm_id(alarm.code, self._node_id, alarm.since)
+        others = {code: each.text for code, each in standing.items() if code != alarm.code}
+        self._postman.post(
+            attrs.evolve(
+                self._notice(kind, notice_id, alarm.since),
+                why=brief(alarm.text),
+                code=alarm.code,
+                services=(self._model.durable.active or ())[:MAX_SERVICES],
+                problems=_lines(others),
+            )
+        )
+
+    # Life.
+
+    async def run(self) -> None:
+        """Have it all sent; returns after :meth:`end`."""
+        if self._postman is None:
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_alarms)
+            await self._postman.run()
+            nursery.cancel_scope.cancel()
+
+    def end(self) -> None:
+        """Nothing happens any more."""
+        if self._postman is not None:
+            self._postman.end()
+
+
+def _lines(alarms: Mapping[str, str]) -> tuple[str, ...]:
+    lines = [brief(f"alarm {code}: {text}") for code, text in alarms.items()]
+    return tuple(lines[:MAX_PROBLEMS])
+
+
+def make_herald(
+    config: Config,
+    alarms: Alarms,
+    node_id: str,
+    last_update: Callable[[], LastUpdate | None],
+    *,
+    notifier: NotifierFactory | None,
+    password: str,
+) -> Herald:
+    """The herald of a node, with a postman if mail is on.
+
+    Args:
+        config: of the node.
+        alarms: that stand.
+        node_id: the node's identity.
+        last_update: the last one that changed anything, if any is known.
+        notifier: sends; the configured adapter if ``None``.
+        password: of the account, where no file holds it.
+
+    Raises:
+        ConfigError: the adapter is not installed, or cannot be imported.
+    """
+    postman = None
+    if config.mail.enabled:
+        postman = Postman(
+            config.mail.receivers,
+            Outbox(config.node.state_dir),
+            alarms,
+            open_notifier=notifier or notifiers.load(config.mail.adapter),
+            options=partial(notifier_options, config.mail, password),
+        )
+    return Herald(config, node_id, alarms, last_update=last_update, postman=postman)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import socket
@@ -92,8 +93,10 @@ class MailServer:
         self._controller.start()
 
     def stop(self) -> None:
-        assert self._controller is not None
-        self._controller.stop()
+        controller = self._controller
+        assert controller is not None
+        asyncio.run_coroutine_threadsafe(_all_closed(controller), controller.loop).result()
+        controller.stop()
         self._controller = None
 
     def __enter__(self) -> MailServer:
@@ -174,6 +177,18 @@ class MailServer:
 
     async def come_back(self) -> None:
         self.start()
+
+
+async def _all_closed(controller: Controller) -> None:
+    """Return when the server has seen that its clients are gone: it would leave them open."""
+    loop, server = controller.loop, controller.server
+    assert isinstance(loop, asyncio.SelectorEventLoop)
+    assert isinstance(server, asyncio.Server)
+    own = 1 + len(server.sockets)  # the loop's own pipe, and what listens
+    for _ in range(1000):
+        if len(loop._selector.get_map()) <= own:  # type: ignore[attr-defined]
+            return
+        await asyncio.sleep(0.005)
 
 
 ANSWERS: Mapping[str, str] = {

@@ -101,7 +101,7 @@ class Filter:
 
     def decide(self, path: str, is_directory: bool) -> Decision:
         """As :meth:`explain`, for an entry whose directories are known to be included."""
-        name = path[path.rfind("/") + 1 :]
+        name = basename(path)
         for rule in self._rules:
             if (is_directory or not rule.directories_only) and rule.matches(
                 path if rule.whole_path else name
@@ -136,6 +136,11 @@ class Filter:
 def parent_of(path: str) -> str:
     """The directory that ``path`` lies in, ``""`` for the folder's root."""
     return path[: max(path.rfind("/"), 0)]
+
+
+def basename(path: str) -> str:
+    """The last component of ``path``."""
+    return path[path.rfind("/") + 1 :]
 
 
 def directories_above(paths: Iterable[str]) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Audit, Audited
 from sbs.errors import ReplicationError
@@ -61,7 +61,7 @@ def read_anew(
     """
     found: dict[str, Reading] = {}
     for path in paths:
-        row = index.row(name, parent_of(path), path[path.rfind("/") + 1 :])
+        row = index.row(name, parent_of(path), basename(path))
         try:
             fd = open_file(places, folder, path)
         except (OSError, ReplicationError):

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sbs.core.epoch import Epoch
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.core.guard import Basis
 from sbs.core.history import Generation, History
 from sbs.replication.files.index import Index
@@ -157,4 +157,4 @@ def _store_bases(database: sqlite3.Connection, bases: Mapping[str, Basis]) -> No
 
 
 def _key(folder: str, path: str) -> tuple[str, bytes, bytes]:
-    return folder, os.fsencode(parent_of(path)), os.fsencode(path[path.rfind("/") + 1 :])
+    return folder, os.fsencode(parent_of(path)), os.fsencode(basename(path))

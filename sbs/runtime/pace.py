@@ -32,6 +32,7 @@ class Pace:
         self._rescan_at = -math.inf
         self._began_at = -math.inf
         self._looked_s = 0.0
+        self._full = False
         self._changed = trio.Event()
         self._hurried = trio.Event()
 
@@ -50,18 +51,23 @@ class Pace:
     def is_full(self, *, asked: bool) -> bool:
         """Whether it looks at everything, because it is time, or somebody asked for that."""
         full = asked or self._began_at >= self._rescan_at
+        self._full = full
         if full:
             self._rescan_at = self._began_at + self._rescan_s
         return full
 
     @contextmanager
     def looking(self) -> Generator[None]:
-        """The cycle looks where something changed, for as long as the block takes."""
+        """The cycle looks for as long as the block takes.
+
+        That counts unless it was time for a full scan, or somebody asked for one: no change of a
+        file brings the next one of these.
+        """
         began_at = trio.current_time()
         try:
             yield
         finally:
-            self._looked_s = trio.current_time() - began_at
+            self._looked_s = 0.0 if self._full else trio.current_time() - began_at
 
     def nudge(self) -> None:
         """Something changed: do not wait for the period."""

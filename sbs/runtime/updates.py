@@ -154,7 +154,9 @@ class Updates:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._review)
                 if self._config.sync.watch:
-                    nursery.start_soon(watch, [*places.values()], hints, leader.nudge, self._alarms)
+                    await nursery.start(
+                        watch, [*places.values()], hints, leader.nudge, self._alarms
+                    )
                 await leader.run()
         finally:
             if self._leader is leader:

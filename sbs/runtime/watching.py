@@ -13,23 +13,33 @@ from sbs.runtime.alarms import Alarms
 
 
 async def watch(
-    paths: Sequence[str], hints: Hints, nudge: Callable[[], None], alarms: Alarms
+    paths: Sequence[str],
+    hints: Hints,
+    nudge: Callable[[], None],
+    alarms: Alarms,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Gather hints where something changes; only hints, the index decides.
+
+    ``started()`` is called when the folders are watched, or cannot be: what looks at everything
+    after that need not be repeated.
 
     Args:
         paths: of the folders.
         hints: for the next cycle.
         nudge: called when there are some.
         alarms: told if the folders cannot be watched.
+        task_status: trio's.
     """
     try:
         watcher = await trio.to_thread.run_sync(Watcher, paths)
     except ReplicationError as error:
         watch_failed(alarms, error)
+        task_status.started()
         return
     alarms.clear("watch-failed")
     hints.trust(watcher)
+    task_status.started()
     try:
         while hints.watching:
             if hints.collect():

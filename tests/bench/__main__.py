@@ -16,8 +16,9 @@ import attrs
 import click
 
 import sbs
-from tests.bench import again, detection, first, peers, slow, starts, table, w7, w8, w9
+from tests.bench import again, detection, first, growth, peers, slow, starts, table, w7, w8, w9
 from tests.bench.order import Order
+from tests.bench.plot import svg
 
 Result: TypeAlias = (
     table.Result
@@ -25,6 +26,7 @@ Result: TypeAlias = (
     | w8.Result
     | w9.Result
     | detection.Result
+    | growth.Result
     | slow.Result
     | starts.Result
 )
@@ -40,6 +42,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Order], Result], int]] = {
     "W8": (lambda order: w8.run(order.count), 20),
     "W9": (w9.run, 10),
     "detection": (lambda order: detection.run(order.count), 3),
+    "growth": (growth.run, 3),
     "slow": (slow.run, 3),
     "starts": (lambda order: starts.run(order.count), 50),
 }
@@ -57,7 +60,7 @@ TABLE = tuple(name for name in BENCHMARKS if name.startswith("W"))
     type=click.FloatRange(0.0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Size of W1 to W7 and W9, 1 for that of the table.",
+    help="Size of W1 to W7, W9 and growth, 1 for that of the table.",
 )
 @click.option(
     "--directory",
@@ -65,12 +68,24 @@ TABLE = tuple(name for name in BENCHMARKS if name.startswith("W"))
     default=tempfile.gettempdir,
     help="Where file systems are made, 25 GiB at scale 1.  [default: that of temporary files]",
 )
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the curves of growth there, as SVG.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(
-    names: tuple[str, ...], count: int | None, scale: float, directory: Path, as_json: bool
+    names: tuple[str, ...],
+    count: int | None,
+    scale: float,
+    directory: Path,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
     """Run benchmarks, W1 to W9 if none is named; the exit code is 1 if a goal was missed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # file systems are unmounted
+    if plot is not None and "growth" not in names:
+        raise click.UsageError("--plot is for growth, which is not named")
     about = _about(scale)
     if not as_json:
         click.echo("\n".join(f"{name}: {value}" for name, value in about.items()))
@@ -80,6 +95,9 @@ def main(
         results[name] = run(Order(count=count or usual, scale=scale, directory=directory))
         if not as_json:
             click.echo("\n".join(results[name].lines()))
+    measured = results.get("growth")
+    if plot is not None and isinstance(measured, growth.Result):
+        plot.write_text(svg(measured.curves))
     if as_json:
         shown = {name: {**attrs.asdict(each), "met": each.met} for name, each in results.items()}
         click.echo(json.dumps({**about, **shown}))

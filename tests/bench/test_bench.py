@@ -145,6 +145,24 @@ def test_detection_prints_a_row_for_each_fault_and_interval() -> None:
         assert min(row["ours"]["min"], row["keepalived"]["min"]) > 0
 
 
+def test_growth_shows_a_slope_for_each_curve_and_draws_them(tmp_path: Path) -> None:
+    require("mkfs.ext4", root=True)
+    plot = tmp_path / "growth.svg"
+    done = _bench("growth", "--count", "1", "--scale", "0.01", "--plot", str(plot), "--json")
+    curves = json.loads(done.stdout)["growth"]["curves"]
+    assert [(curve["unit"], len(curve["sizes"])) for curve in curves] == [
+        *[("files", 5)] * 4,
+        ("changes", 3),
+        *[("MiB", 3)] * 2,
+    ]
+    for curve in curves:
+        assert curve["sizes"] == sorted(curve["sizes"])
+        assert min(curve["times_s"]) > 0
+    drawn = plot.read_text()
+    assert drawn.count("<polyline") == len(curves)
+    assert drawn.count("<circle") == sum(len(curve["sizes"]) for curve in curves)
+
+
 def test_slow_links_are_measured_with_and_without_compression() -> None:
     require("ip", "iptables", "tc", root=True)
     done = subprocess.run(

@@ -301,7 +301,7 @@ async def test_changed_services_are_a_generation_of_their_own() -> None:
 
 async def test_early_failure_of_the_follower_abandons_and_tries_again() -> None:
     async with playing() as play:
-        chunks = [Chunk(0, b"x") for _ in range(50)]
+        chunks = [Chunk(0, bytes(BATCH_BYTES)) for _ in range(20)]
         play.source.add(*chunks)
         await play.begin()
         assert isinstance(await play.next(), Begin)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.errors import ReplicationError
 
 MAX_OPEN: Final = 128
@@ -154,7 +154,7 @@ class Places:
         names: list[str] = []
         above = path
         while above and (folder, above) not in self._open:
-            names.append(above[above.rfind("/") + 1 :])
+            names.append(basename(above))
             above = parent_of(above)
         fd = os.dup(self.directory(folder, above))
         while names:

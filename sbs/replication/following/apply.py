@@ -17,7 +17,7 @@ from typing import Final
 
 import attrs
 
-from sbs.core.filters import directories_above, parent_of
+from sbs.core.filters import basename, directories_above, parent_of
 from sbs.core.guard import Basis
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 from sbs.errors import ReplicationError
@@ -236,7 +236,7 @@ class RollForward:
         self._files += 1
         self._size_bytes += operation.size_bytes
         path = operation.path
-        self._rows[operation.folder].append((parent_of(path), path[path.rfind("/") + 1 :], row))
+        self._rows[operation.folder].append((parent_of(path), basename(path), row))
 
     def _put_built(self, operation: Operation, place: str, look: Stat | None) -> Row:
         if not self._is_planted(operation, place):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import attrs
 
-from sbs.core.filters import Filter, parent_of
+from sbs.core.filters import Filter, basename, parent_of
 from sbs.core.folding import Folding
 from sbs.core.guard import Basis
 from sbs.core.manifest import Entry, FolderSpec
@@ -157,7 +157,7 @@ class Lister:
                 row = self._read(folder, path, check)
             except (OSError, ReplicationError):
                 continue  # without a digest the leader sends the content
-            rows.append((parent_of(path), path[path.rfind("/") + 1 :], row))
+            rows.append((parent_of(path), basename(path), row))
             found.entries[path] = attrs.evolve(found.entries[path], digest=row.digest)
         if rows:
             self._index.store(name, rows)

@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.core.manifest import Action, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.common import Common
@@ -165,7 +165,7 @@ class Survey:
             os.close(fd)
 
     def _digest(self, folder: int, path: str, status: os.stat_result) -> bytes:
-        name = path[path.rfind("/") + 1 :]
+        name = basename(path)
         row = self._index.row(self._folders[folder].name, parent_of(path), name)
         if row is not None and row.settled and row.stat == stat_key(status):
             return row.digest

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.plan import Candidate, Step
 from sbs.errors import ReplicationError
@@ -58,7 +58,7 @@ class Moves:
                 directory = parent_of(path)
                 if directory not in directories:
                     directories[directory] = self._index.rows(self._name, directory)
-                row = directories[directory].get(path[path.rfind("/") + 1 :])
+                row = directories[directory].get(basename(path))
             if row is not None and row.digest == entry.digest:
                 self._known[path] = _identity(row.stat)
 

@@ -7,14 +7,14 @@ hundred bytes a file, where objects would take six times as much.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 import msgpack
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.core.folding import Folding
 from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, Kind, Operation
@@ -37,7 +37,10 @@ _pack: Final = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[re
 _unpack: Final = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType] - likewise
 
 _KINDS: Final[dict[int, Kind]] = {kind.value: kind for kind in Kind}
-_fields: Final = attrgetter(
+_Row: TypeAlias = tuple[Any, ...]
+"""Of an entry, what :data:`_fields` gets."""
+
+_fields: Final[Callable[[Entry], _Row]] = attrgetter(
     "kind", "mode", "size_bytes", "mtime_ns", "digest", "target", "attributes"
 )
 
@@ -62,7 +65,7 @@ class PeerTree:
         """By directory; forgotten with the next change of the follower's."""
         self._foldings: dict[int, Folding] = {}
         self._listed: tuple[int, str] | None = None
-        self._listing: dict[str, Entry] = {}
+        self._listing: dict[str, _Row] = {}
         """The directory that the listing is at."""
         self._known: set[tuple[int, str]] = {(number, "") for number in range(folders)}
         """The directories that were listed so far."""
@@ -117,24 +120,40 @@ class PeerTree:
 
     def directory(self, folder: int, path: str) -> dict[str, Entry]:
         """The entries of one directory by path; none where there is no such directory."""
-        found = self._folders[folder].get(path)
-        if found is None:
-            return {}
         prefix = f"{path}/" if path else ""
-        rows = _unpack(found[1], unicode_errors="surrogateescape", use_list=False)
-        return {
-            prefix + name: Entry(
-                path=prefix + name,
-                kind=_KINDS[kind],
-                mode=mode,
-                size_bytes=size_bytes,
-                mtime_ns=mtime_ns,
-                digest=digest,
-                target=target,
-                attributes=attributes,
-            )
-            for name, kind, mode, size_bytes, mtime_ns, digest, target, attributes in rows
+        rows = self._rows(folder, path)
+        return {prefix + name: _entry(prefix + name, row) for name, row in rows.items()}
+
+    def apart(
+        self, folder: int, path: str, entries: Mapping[str, Entry]
+    ) -> tuple[dict[str, Entry], dict[str, Entry]]:
+        """In what the leader's directory and the follower's differ.
+
+        Most of both is the same where something changed, and objects cost more than the comparison.
+
+        Args:
+            folder: in which they are.
+            path: of the directory.
+            entries: the leader's, by path.
+
+        Returns:
+            those of the leader that the follower does not have so, or perhaps not; and those of
+            the follower that the leader does not have so.
+        """
+        prefix = f"{path}/" if path else ""
+        rows = self._rows(folder, path)
+        own = {
+            each: entry
+            for each, entry in entries.items()
+            if rows.get(each[len(prefix) :]) != _fields(entry)
+            or (entry.kind is Kind.FILE and entry.digest is None)
         }
+        others = {
+            each: _entry(each, row)
+            for name, row in rows.items()
+            if (each := prefix + name) in own or each not in entries
+        }
+        return own, others
 
     def below(self, folder: int, path: str) -> Iterator[Entry]:
         """All entries below a directory, each directory before what is in it."""
@@ -184,28 +203,30 @@ class PeerTree:
             place = operation.folder, parent_of(operation.path)
             places.setdefault(place, []).append(operation)
         for (folder, directory), group in places.items():
-            entries = self.directory(folder, directory)
-            spellings = self.folding(folder).spellings(entries)
+            rows = self._rows(folder, directory)
+            prefix = f"{directory}/" if directory else ""
+            spellings = self.folding(folder).spellings(prefix + name for name in rows)
             for operation in group:
                 if spellings:
-                    self._spell(folder, operation.path, entries, spellings)
-                _apply(entries, operation)
-            self._store(folder, directory, entries)
+                    self._spell(folder, operation.path, rows, spellings)
+                _apply(rows, operation)
+            self._store(folder, directory, rows)
 
     def forget(self, folder: int, path: str) -> None:
         """The follower could not put this in place: the next update sends it again."""
         directory = parent_of(path)
-        entries = self.directory(folder, directory)
-        if entries.pop(path, None) is not None:
-            self._store(folder, directory, entries)
+        rows = self._rows(folder, directory)
+        if rows.pop(basename(path), None) is not None:
+            self._store(folder, directory, rows)
 
     def put_back(self, folder: int, entry: Entry) -> None:
         """The follower could not delete this: the next update does so, if it has to go still."""
         directory = parent_of(entry.path)
-        self._store(folder, directory, self.directory(folder, directory) | {entry.path: entry})
+        rows = self._rows(folder, directory) | {basename(entry.path): _fields(entry)}
+        self._store(folder, directory, rows)
 
     def _spell(
-        self, folder: int, path: str, entries: dict[str, Entry], spellings: dict[str, str]
+        self, folder: int, path: str, rows: dict[str, _Row], spellings: dict[str, str]
     ) -> None:
         """What stood there under another name of the same key does not any more.
 
@@ -213,8 +234,7 @@ class PeerTree:
         """
         key = self.folding(folder).key(path)
         former, spellings[key] = spellings.get(key, path), path
-        if former != path and former in entries:
-            del entries[former]
+        if former != path and rows.pop(basename(former), None) is not None:
             gone = [each for each in self._folders[folder] if f"{each}/".startswith(f"{former}/")]
             for directory in gone:
                 del self._folders[folder][directory]
@@ -240,7 +260,7 @@ class PeerTree:
             if place not in self._known:
                 raise ValueError(f"{entry.path!r} is listed before its directory")
             self._listed = place
-        self._listing[entry.path] = entry
+        self._listing[basename(entry.path)] = _fields(entry)
         if entry.kind is Kind.DIRECTORY:
             self._known.add((folder, entry.path))
 
@@ -249,34 +269,58 @@ class PeerTree:
             self._store(*self._listed, self._listing)
         self._listed, self._listing = None, {}
 
-    def _store(self, folder: int, directory: str, entries: dict[str, Entry]) -> None:
+    def _rows(self, folder: int, directory: str) -> dict[str, _Row]:
+        """What is in a directory, by name."""
+        found = self._folders[folder].get(directory)
+        if found is None:
+            return {}
+        rows = _unpack(found[1], unicode_errors="surrogateescape", use_list=False)
+        return {name: tuple(row) for name, *row in rows}
+
+    def _store(self, folder: int, directory: str, rows: Mapping[str, _Row]) -> None:
         self._looked_at.clear()
         self._alike[folder].pop(directory, None)
-        if not entries:
+        if not rows:
             self._folders[folder].pop(directory, None)
             return
-        cut = len(directory) + 1 if directory else 0
-        rows = [(path[cut:], *_fields(entry)) for path, entry in entries.items()]
-        count = sum(entry.kind is not Kind.DIRECTORY for entry in entries.values())
-        packed = _pack(rows, unicode_errors="surrogateescape")
+        count = sum(row[0] != Kind.DIRECTORY for row in rows.values())
+        packed = _pack(
+            [(name, *row) for name, row in rows.items()], unicode_errors="surrogateescape"
+        )
         self._folders[folder][directory] = count, packed
 
 
-def _apply(entries: dict[str, Entry], operation: Operation) -> None:
+def _entry(path: str, row: _Row) -> Entry:
+    kind, mode, size_bytes, mtime_ns, digest, target, attributes = row
+    return Entry(
+        path=path,
+        kind=_KINDS[kind],
+        mode=mode,
+        size_bytes=size_bytes,
+        mtime_ns=mtime_ns,
+        digest=digest,
+        target=target,
+        attributes=attributes,
+    )
+
+
+def _apply(rows: dict[str, _Row], operation: Operation) -> None:
     path, attributes = operation.path, digest_of_attributes(operation.attributes)
+    name = basename(path)
     match operation.action:
         case Action.DELETE:
-            entries.pop(path, None)
+            rows.pop(name, None)
+            return
         case Action.MKDIR:
-            entries[path] = Entry(
+            entry = Entry(
                 path=path, kind=Kind.DIRECTORY, mode=operation.mode, attributes=attributes
             )
         case Action.LINK:
-            entries[path] = Entry(
+            entry = Entry(
                 path=path, kind=Kind.SYMLINK, target=operation.target, attributes=attributes
             )
         case Action.PUT:
-            entries[path] = Entry(
+            entry = Entry(
                 path=path,
                 kind=Kind.FILE,
                 mode=operation.mode,
@@ -286,10 +330,7 @@ def _apply(entries: dict[str, Entry], operation: Operation) -> None:
                 attributes=attributes,
             )
         case Action.TOUCH:
-            stamp = operation.mtime_ns
-            entries[path] = attrs.evolve(
-                entries[path],
-                mode=operation.mode,
-                mtime_ns=entries[path].mtime_ns if stamp is None else stamp,
-                attributes=attributes,
-            )
+            before = _entry(path, rows[name])
+            stamp = before.mtime_ns if operation.mtime_ns is None else operation.mtime_ns
+            entry = attrs.evolve(before, mode=operation.mode, mtime_ns=stamp, attributes=attributes)
+    rows[name] = _fields(entry)

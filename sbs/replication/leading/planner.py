@@ -183,9 +183,10 @@ class Planner:
             if part.alike is not None:
                 left = left or part.alike.content
                 continue
-            target = _standing(peer, folder, part, strict_delete=spec.strict_delete)
+            source, standing = peer.apart(folder, part.directory, part.entries)
+            target = _target(peer, folder, part, standing, strict_delete=spec.strict_delete)
             unreadable = part.unreadable
-            made = plan(part.entries, target, spec, folder, rules=rules, unreadable=unreadable)
+            made = plan(source, target, spec, folder, rules=rules, unreadable=unreadable)
             steps += made
             if clears := {path: target[path] for path in deleted_contents(made, target)}:
                 deletes |= clears
@@ -203,10 +204,10 @@ class Planner:
             return closed.get(path) or peer.entry(folder, path)
 
         planned = Plan(steps=tuple(steps), restore=restore(steps, entry_of, folder))
-        standing = peer.count(folder) if deletes else 0
+        count = peer.count(folder) if deletes else 0
         # What was not looked at is as on the follower.
-        emptied = not left and (directories is None or len(deletes) >= standing)
-        return _Found(planned, deletes, standing, emptied)
+        emptied = not left and (directories is None or len(deletes) >= count)
+        return _Found(planned, deletes, count, emptied)
 
 
 def _note(doubtful: Doubtful, folder: int, part: Part) -> None:
@@ -217,21 +218,23 @@ def _note(doubtful: Doubtful, folder: int, part: Part) -> None:
         doubtful.pop((folder, part.directory), None)
 
 
-def _standing(peer: PeerTree, folder: int, part: Part, *, strict_delete: bool) -> dict[str, Entry]:
-    """What the follower has in a directory, and below what is no directory of the leader."""
+def _target(
+    peer: PeerTree, folder: int, part: Part, standing: dict[str, Entry], *, strict_delete: bool
+) -> dict[str, Entry]:
+    """What the follower has otherwise in a directory, and below what is none of the leader."""
     if part.directory in part.unreadable:
         return {}
     folding = peer.folding(folder)
     spellings = folding.spellings(part.entries)
     target: dict[str, Entry] = {}
-    for entry in peer.directory(folder, part.directory).values():
-        former = path = entry.path
+    for former, entry in standing.items():
+        path = former
         if spellings and former not in part.entries:
             path = spellings.get(folding.key(former), former)
         own = part.entries.get(path)
         if path != former and own is not None and own.kind is entry.kind:
             continue  # what is put there anew gives it the new name
-        target[path] = attrs.evolve(entry, path=path)
+        target[path] = entry if path == former else attrs.evolve(entry, path=path)
         goes = strict_delete if own is None else own.kind is not Kind.DIRECTORY
         if entry.kind is Kind.DIRECTORY and goes:
             for below in peer.below(folder, former):

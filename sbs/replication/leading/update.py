@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from sbs.core.epoch import Epoch
-from sbs.core.filters import directories_above, parent_of
+from sbs.core.filters import basename, directories_above, parent_of
 from sbs.core.guard import Basis, Held
 from sbs.core.history import History
 from sbs.core.manifest import Action, FolderSpec, Operation
@@ -208,7 +208,7 @@ class Update:
             return
         if reading.blocks:
             self._index.store_blocks(reading.digest, reading.blocks)
-        name = path[path.rfind("/") + 1 :]
+        name = basename(path)
         self._rows.append((parent_of(path), name, reading.row))
         if len(self._rows) >= _ROWS_AT_ONCE:
             self._store_rows(self._folders[folder])

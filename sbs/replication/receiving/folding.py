@@ -14,7 +14,7 @@ import unicodedata
 from collections import OrderedDict
 from typing import Final
 
-from sbs.core.filters import Filter, parent_of
+from sbs.core.filters import Filter, basename, parent_of
 from sbs.core.folding import Folding
 from sbs.core.manifest import STAGING_NAME
 from sbs.replication.files.places import Places
@@ -139,7 +139,7 @@ class Spellings:
             if not self._rules.includes(standing, stat.S_ISDIR(status.st_mode)):
                 text = f"{standing!r} is the same name here, and excluded"
                 raise FileExistsError(errno.EEXIST, text)
-            own = standing[standing.rfind("/") + 1 :]
+            own = basename(standing)
             if own != name and not self._move(own, parent, away, staging):
                 return
             self._names.pop(parent_of(standing), None)

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Generator
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.core.messages import Patch
 from sbs.errors import ReplicationError
 from sbs.replication.files.index import Index, stat_key
@@ -55,7 +55,7 @@ def _blocks(
 ) -> bytes:
     """The digests of its blocks: as remembered, or as read if it may be another file by now."""
     path = patch.path
-    row = index.row(name, parent_of(path), path[path.rfind("/") + 1 :])
+    row = index.row(name, parent_of(path), basename(path))
     trusted = row is not None and row.settled and row.stat == stat_key(status)
     if trusted and row is not None and row.digest == patch.digest:
         blocks = index.blocks(patch.digest)

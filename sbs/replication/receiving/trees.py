@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from sbs.core.filters import parent_of
+from sbs.core.filters import basename, parent_of
 from sbs.core.manifest import STAGING_NAME, Action, Operation
 
 
@@ -93,4 +93,4 @@ class Trees:
 
 def name_of(operation: Operation) -> str:
     """The last component of its path."""
-    return operation.path[operation.path.rfind("/") + 1 :]
+    return basename(operation.path)

@@ -25,13 +25,12 @@ from sbs.replication.common import Common
 from sbs.replication.files.index import Index, Row, Stat, stat_key
 from sbs.replication.files.places import IN_THE_WAY, Places, sync_file_system
 from sbs.replication.files.problems import Problem, Problems
-from sbs.replication.following.putting import Putter
+from sbs.replication.following.putting import Parents, Putter
 from sbs.replication.former.keeping import BESIDE, copy_file, place_link
 from sbs.replication.former.versions import Keeper
 from sbs.replication.receiving.area import open_staging, remove_staging
 from sbs.replication.receiving.building import NOTHING, Built
 from sbs.replication.receiving.dressing import Dresser
-from sbs.replication.receiving.folding import Spellings
 from sbs.replication.receiving.journal import CommitRecord, Journal
 from sbs.replication.receiving.trees import Root, Trees
 
@@ -84,11 +83,11 @@ class RollForward:
         self._common = common
         self._bases = bases
         self._keeper = keeper
-        self._number = 0
         self._check = check
         self._dresser = Dresser(record.folders)
+        self._parents = Parents(places, record)
         self._putter = Putter(
-            places, journal, record, check, self._parent, self._dresser, again=keeper.again
+            places, journal, record, check, self._parents, self._dresser, again=keeper.again
         )
         self._looks: Iterator[Stat] = iter(())
         self._trees = Trees(record.trees, record.unbuilt)
@@ -101,7 +100,6 @@ class RollForward:
         self._rows: list[list[tuple[str, str, Row]]] = [[] for _ in record.folders]
         self._held: dict[tuple[str, str], bytes | None] = {}
         self._successors = _successors(record.operations)
-        self._spellings = Spellings.of(places, record)
         self._problems = Problems()
         self._files = 0
         self._size_bytes = 0
@@ -125,7 +123,7 @@ class RollForward:
             self._open(folders)
             self._keep_blocks()
             for number, operation in enumerate(self._record.operations):
-                self._number = number
+                self._parents.number = number
                 self._check()
                 at, path = [operation.folder], operation.path
                 self._guarded(operation)
@@ -201,7 +199,7 @@ class RollForward:
         self._common.store(self._record.history.entries[-1], self._held, self._bases)
 
     def _guarded(self, operation: Operation) -> None:
-        place = self._trees.place(self._number, operation)
+        place = self._trees.place(self._parents.number, operation)
         try:
             match operation.action:
                 case Action.PUT:
@@ -217,7 +215,7 @@ class RollForward:
         except OSError as error:
             self._problem(operation.folder, operation.path, error)
             return
-        self._keeper.note(self._number, operation)
+        self._keeper.note(self._parents.number, operation)
         if operation.action is not Action.TOUCH:
             at = self._record.folders[operation.folder].name, operation.path
             self._held[at] = operation.digest or None
@@ -247,7 +245,7 @@ class RollForward:
         root = self._trees.root(operation)
         if root is not None:
             self._plant(root, operation)
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         try:
             os.mkdir(name, 0o700, dir_fd=parent)
             self._made.add((operation.folder, operation.path))
@@ -262,7 +260,7 @@ class RollForward:
         Else, or if a crash came after it, what is in it is put one by one.
         """
         self._places.forget(operation.folder, operation.path)
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         try:
             os.rename(
                 root.name, name, src_dir_fd=self._staging(operation.folder), dst_dir_fd=parent
@@ -293,7 +291,7 @@ class RollForward:
     def _link(self, operation: Operation, place: str | None) -> None:
         if place is not None and self._is_planted(operation, place):
             return
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         self._keep(operation, parent, name)
         try:
             place_link(operation.target, self._staging(operation.folder), parent, name)
@@ -305,7 +303,7 @@ class RollForward:
         self._dresser.own_link(parent, name, operation)
 
     def _touch(self, operation: Operation) -> None:
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         handle = os.open(name, _HANDLE, dir_fd=parent)
         try:
             before = os.fstat(handle)
@@ -337,7 +335,7 @@ class RollForward:
 
     def _keep(self, operation: Operation, parent: int, name: str) -> None:
         if (operation.folder, parent_of(operation.path)) not in self._made:
-            self._keeper.keep(self._number, operation, parent, name)
+            self._keeper.keep(self._parents.number, operation, parent, name)
 
     def _delete(self, operation: Operation) -> None:
         """Remove what stands there, but never what this generation put there before a crash."""
@@ -365,11 +363,6 @@ class RollForward:
 
     def _staging(self, folder: int) -> int:
         return self._places.directory(folder, STAGING_NAME)
-
-    def _parent(self, operation: Operation) -> tuple[int, str]:
-        if operation.folder in self._spellings:
-            self._spellings[operation.folder].settle(operation.path, self._number)
-        return self._places.parent(operation.folder, operation.path, make=True)
 
 
 def _successors(operations: Sequence[Operation]) -> dict[tuple[int, str], Action]:

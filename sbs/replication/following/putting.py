@@ -22,6 +22,7 @@ from sbs.replication.files.reading import digest_of, settled_status
 from sbs.replication.former.keeping import BESIDE
 from sbs.replication.receiving.area import create, stream_name
 from sbs.replication.receiving.dressing import Dresser
+from sbs.replication.receiving.folding import Spellings
 from sbs.replication.receiving.journal import CommitRecord, Journal, write_all
 from sbs.replication.receiving.overlay import Overlay, alone, digest_of_both, fill, lay, opened
 from sbs.replication.receiving.trees import name_of
@@ -29,14 +30,38 @@ from sbs.replication.receiving.trees import name_of
 Keep: TypeAlias = Callable[[Operation, int, str], object]
 """Called with operation, directory and name, before what stands there is replaced (B21)."""
 
-Parent: TypeAlias = Callable[[Operation], tuple[int, str]]
-"""Tells the directory that an operation acts in, which it makes, and the name there."""
-
 _TEMPORARY: Final = "put"
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Parents:
+    """The directories that the operations of one generation act in.
+
+    Args:
+        places: of the generation's folders.
+        record: the generation.
+
+    Attributes:
+        number: of the operation that is carried out.
+    """
+
+    def __init__(self, places: Places, record: CommitRecord) -> None:
+        self.number: int = 0
+        self._places = places
+        self._spellings = Spellings.of(places, record)
+
+    def of(self, operation: Operation) -> tuple[int, str]:
+        """The directory that an operation acts in, which is made, and the name there.
+
+        Raises:
+            OSError: it cannot be made, or what stands there cannot be given that name.
+        """
+        if operation.folder in self._spellings:
+            self._spellings[operation.folder].settle(operation.path, self.number)
+        return self._places.parent(operation.folder, operation.path, make=True)
 
 
 class Putter:
@@ -47,7 +72,7 @@ class Putter:
         journal: holds the small contents.
         record: the generation.
         check: called for each MiB; may raise to cancel.
-        parent: of an operation.
+        parents: of the operations.
         dresser: gives a file what it has beside its content.
         again: a part of it may have been put before.
     """
@@ -58,7 +83,7 @@ class Putter:
         journal: Journal,
         record: CommitRecord,
         check: Callable[[], object],
-        parent: Parent,
+        parents: Parents,
         dresser: Dresser,
         *,
         again: bool,
@@ -69,7 +94,7 @@ class Putter:
         self._record = record
         self._again = again
         self._check = check
-        self._parent = parent
+        self._parents = parents
         self._dresser = dresser
         self._mounts: dict[int, int] = {}
 
@@ -131,7 +156,7 @@ class Putter:
     ) -> os.stat_result:
         """Move a staged file, given by a descriptor, its directory and its name there."""
         staging, temporary = staged
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         keep(operation, parent, name)
         try:
             os.rename(temporary, name, src_dir_fd=staging, dst_dir_fd=parent)
@@ -148,7 +173,7 @@ class Putter:
         except FileNotFoundError:
             return _written(self._in_place(operation), operation)
         try:
-            parent, name = self._parent(operation)
+            parent, name = self._parents.of(operation)
             with opened(parent, name) as fd:
                 if self._again:  # it may be half changed; what it is to be tells whether it is it
                     self._expect(digest_of_both(stream, fd, overlay, self._check), operation)
@@ -196,7 +221,7 @@ class Putter:
         Raises:
             OSError: it is not there any more.
         """
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode) or status.st_size != operation.size_bytes:
             raise _replaced()
@@ -216,7 +241,7 @@ class Putter:
 
     def _in_place(self, operation: Operation) -> os.stat_result:
         """A file that was moved already, before a crash."""
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         fd = os.open(name, _READ, dir_fd=parent)
         try:
             status = os.fstat(fd)
@@ -232,7 +257,7 @@ class Putter:
 
     def _copy(self, staging: int, temporary: str, operation: Operation) -> os.stat_result:
         """Put a file where another file system is mounted inside the folder."""
-        parent, name = self._parent(operation)
+        parent, name = self._parents.of(operation)
         self.remember_mount(parent)
         source = os.open(temporary, _READ, dir_fd=staging)  # it stays until all is durable
         try:

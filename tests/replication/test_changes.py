@@ -11,7 +11,7 @@ import pytest
 
 from sbs.core.manifest import Action, Entry, Kind
 from sbs.core.messages import Listing
-from sbs.replication.changes import EVERYTHING, MAX_DIRECTORIES, NOTHING, Changes
+from sbs.replication.changes import EVERYTHING, MAX_DIRECTORIES, MAX_NAMES, NOTHING, Changes
 from sbs.replication.leading.peer_tree import PeerTree
 from sbs.replication.leading.watch import Watcher
 from tests.replication.rig import Pair, look, proceed, write
@@ -45,6 +45,45 @@ def test_only_the_directories_named_are_looked_at(tmp_path: Path) -> None:
         assert update(pair, Changes.of([(0, ""), (0, "d/e")])) == ["PUT f", "PUT d/e/f"]
         assert update(pair, EVERYTHING) == ["DELETE g/f"]
         assert look(pair.a) == look(pair.b)
+
+
+def test_only_the_names_told_are_looked_at(tmp_path: Path) -> None:
+    """B23: nor does a cycle cost what else is in the directory."""
+    with Pair(str(tmp_path), strict_delete=True, preserve_mtime=True) as pair:
+        for name in "abcdefg":
+            write(f"{pair.a}/x/{name}", name)
+        write(f"{pair.a}/x/sub/f", "f")
+        pair.connect()
+        update(pair, EVERYTHING)
+        for name in "ab":
+            write(f"{pair.a}/x/{name}", "changed")
+        for name in "cd":
+            os.unlink(f"{pair.a}/x/{name}")
+        for name in "ef":
+            os.utime(f"{pair.a}/x/{name}", ns=(1, 1))
+        shutil.rmtree(f"{pair.a}/x/sub")
+        os.rename(f"{pair.a}/x/g", f"{pair.a}/x/sub")
+        write(f"{pair.a}/x/new/deep", "n")
+        told = Changes.of(names=[(0, "x", name) for name in ("a", "c", "e", "new", "never")])
+        assert sorted(update(pair, told)) == [
+            *("DELETE x/c", "MKDIR x/new", "PUT x/a", "PUT x/new/deep", "TOUCH x/e")
+        ]
+        assert sorted(update(pair, Changes.of(names=[(0, "x", "sub"), (0, "x", "g")]))) == [
+            *("DELETE x/g", "DELETE x/sub", "DELETE x/sub/f", "PUT x/sub")
+        ]
+        assert sorted(update(pair, EVERYTHING)) == ["DELETE x/d", "PUT x/b", "TOUCH x/f"]
+        assert look(pair.a, times=True) == look(pair.b, times=True)
+
+
+def test_names_in_a_directory_that_the_follower_lacks_are_all_of_it(tmp_path: Path) -> None:
+    with Pair(str(tmp_path)) as pair:
+        pair.connect()
+        update(pair, EVERYTHING)
+        for name in "fg":
+            write(f"{pair.a}/d/{name}", name)
+        assert sorted(update(pair, Changes.of(names=[(0, "d", "f")]))) == [
+            *("MKDIR d", "PUT d/f", "PUT d/g")
+        ]
 
 
 def test_new_directories_are_looked_at_with_all_below(tmp_path: Path) -> None:
@@ -126,6 +165,11 @@ def test_too_many_directories_are_everything() -> None:
     assert not many.everything
     assert (many | Changes.of([(0, "x")])).everything
     assert (NOTHING | many) == many
+    names = Changes.of(names=((0, "d", str(number)) for number in range(MAX_NAMES)))
+    assert names.of_folder(0) == {"d": frozenset(map(str, range(MAX_NAMES)))}
+    assert (names | Changes.of(names=[(0, "d", "x")])).of_folder(0) == {"d": None}
+    assert (names | Changes.of([(0, "d")])).of_folder(0) == {"d": None}
+    assert names.of_folder(1) == {}
     assert not NOTHING
     assert EVERYTHING
     assert many | EVERYTHING == EVERYTHING

@@ -9,7 +9,7 @@ import pytest
 
 from sbs.replication.changes import NOTHING, Changes
 from sbs.replication.files.problems import Problem
-from sbs.replication.files.scan import Part
+from sbs.replication.files.visit import Part
 from sbs.replication.leading import hard_links
 from sbs.replication.leading.hard_links import HardLinks
 from sbs.replication.leading.source import Update

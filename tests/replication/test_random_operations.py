@@ -96,7 +96,7 @@ def _whatever_stands(_operations: object) -> dict[tuple[int, str], Action]:
         ("sbs.replication.former.versions.Keeper.keep", _nothing),
         ("sbs.replication.following.apply.RollForward._touch", _nothing),
         ("sbs.replication.leading.watch.Watcher._add_below", _nothing),
-        ("sbs.replication.files.scan._Visit._digest", _by_size_and_date),
+        ("sbs.replication.files.visit.Visit._digest", _by_size_and_date),
         ("sbs.replication.following.apply._successors", _whatever_stands),
         ("sbs.replication.receiving.dressing.Dresser._label", _nothing),
     ],

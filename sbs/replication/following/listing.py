@@ -19,7 +19,8 @@ from sbs.replication.files.index import Index, Row, stat_key
 from sbs.replication.files.places import Places
 from sbs.replication.files.problems import Problem, Problems
 from sbs.replication.files.reading import digest_of, open_file, settled_status, unchanged
-from sbs.replication.files.scan import Part, Scanner
+from sbs.replication.files.scan import Scanner
+from sbs.replication.files.visit import Part
 from sbs.replication.following.space import FULL
 from sbs.replication.packing import MAX_NAMES_BYTES, head_bytes
 from sbs.replication.receiving.area import remove_staging

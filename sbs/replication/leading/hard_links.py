@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from sbs.replication.files.problems import Problem
-from sbs.replication.files.scan import Part
+from sbs.replication.files.visit import Part
 
 MAX_REMEMBERED: Final = 100_000
 """Files with a second name somewhere, whose first one is remembered: some 20 MB. Of more than that

@@ -20,7 +20,7 @@ from sbs.core.history import History
 from sbs.core.manifest import Action, Entry, Kind, Operation
 from sbs.core.messages import Fragment, Listing
 from sbs.replication.files.attributes import digest_of_attributes
-from sbs.replication.files.scan import Alike
+from sbs.replication.files.visit import Alike, Part
 
 MAX_ENTRIES: Final = 16_000_000
 """Entries of a follower's listing: more than a node has memory for is an attack or a mistake."""
@@ -124,24 +124,22 @@ class PeerTree:
         rows = self._rows(folder, path)
         return {prefix + name: _entry(prefix + name, row) for name, row in rows.items()}
 
-    def apart(
-        self, folder: int, path: str, entries: Mapping[str, Entry]
-    ) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    def apart(self, folder: int, part: Part) -> tuple[dict[str, Entry], dict[str, Entry]]:
         """In what the leader's directory and the follower's differ.
 
         Most of both is the same where something changed, and objects cost more than the comparison.
 
         Args:
             folder: in which they are.
-            path: of the directory.
-            entries: the leader's, by path.
+            part: what was found in the leader's.
 
         Returns:
-            those of the leader that the follower does not have so, or perhaps not; and those of
-            the follower that the leader does not have so.
+            entries of the leader that the follower does not have so, or perhaps not; and those of
+            the follower that the leader does not have so, of the names that were looked at.
         """
-        prefix = f"{path}/" if path else ""
-        rows = self._rows(folder, path)
+        entries = part.entries
+        prefix = f"{part.directory}/" if part.directory else ""
+        rows = self._rows(folder, part.directory)
         own = {
             each: entry
             for each, entry in entries.items()
@@ -151,6 +149,7 @@ class PeerTree:
         others = {
             each: _entry(each, row)
             for name, row in rows.items()
+            if part.names is None or name in part.names
             if (each := prefix + name) in own or each not in entries
         }
         return own, others

@@ -9,16 +9,18 @@ from typing import TypeAlias
 import attrs
 
 from sbs.core.filters import Filter
+from sbs.core.folding import Folding
 from sbs.core.guard import Basis, Prospect, deleted_contents, has_content
 from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.plan import Plan, Step, is_closed, plan, restore
-from sbs.replication.changes import EVERYTHING, Changes
+from sbs.replication.changes import EVERYTHING, Changes, Looks
 from sbs.replication.common import Common
 from sbs.replication.files.attributes import AttributeReader
 from sbs.replication.files.index import Index
 from sbs.replication.files.places import Places
 from sbs.replication.files.problems import Problem
-from sbs.replication.files.scan import Alike, Part, Scanner
+from sbs.replication.files.scan import Scanner
+from sbs.replication.files.visit import Alike, Part
 from sbs.replication.leading.hard_links import HardLinks
 from sbs.replication.leading.moves import Moves
 from sbs.replication.leading.peer_tree import PeerTree
@@ -161,7 +163,7 @@ class Planner:
         folder: int,
         scanner: Scanner,
         peer: PeerTree,
-        directories: list[str] | None,
+        looks: Looks | None,
         doubtful: Doubtful,
         links: HardLinks,
     ) -> _Found:
@@ -170,12 +172,14 @@ class Planner:
         def is_known(directory: str) -> bool:
             return peer.has_directory(folder, directory)
 
-        parts = scanner.all() if directories is None else scanner.some(directories, is_known)
+        if looks is not None and peer.folding(folder) is not Folding.NONE:
+            looks = dict.fromkeys(looks)  # which name is taken for which only all of them tell
+        parts = scanner.all() if looks is None else scanner.some(looks, is_known)
         steps: list[Step] = []
         deletes: dict[str, Entry] = {}
         closed: dict[str, Entry] = {}
         left = False
-        gone = set(directories or ())
+        gone = set(looks or ())
         for part in parts:
             gone.discard(part.directory)
             links.add(folder, part)
@@ -183,7 +187,7 @@ class Planner:
             if part.alike is not None:
                 left = left or part.alike.content
                 continue
-            source, standing = peer.apart(folder, part.directory, part.entries)
+            source, standing = peer.apart(folder, part)
             target = _target(peer, folder, part, standing, strict_delete=spec.strict_delete)
             unreadable = part.unreadable
             made = plan(source, target, spec, folder, rules=rules, unreadable=unreadable)
@@ -206,7 +210,7 @@ class Planner:
         planned = Plan(steps=tuple(steps), restore=restore(steps, entry_of, folder))
         count = peer.count(folder) if deletes else 0
         # What was not looked at is as on the follower.
-        emptied = not left and (directories is None or len(deletes) >= count)
+        emptied = not left and (looks is None or len(deletes) >= count)
         return _Found(planned, deletes, count, emptied)
 
 

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
-from sbs.replication.changes import EVERYTHING, Changes
+from sbs.replication.changes import EVERYTHING, MAX_NAMES, Changes
 
 _EVENT: Final = struct.Struct("iIII")
 _READ_BYTES: Final = 256 * 1024
@@ -73,6 +73,8 @@ class Watcher:
         self._roots = [os.fsencode(path) for path in paths]
         self._watches: dict[int, _Place] = {}
         self._changed: set[tuple[int, str]] = set()
+        """Directories in which something changed that has no name here."""
+        self._named: set[tuple[int, str, str]] = set()
         self._lost = False
         try:
             for folder, root in enumerate(self._roots):
@@ -82,7 +84,7 @@ class Watcher:
         except ReplicationError:
             self.close()
             raise
-        self._changed.clear()
+        self._forget()
 
     def fileno(self) -> int:
         """Readable when :meth:`drain` has something to do."""
@@ -108,8 +110,8 @@ class Watcher:
                 name = events[position : position + length].rstrip(b"\0")
                 position += length
                 self._take(watch, mask, name)
-        changes = EVERYTHING if self._lost else Changes.of(self._changed)
-        self._changed, self._lost = set(), False
+        changes = EVERYTHING if self._lost else Changes.of(self._changed, self._named)
+        self._forget()
         return changes
 
     def close(self) -> None:
@@ -125,7 +127,7 @@ class Watcher:
         elif place is None:  # the queue overflowed (watch -1), or a directory that moved away
             self._lost = True
         elif not _is_staging(child := _below(place, name)):
-            self._note(place)
+            self._note(place, name)
             came, watched = mask & (_CREATE | _MOVED_TO), len(self._watches)
             # One that was closed to us when it came can be watched when its mode changes.
             looked = name and mask & _ISDIR and mask & (_CREATE | _MOVED_TO | _ATTRIB)
@@ -133,8 +135,15 @@ class Watcher:
                 # Its old watch, if it was moved, was found again by the kernel.
                 self._add_below(child)
 
-    def _note(self, place: _Place) -> None:
-        self._changed.add((place[0], os.fsdecode(place[1])))
+    def _note(self, place: _Place, name: bytes = b"") -> None:
+        folder, directory = place[0], os.fsdecode(place[1])
+        if name and len(self._named) < MAX_NAMES:
+            self._named.add((folder, directory, os.fsdecode(name)))
+        else:
+            self._changed.add((folder, directory))
+
+    def _forget(self) -> None:
+        self._changed, self._named, self._lost = set(), set(), False
 
     def _add_below(self, place: _Place) -> None:
         pending = [place]

@@ -84,6 +84,7 @@ NUMBERS: Final[Mapping[type[m.Message], int]] = {
     m.Audit: 25,
     m.Audited: 26,
     m.Fragment: 27,
+    m.AskRole: 28,
 }
 """The type of a frame for each message. Hello's and Refused's are the same in every version."""
 

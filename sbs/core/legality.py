@@ -3,8 +3,8 @@
 The phases, with ``!`` for what the side sends and ``?`` for what it receives. Not drawn: Refused,
 legal everywhere; Chunk and Patch, legal where Pack is, and Fragment, where Listing is; Heartbeat,
 from *following* on; and what changes no state in a session, from Welcome to Released: AskLease,
-Will, Serving, Audit of the leader, GrantLease, Findings, Audited of the follower, SetPause of
-both::
+Will, Serving, Audit of the leader, GrantLease, Findings, Audited, AskRole of the follower, SetPause
+of both::
 
     phase      dialler = follower                     acceptor = leader
 
@@ -47,6 +47,7 @@ from typing import Final, TypeAlias
 from sbs.core.messages import (
     Abandon,
     AskLease,
+    AskRole,
     Audit,
     Audited,
     Begin,
@@ -204,7 +205,7 @@ _OUT_OF_SESSION: Final = _BEFORE_FOLLOWING | {S.FOLLOWING, S.ASKED, S.RELEASED}
 
 
 IN_SESSION: Final[Mapping[Side, tuple[Word, ...]]] = {
-    Side.DIALLER: (GrantLease, Findings, Audited, SetPause),
+    Side.DIALLER: (GrantLease, Findings, Audited, AskRole, SetPause),
     Side.ACCEPTOR: (AskLease, Will, Serving, Audit, SetPause),
 }
 """What a side may say at any time between Welcome and Released; it changes no state."""

@@ -56,6 +56,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "Abandon",
     "AskLease",
+    "AskRole",
     "Audit",
     "Audited",
     "Begin",
@@ -255,6 +256,16 @@ class SetPause:
     pause: Pause
 
 
+@attrs.frozen
+class AskRole:
+    """The follower asks to lead; ``reason`` is for people (R44).
+
+    The leader hands over as by ``sbs switchover``, if it can; else it does nothing.
+    """
+
+    reason: str = attrs.field(validator=and_(instance_of(str), max_len(MAX_TEXT)))
+
+
 Message: TypeAlias = (
     Hello
     | Refused
@@ -283,4 +294,5 @@ Message: TypeAlias = (
     | Findings
     | Audit
     | Audited
+    | AskRole
 )

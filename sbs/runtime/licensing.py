@@ -13,12 +13,12 @@ from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.licence import Standing, Start, may_run
 from sbs.core.role import Model
-from sbs.errors import LicenceError, RefusedError
+from sbs.errors import LicenceError
 from sbs.ports import LicensePolicy
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.attendant import Exchange
 from sbs.runtime.services import Services
 from sbs.runtime.status import LicenceStatus
+from sbs.runtime.succession import Succession
 
 ALARM: Final = "licence"
 
@@ -30,9 +30,6 @@ LOOK_BOUND_S: Final = 1.0
 
 FIRST_BOUND_S: Final = 10.0
 """How long the first look may take, without which the node does not start."""
-
-EXCHANGE_PAUSE_S: Final = 60.0
-"""From one attempt to hand the role over to the next, should it fail."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +67,7 @@ class Licensing:
         services: are started.
         alarms: told what is withheld, does not count, or ends soon.
         model: where the role machine stands.
-        exchange: has the other node lead.
+        succession: sees to it that a node leads which may serve.
     """
 
     def __init__(
@@ -80,15 +77,15 @@ class Licensing:
         services: Services,
         alarms: Alarms,
         model: Callable[[], Model],
-        exchange: Exchange,
+        succession: Succession,
     ) -> None:
         self._policy = policy
         self._standing = standing
         self._services = services
         self._alarms = alarms
         self._model = model
-        self._exchange = exchange
-        self._exchange_at = 0.0
+        self._succession = succession
+        succession.note(standing)
 
     async def start(self, names: Sequence[str], epoch: Epoch) -> tuple[str, ...]:
         """Start the services of a primacy, or withhold them: that is an alarm (R41).
@@ -139,24 +136,7 @@ class Licensing:
                 _log.warning("the licence allows the services now; starting them")
                 await self._services.start_withheld()
             self._tell()
-            if self._services.withheld:
-                await self._relieve()
-
-    async def _relieve(self) -> None:
-        """R44: a node that may not serve has the other lead, once that holds all data.
-
-        Unless it has just got the role from there: then neither may serve.
-        """
-        model, now = self._model(), trio.current_time()
-        if model.durable.pause.on or model.via is Via.RELEASED or now < self._exchange_at:
-            return
-        try:
-            await self._exchange(dry_run=True)
-            _log.warning("the licence allows no service here: handing the role over")
-            self._exchange_at = now + EXCHANGE_PAUSE_S
-            await self._exchange()
-        except RefusedError as error:
-            _log.info("not handed over: %s", error)
+            await self._succession.look(withheld=self._services.withheld)
 
     async def _look(self) -> None:
         try:
@@ -166,6 +146,7 @@ class Licensing:
             self._keep(f"not within {LOOK_BOUND_S:g} s")
         except LicenceError as error:
             self._keep(str(error))
+        self._succession.note(self._standing)
 
     def _keep(self, why: str) -> None:
         text = f"how the licence stands cannot be found out ({why}); what was known last counts"

@@ -13,6 +13,7 @@ from sbs.core import events as ev
 from sbs.core.connection import Side
 from sbs.core.messages import (
     AskLease,
+    AskRole,
     Follow,
     GrantLease,
     Hello,
@@ -72,6 +73,8 @@ class Links:
         self._hello = hello
         self._post = post
         self._router = router
+        self.wish: str = ""
+        """Why the secondary asks for the role, until somebody has looked; empty: it does not."""
         self._numbers = itertools.count(1)
         self._links: dict[int, Link] = {}
         self._tasks: dict[int, trio.Nursery] = {}
@@ -232,6 +235,8 @@ class Links:
                 await link.session.wait()
             case Refused():
                 raise _PeerRefusedError(message)
+            case AskRole(reason):
+                self.wish = reason
             case _:
                 event = role_event(number, message)
                 if event is None:

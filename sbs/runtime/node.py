@@ -48,6 +48,7 @@ from sbs.runtime.saves import Saves
 from sbs.runtime.services import Services
 from sbs.runtime.state import StateStore
 from sbs.runtime.status import LastUpdate, Status, Switchover, make_status
+from sbs.runtime.succession import Succession
 from sbs.runtime.tickets import Tickets
 from sbs.runtime.updates import Updates
 from sbs.runtime.verifier import Verification
@@ -146,21 +147,16 @@ class Node:
         controller = await stack.enter_async_context(
             make_controller(self.config, self._factory, self._listener.held_fds)
         )
-        self.services: Services = Services(
-            self.config.services.unit,
-            controller,
-            self.alarms,
-            stop_bound_s=self.config.failover.stop_bound_s,
-            environment={"SBS_NODE": node.name},
+        self.services: Services = Services.of(self.config, controller, self.alarms)
+        self.links: Links = Links(
+            self._transport, str(node.peer), self.hello, self.post, self.updates
         )
+        succession = Succession(lambda: self.model, self.switchover, self.links)
         self.licensing: Licensing = Licensing(
-            policy, standing, self.services, self.alarms, lambda: self.model, self.switchover
+            policy, standing, self.services, self.alarms, lambda: self.model, succession
         )
         self._attendant = Attendant(
             self.services, self.config.services, lambda: self.model, self.post, self.switchover
-        )
-        self.links: Links = Links(
-            self._transport, str(node.peer), self.hello, self.post, self.updates
         )
         witness = await stack.enter_async_context(make_witness(self.config, self._witness))
         life = secrets.token_hex(4)

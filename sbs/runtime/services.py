@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
+from sbs.config import Config
 from sbs.core.epoch import Epoch
 from sbs.errors import RefusedError, ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
@@ -56,6 +57,17 @@ class Services:
         self._starting = trio.CancelScope()
         self.restarts: dict[str, int] = {}
         """How often each was started again since the node's start (B32)."""
+
+    @classmethod
+    def of(cls, config: Config, controller: ServiceController, alarms: Alarms) -> Services:
+        """The services of a node as it is configured."""
+        return cls(
+            config.services.unit,
+            controller,
+            alarms,
+            stop_bound_s=config.failover.stop_bound_s,
+            environment={"SBS_NODE": config.node.name},
+        )
 
     @property
     def die_with_node(self) -> bool:

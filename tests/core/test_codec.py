@@ -130,6 +130,7 @@ SAMPLES: dict[str, m.Message] = {
     "ask lease": m.AskLease(epoch=EPOCH, serial=9, hold_s=10.455),
     "grant lease": m.GrantLease(9),
     "set pause": m.SetPause(Pause(3, on=True)),
+    "ask role": m.AskRole("beta is a main server by its new licence"),
     "will": Will(b"\xdd" * 32, "0123456789abcdef0123456789abcdef.5c1f.7"),
     "fenced": Fenced(b"\xee" * 32),
     "findings": m.Findings(
@@ -373,7 +374,7 @@ def test_bad_head_is_told(head: bytes, text: str) -> None:
 
 def test_unknown_type_of_frame_is_told_with_the_allowed_ones() -> None:
     for number in (0, len(NUMBERS) + 1, 255):
-        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 27 are"):
+        with pytest.raises(RemoteProtocolError, match=f"unknown type {number}; 1 to 28 are"):
             decode(Frame(number, b"\x80"))
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
-from sbs.core.claim import Role
+from sbs.core.claim import Mode, Role
 from sbs.core.licence import Kind, Standing, Start
 from sbs.errors import LicenceError
 from sbs.ports import LicenceOptions, LicensePolicy
-from sbs.runtime import licensing
+from sbs.runtime import licensing, succession
 from sbs.runtime.licensing import admit
 from sbs.testing.licences import FakePolicy, licence
 from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair, wait_until
@@ -258,3 +260,96 @@ async def test_a_policy_of_another_package(tmp_path: Path) -> None:
         await wait_running(pair.alpha, BOTH)
         with pytest.raises(LicenceError, match="closed"):
             await pair.alpha.node.start_unit("printer-1")
+
+
+# R44: a full licence on the backup server.
+
+
+def be(node: MemoryNode, mode: Mode) -> None:
+    node.config = attrs.evolve(node.config, node=attrs.evolve(node.config.node, mode=mode))
+
+
+async def test_a_full_licence_turns_the_backup_into_the_main_server(tmp_path: Path) -> None:
+    """R44: in order, and once; nothing of the services' data is lost (R8)."""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        await pair.start()
+        policy.put(None, "beta")  # the old one is removed first
+        await pair.beta.wait_alarm("licence")
+        pair.alpha.write("a", "the last")
+        policy.put(licence(Kind.FULL, "beta"), "beta")
+        await wait_running(pair.beta, BOTH)
+        await pair.wait_in_step(pair.beta)
+        assert pair.beta.read("a") == "the last"
+        await pair.beta.node.switchover()
+        await pair.wait_in_step(pair.alpha)
+        await trio.sleep(4 * licensing.LOOK_S)
+        assert pair.alpha.role is Role.PRIMARY  # an operator's word is the last
+
+
+async def test_another_licence_of_the_same_kind_changes_no_role(tmp_path: Path) -> None:
+    """R44: renewing one is none; nor is a backup licence on the main server."""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        policy.put(licence(Kind.FULL, "beta", days_left=1), "beta")
+        await pair.start()
+        for found in (
+            licence(Kind.FULL, "beta", days_left=0),
+            licence(Kind.FULL, "beta"),
+            licence(Kind.BACKUP, "beta"),
+        ):
+            policy.put(found, "beta")
+            await trio.sleep(4 * licensing.LOOK_S)
+            assert pair.alpha.role is Role.PRIMARY
+
+
+async def test_roles_are_not_exchanged_while_takeovers_are_paused(tmp_path: Path) -> None:
+    """B6, R44"""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        await pair.start()
+        await pair.alpha.node.pause()
+        await wait_until(lambda: pair.beta.node.model.durable.pause.on, "beta is told")
+        policy.put(licence(Kind.FULL, "beta"), "beta")
+        await trio.sleep(4 * licensing.LOOK_S)
+        assert pair.alpha.role is Role.PRIMARY
+        await pair.alpha.node.resume()
+        await wait_running(pair.beta, BOTH)
+
+
+@pytest.mark.parametrize(
+    "modes", [(Mode.PRIMARY_ONLY, Mode.BACKUP_ONLY), (Mode.PRIMARY_ONLY, Mode.SYMMETRIC)]
+)
+async def test_modes_that_keep_the_roles(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, modes: tuple[Mode, Mode]
+) -> None:
+    """R4, R44: the role would go back; the log says what to set."""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        for node, mode in zip((pair.alpha, pair.beta), modes, strict=True):
+            be(node, mode)
+        await pair.start()
+        policy.put(licence(Kind.FULL, "beta"), "beta")
+        await wait_until(lambda: "the modes keep alpha primary" in caplog.text, "it is told")
+        assert pair.alpha.role is Role.PRIMARY
+
+
+async def test_a_primary_that_cannot_hand_over_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R44, B22: its update is held; it is asked again later."""
+    monkeypatch.setattr(succession, "PAUSE_S", 0.2)
+    async with licensed_pair(tmp_path) as (pair, policy):
+        sync = attrs.evolve(pair.alpha.config.sync, strict_delete=True)
+        pair.alpha.config = attrs.evolve(pair.alpha.config, sync=sync)
+        for number in range(3):
+            pair.alpha.write(str(number), "x")
+        await pair.start()
+        await pair.beta.wait_file("2", "x")
+        for number in range(3):
+            os.unlink(os.path.join(pair.alpha.folder, str(number)))
+        await pair.alpha.wait_alarm("update-held")
+        policy.put(licence(Kind.FULL, "beta"), "beta")
+        await trio.sleep(0.5)
+        assert pair.alpha.role is Role.PRIMARY
+        assert running(pair.alpha) == BOTH
+        pair.alpha.write("3", "x")
+        pair.alpha.write("2", "x")
+        pair.alpha.write("1", "x")
+        await wait_running(pair.beta, BOTH)

@@ -92,6 +92,19 @@ def test_a_backup_that_may_not_serve_has_the_main_server_lead(licensed: Pair) ->
     assert alpha.wait_service()["node"] == "alpha"
 
 
+def test_a_full_licence_exchanges_the_roles_of_a_running_pair(licensed: Pair) -> None:
+    """R44: in order; a file of the last moment is there before the services are."""
+    alpha, beta = licensed.start()
+    alpha.wait_service()
+    (alpha.folder / "last").write_bytes(b"moment")
+    put(beta, Kind.FULL)
+    assert beta.wait_service()["node"] == "beta"
+    assert (beta.folder / "last").read_bytes() == b"moment"
+    licensed.wait_settled(beta, alpha)
+    assert not alpha.serves
+    assert "beta is a main server by its new licence: handing the role over" in alpha.log_text
+
+
 def test_an_operators_stop_ends_the_grant(licensed: Pair) -> None:
     """R43: durably when the command returns; a crash does not bring it back."""
     alpha, beta = licensed.start()

@@ -21,7 +21,7 @@ MAX_RECEIVERS: Final = 100
 PASSWORD_VARIABLE: Final = "SBS_MAIL_PASSWORD"
 """The environment variable that holds the password where no file does."""
 
-OPTIONAL: Final = ("handover", "restart", "alarm")
+OPTIONAL: Final = ("handover", "restart", "recovery", "alarm")
 """Kinds of events that are mailed on request; a takeover and an urgent alarm always are."""
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -154,10 +154,11 @@ class MailSettings:
         default=("handover", "restart"),
         metadata=key(
             Different(
-                array=Array(Choice(OPTIONAL), 'words: "handover", "restart", "alarm"'),
+                array=Array(Choice(OPTIONAL), 'words: "handover", "restart", "recovery", "alarm"'),
                 limit=len(OPTIONAL),
             ),
             "What is mailed besides takeovers and urgent alarms: that this node got the role in "
-            "order, that it had to start its services anew, any alarm that stands for a minute.",
+            "order, that it had to start its services anew, that after a takeover the other node "
+            "could take over again, any alarm that stands for a minute.",
         ),
     )

@@ -185,6 +185,8 @@ def _headline(notice: Notice) -> str:
             return f"{peer} has handed its role to {node}{_outcome(notice)}."
         case Kind.RESTART:
             return f"{node} leads again after a restart{_outcome(notice)}."
+        case Kind.RECOVERY:
+            return f"{peer} follows {node} now, and could take over."
         case Kind.URGENT | Kind.ALARM:
             return f"{node}: alarm {notice.code}."
         case Kind.TEST:
@@ -265,11 +267,9 @@ def _steps(notice: Notice) -> Iterator[Step]:
     if notice.kind is Kind.TAKEOVER:
         yield Step(f"Find out why {peer} was lost; its log and its machine know.")
         yield Step(f"Start SBS on {peer}: it follows {node}, and gets what has changed meanwhile.")
-        yield Step(
-            "When both are in step, give the role back if you like:",
-            f"sbs switchover{config}",
-            node,
-        )
+    if notice.kind in (Kind.TAKEOVER, Kind.RECOVERY):
+        when = "Once both are in step, give" if notice.kind is Kind.TAKEOVER else "Give"
+        yield Step(f"{when} the role back if you like:", f"sbs switchover{config}", node)
     if notice.kind in (Kind.URGENT, Kind.ALARM):
         yield Step("See why the nodes do not meet, if they do not:", f"sbs probe{config}", node)
         yield Step(f"What the alarm {notice.code} means, and what to do: docs/alarms.md")

@@ -35,6 +35,8 @@ class Kind(enum.Enum):
     """The primary handed its role over in order."""
     RESTART = "restart"
     """The primary had to start its services anew: SBS or the machine had ended."""
+    RECOVERY = "recovery"
+    """After a takeover the other node follows, and holds all data: it could take over again."""
     ALARM = "alarm"
     """Any other alarm stands."""
     TEST = "test"
@@ -51,6 +53,7 @@ _RANKS = {
     Kind.URGENT: 0,
     Kind.HANDOVER: 1,
     Kind.RESTART: 1,
+    Kind.RECOVERY: 2,
     Kind.ALARM: 2,
     Kind.TEST: 2,
 }

@@ -28,7 +28,7 @@ from sbs.core.notice import (
 )
 from sbs.core.role import Model, State
 from sbs.ports import NotifierFactory
-from sbs.runtime import clock
+from sbs.runtime import clock, licensing
 from sbs.runtime.alarms import Alarms, StandingAlarm
 from sbs.runtime.outbox import Outbox
 from sbs.runtime.password import notifier_options
@@ -50,6 +50,7 @@ _UNDELIVERED: Final = ("mail-failed", "mail-damaged")
 """Alarms that no mail can tell of."""
 
 _NOT_RUNNING: Final = ("service-failed", "service-down")
+"""Alarms that say why services do not run."""
 
 _EXPECTED: Final = ef.Alarm.NO_SECONDARY.value
 """After a takeover it is no news that nothing follows."""
@@ -89,6 +90,8 @@ class Herald:
         """When the other node was last heard before this primacy; 0: never."""
         self._draft: Notice | None = None
         self._model: Model
+        self._alone = False
+        """Since a takeover nothing could replace this node."""
         self._seen: dict[str, float] = {}
         """Since when each alarm stands, on trio's clock."""
         self._told: set[str] = set()
@@ -107,14 +110,18 @@ class Herald:
             case ef.StartServices(epoch, names):
                 self._begin(epoch, names)
             case ef.StopServices():
-                self._draft = None
+                self._draft, self._alone = None, False
             case _:
-                return
+                pass
+        if self._alone and model.state is State.PRIMARY and model.in_step:
+            self._alone = False
+            self._recovered()
 
     def _begin(self, epoch: Epoch, names: tuple[str, ...]) -> None:
         """A primacy has begun, and its services are about to start."""
         via = self._model.via
         kind = None if via is None else kind_of(via)
+        self._alone = kind is Kind.TAKEOVER
         if self._postman is None or via is None or kind is None or kind not in self._also:
             return
         notice = self._notice(kind, primacy_id(kind, self._node_id, epoch), time.time())
@@ -127,13 +134,26 @@ class Herald:
         )
         self._postman.post(self._draft, hold_s=AMEND_S)
 
-    def served(self) -> None:
-        """The attempt to start the services is over."""
+    def _recovered(self) -> None:
+        if self._postman is None or Kind.RECOVERY not in self._also:
+            return
+        notice_id = primacy_id(Kind.RECOVERY, self._node_id, self._model.primacy)
+        notice = self._notice(Kind.RECOVERY, notice_id, time.time())
+        services = (self._model.durable.active or ())[:MAX_SERVICES]
+        self._postman.post(attrs.evolve(notice, services=services))
+
+    def served(self, *, withheld: bool) -> None:
+        """The attempt to start the services is over.
+
+        Args:
+            withheld: the licence does not allow them.
+        """
         draft, self._draft = self._draft, None
         if self._postman is None or draft is None:
             return
         standing = {alarm.code: alarm.text for alarm in self._alarms.standing}
-        failed = "; ".join(standing.pop(code) for code in _NOT_RUNNING if code in standing)
+        causes = (*_NOT_RUNNING, licensing.ALARM) if withheld else _NOT_RUNNING
+        failed = "; ".join(standing.pop(code) for code in causes if code in standing)
         standing.pop(_EXPECTED, None)
         known = draft.heard_at is not None
         self._postman.amend(

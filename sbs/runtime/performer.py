@@ -201,7 +201,7 @@ class Performer:
         with scope:  # a stop that comes meanwhile must have the last word
             await self._parts.updates.settle()
             active = await self._parts.licensing.start(names, epoch)
-            self._parts.herald.served()
+            self._parts.herald.served(withheld=self._parts.services.withheld)
             await self._post(ev.ServicesStarted(active))
             self._parts.updates.follower.forget_fragment()
 

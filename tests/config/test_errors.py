@@ -506,7 +506,9 @@ CASES = [
     ),
     (
         PEER + '[mail]\nalso = ["switchover"]',
-        ['mail.also = ["switchover"]: item 1: allowed are "handover", "restart", "alarm"'],
+        [
+            'mail.also = ["switchover"]: item 1: allowed are "handover", "restart", "recovery", "alarm"'
+        ],
     ),
     (
         PEER + '[mail]\nserver = "mail server"',

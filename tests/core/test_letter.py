@@ -80,6 +80,7 @@ LETTERS = {
     "restart": attrs.evolve(
         TAKEOVER, kind=Kind.RESTART, why=Via.RESUMED.value, heard_at=None, outage_s=None
     ),
+    "recovery": attrs.evolve(TAKEOVER, kind=Kind.RECOVERY, why="", heard_at=None, outage_s=None),
     "urgent": ALARM,
     "alarm": attrs.evolve(
         ALARM, kind=Kind.ALARM, code="update-held", why="folder data: 2 of 3 files", role="primary"

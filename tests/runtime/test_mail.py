@@ -14,6 +14,7 @@ import trio
 import trio.testing
 
 from sbs.config import MailSettings
+from sbs.core import licence as licences
 from sbs.core.claim import Role
 from sbs.core.notice import Kind, Notice
 from sbs.errors import ConfigError, NotifyError, StateError
@@ -23,6 +24,7 @@ from sbs.runtime.alarms import Alarms
 from sbs.runtime.outbox import MAX_ENTRIES, Entry, Outbox
 from sbs.runtime.password import MAX_PASSWORD_BYTES, notifier_options, take_password
 from sbs.runtime.postman import Pace, Postman
+from sbs.testing.licences import FakePolicy, licence
 from sbs.testing.nodes import MemoryPair, memory_pair, wait_until
 from sbs.testing.notifiers import Delivery, MemoryNotifier
 from tests.runtime.rig import fake
@@ -510,6 +512,43 @@ async def test_a_handover_is_mailed_if_it_is_wanted(tmp_path: Path, also: Sequen
         await wait_until(lambda: len(far_end.notices) == 2 * len(also), "the mails arrive")
     kinds = [(each.kind, each.node) for each in far_end.notices]
     assert kinds == [(Kind.HANDOVER, "beta"), (Kind.HANDOVER, "alpha")][: 2 * len(also)]
+
+
+async def test_the_end_of_a_takeover_is_mailed_if_it_is_wanted(tmp_path: Path) -> None:
+    """B50: that the pair is complete again, once."""
+    async with mailing_pair(tmp_path, ("recovery",)) as (pair, far_end):
+        await pair.alpha.kill()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await pair.alpha.start()
+        await pair.wait_in_step(pair.beta)
+        pair.beta.write("a", "1")
+        await pair.alpha.wait_file("a", "1")
+        await wait_until(lambda: len(far_end.notices) == 2, "the mails arrive")
+        await pair.alpha.kill()
+        await pair.alpha.start()
+        await pair.wait_in_step(pair.beta)
+    takeover, recovery = far_end.notices
+    assert (takeover.kind, recovery.kind) == (Kind.TAKEOVER, Kind.RECOVERY)
+    assert (recovery.node, recovery.peer, recovery.epoch) == ("beta", "alpha", takeover.epoch)
+    assert recovery.services == ("printer-1", "printer-2")
+
+
+async def test_services_that_the_licence_withholds_are_in_the_mail(tmp_path: Path) -> None:
+    """R41, R51: nobody is told that they run."""
+    policy = FakePolicy()
+    async with mailing_pair(tmp_path) as (pair, far_end):
+        await pair.beta.kill()
+        await pair.alpha.kill()
+        policy.put(licence(licences.Kind.BACKUP, "alpha"), "alpha")
+        pair.alpha.licence = policy.open
+        await pair.alpha.start()
+        await pair.alpha.wait_alarm("licence")
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+        withheld = pair.alpha.alarms["licence"]
+    (sent,) = far_end.notices
+    assert sent.kind is Kind.RESTART
+    assert sent.failed == withheld
+    assert sent.problems == ()
 
 
 async def test_a_primary_that_comes_back_by_itself_is_mailed(tmp_path: Path) -> None:

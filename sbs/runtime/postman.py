@@ -159,11 +159,12 @@ class Postman:
 
     async def _write(self, letter: _Letter) -> None:
         notice = letter.notice
-        if letter.amends and self._outbox.get(notice.id) is None:
+        before = self._outbox.get(notice.id)
+        if letter.amends and before is None:
             return  # it has been sent as it was
         turn = self._turns.setdefault(notice.id, _Turn())
         turn.at = trio.current_time() + letter.hold_s
-        await self._put(Entry(notice=notice))
+        await self._put(Entry(notice=notice, done=() if before is None else before.done))
         self._news.set()
 
     async def _put(self, entry: Entry) -> None:
@@ -187,9 +188,15 @@ class Postman:
 
     def _due(self) -> tuple[Entry, ...]:
         now = trio.current_time()
+        entries = self._outbox.entries
+        self._turns = {entry.notice.id: self._turn(entry) for entry in entries}
         if now < self._round.at:
             return ()
-        return tuple(entry for entry in self._outbox.entries if self._turn(entry).at <= now)
+        return tuple(entry for entry in entries if self._is_due(self._turn(entry), now))
+
+    def _is_due(self, turn: _Turn, now: float) -> bool:
+        """At the end of the node nothing is waited for but what has failed before."""
+        return turn.at <= now or (self._ending and not turn.failures)
 
     def _turn(self, entry: Entry) -> _Turn:
         return self._turns.setdefault(entry.notice.id, _Turn())

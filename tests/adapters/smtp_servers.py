@@ -7,10 +7,12 @@ import email
 import email.policy
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -21,7 +23,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from sbs.adapters.notifiers.message import ID_HEADER
 from sbs.ports import NotifierOptions
 from sbs.testing.notifiers import Delivery
-from tests.support import free_ports
+from tests.support import free_ports, require, wait_until
 
 ACCOUNT = "sbs"
 
@@ -263,3 +265,48 @@ def _answer(
             body = word == "DATA" and "DATA" in answers
             if word in answers:
                 call.sendall(answers[word].encode() + b"\r\n")
+
+
+RELAY = """\
+listen on lo inet4 port {port} hostname localhost
+action "on" relay host smtp://127.0.0.1:{next_port}
+match from any for any action "on"
+"""
+
+HIDDEN = (
+    "mount -t tmpfs -o mode=755 tmpfs /var/spool && mount -t tmpfs -o mode=755 tmpfs /run && "
+    'exec smtpd -d -f "$0"'
+)
+"""OpenSMTPD has one queue and one socket on a machine; this one has its own."""
+
+
+@contextmanager
+def opensmtpd(directory: Path, next_port: int) -> Iterator[int]:
+    """OpenSMTPD, which passes everything on to the server on ``next_port``.
+
+    Args:
+        directory: for its configuration and log.
+        next_port: on loopback.
+
+    Returns:
+        its port.
+    """
+    require("smtpd", "unshare", root=True)
+    (port,) = free_ports(1)
+    config = directory / "smtpd.conf"
+    config.write_text(RELAY.format(port=port, next_port=next_port))
+
+    def listens() -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+
+    command = ["unshare", "--mount", "sh", "-c", HIDDEN, str(config)]
+    with (
+        open(directory / "smtpd.log", "wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
+        try:
+            wait_until(listens, "OpenSMTPD listens")
+            yield port
+        finally:
+            process.terminate()

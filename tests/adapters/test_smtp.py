@@ -17,7 +17,8 @@ from sbs.core.notice import Kind, Notice
 from sbs.errors import NotifyError
 from sbs.ports import NotifierOptions, SendStep
 from sbs.testing.notifiers import PASSWORD, MemoryNotifier, check_notifier
-from tests.adapters.smtp_servers import ANSWERS, MailServer, scripted
+from tests.adapters.smtp_servers import ANSWERS, MailServer, opensmtpd, scripted
+from tests.support import wait_until
 
 A, B = "a@example.org", "b@example.org"
 NOTICE = Notice(id="takeover.1", kind=Kind.TAKEOVER, at=1_700_000_000.0, node="beta", started=True)
@@ -292,3 +293,13 @@ def _speaking() -> bool:
                 return True
             frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+async def test_opensmtpd_takes_it_and_passes_it_on(tmp_path: Path) -> None:
+    """B50: a server that others wrote, and that is picky."""
+    with MailServer() as server, opensmtpd(tmp_path, server.port) as port:
+        steps = await send(server.options(port=port), (A, B))
+        wait_until(lambda: len(server.deliveries) == 2, "it has passed the message on")
+    assert "OpenSMTPD" in steps[1].detail
+    assert {each.receiver for each in server.deliveries} == {A, B}
+    assert {each.message["Message-ID"] for each in server.received} == {"<takeover.1@example.org>"}

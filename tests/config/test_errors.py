@@ -507,7 +507,8 @@ CASES = [
     (
         PEER + '[mail]\nalso = ["switchover"]',
         [
-            'mail.also = ["switchover"]: item 1: allowed are "handover", "restart", "recovery", "alarm"'
+            'mail.also = ["switchover"]: item 1: allowed are "handover", "restart", '
+            '"recovery", "alarm"',
         ],
     ),
     (

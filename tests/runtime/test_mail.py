@@ -279,6 +279,19 @@ async def test_who_was_refused_is_tried_alone(
         assert at.alarm == ""
 
 
+async def test_what_is_amended_goes_to_those_who_have_nothing_yet(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with office(tmp_path, mock_clock, receivers=(A, B)) as at:
+        at.far_end.refuse(B, permanent=False)
+        at.postman.post(notice(1))
+        await settle()
+        at.far_end.take_all()
+        at.postman.amend(attrs.evolve(notice(1), started=True))
+        assert await at.after(1) == [("n.1", A), ("n.1", B)]
+        assert [each.started for each in at.far_end.notices] == [False, True]
+
+
 async def test_what_is_refused_for_good_is_kept_and_holds_up_nothing(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -315,14 +328,17 @@ async def test_a_node_that_ends_gives_mail_one_chance_and_leaves_the_rest(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
     async with office(tmp_path, mock_clock) as at:
+        at.far_end.refuse(A, permanent=True)
         at.postman.post(notice(1))
+        await settle()
+        at.far_end.take_all()
         at.postman.post(notice(2), hold_s=10)
         at.postman.end()
         with trio.fail_after(1):
             while at.nursery.child_tasks:
                 await settle()
-        assert at.delivered == [("n.1", A)]
-        assert files(tmp_path) == ["n.2.json"]
+        assert at.delivered == [("n.2", A)]
+        assert files(tmp_path) == ["n.1.json"]
         at.postman.post(notice(3))  # logged, and given up
 
 

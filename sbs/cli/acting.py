@@ -90,10 +90,22 @@ def unit_start(name: str, config_path: str) -> None:
     click.echo(f"{plain(name)} is started")
 
 
+@unit.command("restart")
+@click.argument("name")
+@config_option
+def unit_restart(name: str, config_path: str) -> None:
+    """Stop and start the service NAME; all the while it counts as active."""
+    ask(config_path, "unit-start", name=name, again=True)
+    click.echo(f"{plain(name)} is started again")
+
+
 @unit.command("stop")
 @click.argument("name")
 @config_option
 def unit_stop(name: str, config_path: str) -> None:
     """Stop the service NAME; a takeover does not start it."""
-    ask(config_path, "unit-stop", name=name)
+    hindrance = ask(config_path, "unit-stop", name=name)
     click.echo(f"{plain(name)} is stopped")
+    if hindrance:
+        label = click.style("Warning:", fg="yellow", bold=True)
+        click.echo(f"{label} it cannot be started again here: {plain(hindrance)}", err=True)

@@ -98,8 +98,12 @@ class Licensing:
         self._tell()
         return active
 
-    async def start_one(self, name: str) -> None:
+    async def start_one(self, name: str, *, again: bool = False) -> None:
         """Start one service as its operator asks.
+
+        Args:
+            name: of the service.
+            again: stop it before; that ends no grant, for it counts as active all the while.
 
         Raises:
             LicenceError: it does not allow that now.
@@ -108,8 +112,13 @@ class Licensing:
         """
         if why := await self._ask(by_operator=True):
             raise LicenceError(why)
-        await self._services.start_one(name)
+        await (self._services.restart_one if again else self._services.start_one)(name)
         self._tell()
+
+    @property
+    def hindrance(self) -> str:
+        """Why an operator could not start a service now; empty: he could."""
+        return self._refusal(by_operator=True)
 
     async def _ask(self, *, by_operator: bool) -> str:
         """Why services may not start; before a no the licence is looked at anew."""

@@ -351,20 +351,21 @@ class Node:
         self._require_primary()
         return await self.updates.verify(bytes_s)
 
-    async def start_unit(self, name: str) -> None:
-        """Start one service, as its operator (R32).
+    async def start_unit(self, name: str, *, again: bool = False) -> None:
+        """Start one service, as its operator; ``again``: stop it before, if it runs (R32).
 
         Raises:
             RefusedError: this node is not the primary, or the licence does not allow it.
             ServiceError: it is unknown or cannot be started.
         """
         self._require_primary()
-        await self.licensing.start_one(name)
+        await self.licensing.start_one(name, again=again)
 
-    async def stop_unit(self, name: str) -> None:
-        """Stop one service, as its operator: a takeover will not start it (R32).
+    async def stop_unit(self, name: str) -> str:
+        """Stop one service, as its operator: durably, a takeover will not start it (R32).
 
-        Returns when that is durable, and with the last one the end of a grant (R43).
+        Returns:
+            why the licence would not let it start again here (R43); empty: it would.
 
         Raises:
             RefusedError: this node is not the primary.
@@ -375,6 +376,7 @@ class Node:
         await self._attendant.look()
         await self._loop.settle()
         await self._saves.settle()
+        return self.licensing.hindrance
 
     def _require_primary(self) -> None:
         if self.model.state is not State.PRIMARY:

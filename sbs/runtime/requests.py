@@ -65,12 +65,12 @@ class Operated(Protocol):
         """Compare all contents on both nodes."""
         ...
 
-    async def start_unit(self, name: str) -> None:
+    async def start_unit(self, name: str, *, again: bool = False) -> None:
         """Start one service."""
         ...
 
-    async def stop_unit(self, name: str) -> None:
-        """Stop one service."""
+    async def stop_unit(self, name: str) -> str:
+        """Stop one service; returns why it could not be started again."""
         ...
 
 
@@ -210,7 +210,8 @@ class Requests:
         return await self._restoring.restore(folder, path, generation)
 
     async def _unit_start(self, request: Mapping[str, Any]) -> Any:
-        await self._node.start_unit(str(request.get("name")))
+        again = request.get("again") is True
+        await self._node.start_unit(str(request.get("name")), again=again)
 
     async def _unit_stop(self, request: Mapping[str, Any]) -> Any:
-        await self._node.stop_unit(str(request.get("name")))
+        return await self._node.stop_unit(str(request.get("name")))

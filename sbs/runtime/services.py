@@ -185,6 +185,23 @@ class Services:
         async with self._lock:
             await self._start_again(name)
 
+    async def restart_one(self, name: str) -> None:
+        """Stop and start one service as its operator asks; it counts as active all the while.
+
+        Raises:
+            RefusedError: this node gave the services back meanwhile.
+            ServiceError: it is unknown, or cannot be stopped or started.
+        """
+        async with self._lock:
+            self._serving_epoch()
+            await self._controller.stop(name, self._stop_bound_s)
+            try:
+                await self._start_again(name)
+            except ServiceError as error:
+                self._failed[name] = str(error)
+                self._report_failed()
+                raise
+
     async def restart(self, name: str) -> str:
         """Start a service again that does not run and should (B32).
 

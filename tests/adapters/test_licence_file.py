@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import os
+import threading
 import tomllib
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbs.adapters.licences import form, installed, load
-from sbs.adapters.licences.file import open_policy
+from sbs.adapters.licences.file import MAX_LOOKS, open_policy
 from sbs.adapters.licences.none import open_policy as open_none
 from sbs.core.licence import Kind, Licence
 from sbs.errors import ConfigError, LicenceError
@@ -219,6 +220,34 @@ async def test_what_the_path_may_lead_to(tmp_path: Path, kind: str, says: str) -
             found = await policy.look()
     assert found.licence is None
     assert found.problem.startswith(f"{path}: {says}")
+
+
+async def test_a_file_system_that_hangs_takes_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B40: the looks that are given up wait for their turn, and the next after it is answered."""
+    path = tmp_path / "licence"
+    path.write_bytes(form.sign(LICENCE, VENDOR))
+    go_on = threading.Event()
+    hanging: list[str] = []
+
+    really_open = os.open
+
+    def hang(path: str, flags: int) -> int:
+        hanging.append(path)
+        go_on.wait(10)
+        return really_open(path, flags)
+
+    async with open_policy(options(path)) as policy:
+        monkeypatch.setattr("sbs.adapters.licences.file.os.open", hang)
+        for _ in range(3):
+            with trio.move_on_after(0.05) as scope:
+                await policy.look()
+            assert scope.cancelled_caught
+        assert len(hanging) == MAX_LOOKS
+        go_on.set()
+        with trio.fail_after(10):
+            assert (await policy.look()).licence == LICENCE
 
 
 async def test_no_policy_allows_everything() -> None:

@@ -19,7 +19,7 @@ from sbs.runtime import licensing, succession
 from sbs.runtime.licensing import admit
 from sbs.testing.licences import FakePolicy, licence
 from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair, wait_until
-from tests.runtime.rig import running
+from tests.runtime.rig import fake, running
 
 BOTH = ["printer-1", "printer-2"]
 
@@ -116,10 +116,13 @@ async def test_an_operators_stop_of_all_ends_the_grant(tmp_path: Path) -> None:
         await pair.alpha.kill()
         await wait_running(pair.beta, BOTH)
         node = pair.beta.node
-        await node.stop_unit("printer-1")
+        assert await node.stop_unit("printer-1") == ""
         await node.start_unit("printer-1")
         await node.stop_unit("printer-1")
-        await node.stop_unit("printer-2")
+        await node.start_unit("printer-2", again=True)
+        assert [call.method for call in fake(pair.beta).calls[-2:]] == ["stop", "start"]
+        assert running(pair.beta) == ["printer-2"]
+        assert "stopped by hand" in await node.stop_unit("printer-2")
         with pytest.raises(LicenceError, match="stopped by hand"):
             await node.start_unit("printer-1")
         await pair.beta.kill()

@@ -129,6 +129,39 @@ async def test_unknown_unit_is_an_error() -> None:
         await under.start_one("c")
 
 
+async def test_what_is_restarted_counts_as_active_whatever_becomes_of_it() -> None:
+    """R32"""
+    controller, alarms = FakeController(UNITS), Alarms()
+    under = services(controller, alarms)
+    await under.start(["a"], Epoch(1, 0))
+    await under.restart_one("a")
+    assert [call.method for call in controller.calls] == ["start", "stop", "start"]
+    controller.fail_start("a")
+    with pytest.raises(ServiceError, match="cannot start"):
+        await under.restart_one("a")
+    assert under.active(await under.states()) == ("a",)
+    assert codes(alarms) == ["service-failed"]
+
+
+async def test_what_is_withheld_counts_as_active_until_it_is_stopped() -> None:
+    """R32, R41"""
+    controller, alarms = FakeController(UNITS), Alarms()
+    under = services(controller, alarms)
+    assert await under.start(["a", "b", "c"], Epoch(1, 0), withhold=True) == ("a", "b")
+    assert controller.calls == []
+    await under.stop_one("b")
+    assert under.active(await under.states()) == ("a",)
+    await under.start_withheld()
+    assert [call.name for call in controller.calls if call.method == "start"] == ["a"]
+    assert not under.withheld
+    await under.stop()
+    await under.start(["a"], Epoch(2, 0), withhold=True)
+    await under.stop()
+    await under.start_withheld()
+    assert not (await under.states())["a"].running
+    assert not under.withheld
+
+
 async def test_failed_start_is_an_alarm_until_the_operator_mends_it() -> None:
     controller, alarms = FakeController(UNITS), Alarms()
     under = services(controller, alarms)
@@ -224,11 +257,12 @@ class FakeNode:
             paths=(PreviewedChange(change=Change.ADD, folder="data", path="\udcff", bytes=3),),
         )
 
-    async def start_unit(self, name: str) -> None:
-        self.units.append(f"+{name}")
+    async def start_unit(self, name: str, *, again: bool = False) -> None:
+        self.units.append(f"{'-' if again else ''}+{name}")
 
-    async def stop_unit(self, name: str) -> None:
+    async def stop_unit(self, name: str) -> str:
         self.units.append(f"-{name}")
+        return "no licence"
 
 
 class FakeVersions:
@@ -291,12 +325,14 @@ async def test_commands_reach_the_node(tmp_path: Path) -> None:
         with pytest.raises(SbsError, match="unknown command 'dance'; this node knows status"):
             await control.ask(state_dir, "dance")
         assert await control.ask(state_dir, "unit-start", name="a") is None
-        await control.ask(state_dir, "unit-stop", name="a")
+        await control.ask(state_dir, "unit-start", name="a", again=True)
+        assert await control.ask(state_dir, "unit-stop", name="a") == "no licence"
         await control.ask(state_dir, "takeover")
         await control.ask(state_dir, "takeover", force=True)
         await control.ask(state_dir, "pause")
         await control.ask(state_dir, "resume")
-        assert node.units == ["+a", "-a", "takeover False", "takeover True", "pause", "resume"]
+        units = ["+a", "-+a", "-a"]
+        assert node.units == [*units, "takeover False", "takeover True", "pause", "resume"]
         held = Standing.from_json(await control.ask(state_dir, "folders"))
         assert held == FakeVersions().look()
         wanted: dict[str, Any] = {"folder": "data", "path": "file", "generation": 5}
@@ -432,6 +468,22 @@ async def test_line_is_written_and_read_whole() -> None:
 
 
 # Loop.
+
+
+async def test_a_loop_that_has_ended_settles_at_once() -> None:
+    settings = Settings(node_id="0" * 32, name="a", probe_timeout_s=60.0)
+    model = Model(settings=settings, durable=Durable(slot=0, epoch=NO_EPOCH))
+    loop = RoleLoop(model, lambda effect: None, lambda number: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(loop.run)
+        await loop.post(ev.PauseAsked(1, on=True))
+        await loop.settle()
+        assert loop.model.durable.pause.on
+        loop.end()
+        nursery.start_soon(loop.post, ev.Heard())
+        nursery.start_soon(loop.settle)
+        nursery.start_soon(loop.settle)
+    await loop.settle()
 
 
 def role_loop(effects: list[Effect]) -> RoleLoop:

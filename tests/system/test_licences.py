@@ -109,9 +109,14 @@ def test_an_operators_stop_ends_the_grant(licensed: Pair) -> None:
     """R43: durably when the command returns; a crash does not bring it back."""
     alpha, beta = licensed.start()
     alpha.kill()
-    beta.wait_service()
-    assert beta.sbs("unit", "stop", "web").returncode == 0
+    first = beta.wait_service()["pid"]
+    assert beta.sbs("unit", "restart", "web").returncode == 0
+    assert beta.wait_service()["pid"] != first
+    done = beta.sbs("unit", "stop", "web")
+    assert done.returncode == 0
+    assert "it cannot be started again here" in done.stderr
     assert beta.sbs("unit", "start", "web").returncode == 4
+    assert beta.sbs("unit", "restart", "web").returncode == 4
     beta.kill()
     beta.start()
     beta.wait_role("primary")

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import trio
 
@@ -14,6 +15,9 @@ from sbs.core import licence as rules
 from sbs.core.licence import Standing, Start
 from sbs.errors import LicenceError
 from sbs.ports import LicenceOptions
+
+MAX_LOOKS: Final = 1
+"""Looks into the file system at a time: one that hangs must not take a new thread each time."""
 
 
 class FilePolicy:
@@ -25,11 +29,13 @@ class FilePolicy:
 
     def __init__(self, options: LicenceOptions) -> None:
         self._options = options
+        self._looks = trio.CapacityLimiter(MAX_LOOKS)
 
     async def look(self) -> Standing:
         """See :meth:`sbs.ports.LicensePolicy.look`."""
-        # A file system that hangs keeps its thread; the node goes on without this look.
-        return await trio.to_thread.run_sync(self._look, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            self._look, abandon_on_cancel=True, limiter=self._looks
+        )
 
     def _look(self) -> Standing:
         path, node = self._options.path, self._options.node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
@@ -13,6 +14,16 @@ from sbs.core.notice import Notice
 
 if TYPE_CHECKING:
     import trio
+
+
+def guard_clock() -> float:
+    """The clock of :meth:`ServiceController.guard`, which goes on in suspend.
+
+    Returns:
+        seconds on CLOCK_BOOTTIME; where there is none (Windows), on Python's monotonic clock.
+    """
+    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
 
 
 @attrs.frozen(kw_only=True)
@@ -99,7 +110,7 @@ class ServiceController(Protocol):
         started while it stands in the past. One that was stopped so stays active.
 
         Args:
-            deadline_at: seconds on CLOCK_BOOTTIME; ``None``: no limit.
+            deadline_at: by :func:`guard_clock`; ``None``: no limit.
             grace_s: from the deadline to the kill, 0 or more.
 
         Raises:
@@ -109,6 +120,8 @@ class ServiceController(Protocol):
 
     async def bequeath(self, testament: bytes) -> None:
         """Have something told to whoever connects when SBS is dead and every service is gone.
+
+        Where nothing holds the descriptors (``dies_with_node`` is false) nobody is told.
 
         Args:
             testament: bytes for each connection to the held descriptors, before they are closed;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,7 +12,7 @@ import attrs
 import trio
 
 from sbs.errors import ServiceError
-from sbs.ports import ServiceController, ServiceFactory, ServiceState, Unit
+from sbs.ports import ServiceController, ServiceFactory, ServiceState, Unit, guard_clock
 
 Crash: TypeAlias = Callable[[ServiceController, str], Awaitable[None]]
 """Makes a running service end by itself, as a fault would; need not wait for the end."""
@@ -119,7 +118,7 @@ class FakeController:
 
     def _left_s(self) -> float:
         """How long services may run; when it is over, they do not."""
-        left_s = self._deadline_at - time.clock_gettime(time.CLOCK_BOOTTIME)
+        left_s = self._deadline_at - guard_clock()
         if left_s <= 0:
             for name, state in self._states.items():
                 if state.running:
@@ -293,7 +292,7 @@ async def _check_crash(controller: ServiceController, name: str, crash: Crash) -
 
 async def _check_guard(controller: ServiceController, name: str) -> None:
     def soon() -> float:
-        return time.clock_gettime(time.CLOCK_BOOTTIME) + GUARD_S
+        return guard_clock() + GUARD_S
 
     await controller.start(name, {})
     await controller.guard(soon(), GRACE_S)

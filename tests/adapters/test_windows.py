@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from sbs.adapters.services import load
 from sbs.adapters.services.windows import controller as controller_module
 from sbs.adapters.services.windows import status as status_module
 from sbs.adapters.services.windows.controller import (
@@ -27,7 +28,7 @@ from sbs.adapters.services.windows.status import (
     ServiceStatus,
     State,
 )
-from sbs.errors import ServiceError
+from sbs.errors import ConfigError, ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit, guard_clock
 from sbs.testing.services import check_service_controller
 
@@ -418,6 +419,11 @@ async def test_grace_out_of_range_is_refused(timeout_s: float) -> None:
     async with control(FakeManager(a=FakeService()), [UNIT]) as controller:
         with pytest.raises(ServiceError, match="allowed is 0 to 86400"):
             await controller.stop("a", timeout_s)
+
+
+def test_without_pywin32_the_error_says_what_to_install() -> None:
+    with pytest.raises(ConfigError, match=r"services.adapter = 'windows'.*install sbs\[windows\]"):
+        load("windows")
 
 
 async def test_too_many_units_are_refused() -> None:

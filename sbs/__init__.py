@@ -66,8 +66,9 @@ if TYPE_CHECKING:
     from sbs.replication.files.index import Index
     from sbs.replication.following.target import Target
     from sbs.replication.leading.source import Source
+    from sbs.runtime.checks import ProbeReport
     from sbs.runtime.node import Node
-    from sbs.runtime.probe import ProbeReport, probe
+    from sbs.runtime.probe import probe
     from sbs.runtime.running import run_node
     from sbs.runtime.status import Status, Switchover
 
@@ -166,8 +167,9 @@ _PLACES: Final = {
     "sbs.replication.files.index": ("Index",),
     "sbs.replication.leading.source": ("Source",),
     "sbs.replication.following.target": ("Target",),
+    "sbs.runtime.checks": ("ProbeReport",),
     "sbs.runtime.node": ("Node",),
-    "sbs.runtime.probe": ("ProbeReport", "probe"),
+    "sbs.runtime.probe": ("probe",),
     "sbs.runtime.running": ("run_node",),
     "sbs.runtime.status": ("Status", "Switchover"),
 }

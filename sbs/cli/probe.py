@@ -17,7 +17,7 @@ from sbs.errors import ConfigError
 if TYPE_CHECKING:
     from sbs.config import Config
     from sbs.core.address import Address
-    from sbs.runtime.probe import Check, ProbeReport
+    from sbs.runtime.checks import Check, ProbeReport
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
 
@@ -42,7 +42,7 @@ def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bo
     row that does not pass says what to do. Changes nothing. Without HOST the configured peer is
     probed; the port is 4445 when left out. With HOST and no configuration nothing is compared.
     """
-    from sbs.runtime.probe import Check, ProbeReport, Result  # noqa: PLC0415 - slow
+    from sbs.runtime.checks import Check, ProbeReport, Result  # noqa: PLC0415 - slow
 
     wanted = None if address is None else _parse(address)
     try:

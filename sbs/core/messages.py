@@ -93,7 +93,7 @@ PROTOCOL_VERSION = 1
 MAX_VERSION = 65535
 """Largest version a Hello may offer."""
 
-MAX_FACTS = 16
+MAX_FACTS = 32
 """Settings compared between the nodes: a hello stays far below its limit of 64 KiB."""
 
 MAX_HOLD_S = 7 * 86_400.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from sbs.config import Config
 from sbs.config.failover import NO_WITNESS
@@ -25,9 +26,12 @@ MUST_MATCH: Mapping[str, str] = {
 }
 """Settings that both nodes should share, and what goes wrong otherwise."""
 
+PEER: Final = "node.peer"
+"""Whom a node calls: the other one has to serve that."""
+
 
 def facts_of(config: Config) -> tuple[Fact, ...]:
-    """The settings of :data:`MUST_MATCH` as texts, for the hello."""
+    """The settings of :data:`MUST_MATCH` and :data:`PEER` as texts, for the hello."""
     units = ", ".join(sorted(unit.name for unit in config.services.unit))
     values = {
         "failover.heartbeat_interval_s": f"{config.failover.heartbeat_interval_s:g}",
@@ -43,5 +47,6 @@ def facts_of(config: Config) -> tuple[Fact, ...]:
         "requirements.install_path": config.requirements.install_path[:1000],
         "requirements.account": config.requirements.account[:1000],
         "requirements.capture_folder": config.requirements.capture_folder[:1000],
+        PEER: str(config.node.peer),
     }
     return tuple(Fact(name, value) for name, value in values.items())

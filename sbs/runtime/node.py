@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -21,7 +20,6 @@ from sbs.adapters.transports.tcp import TcpTransport
 from sbs.config import Config
 from sbs.core import events as ev
 from sbs.core.claim import Role
-from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
 from sbs.ports import LicenceFactory, NotifierFactory, ServiceFactory, Transport, WitnessFactory
@@ -31,7 +29,7 @@ from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.attendant import Attendant
 from sbs.runtime.ballots import Ballots
-from sbs.runtime.facts import facts_of
+from sbs.runtime.greeting import Greeting
 from sbs.runtime.groups import plain
 from sbs.runtime.herald import make_herald
 from sbs.runtime.licensing import Licensing, admit
@@ -52,7 +50,6 @@ from sbs.runtime.succession import Succession
 from sbs.runtime.tickets import Tickets
 from sbs.runtime.updates import Updates
 from sbs.runtime.verifier import Verification
-from sbs.version import __version__
 
 HOOK_END_S: Final = 10.0
 """How long the hooks of the last role change may take when the node ends."""
@@ -148,8 +145,9 @@ class Node:
             make_controller(self.config, self._factory, self._listener.held_fds)
         )
         self.services: Services = Services.of(self.config, controller, self.alarms)
+        self._greeting = Greeting(self.config, lambda: self.model)
         self.links: Links = Links(
-            self._transport, str(node.peer), self.hello, self.post, self.updates
+            self._transport, str(node.peer), self._greeting.hello, self.post, self.updates
         )
         succession = Succession(lambda: self.model, self.switchover, self.links)
         self.licensing: Licensing = Licensing(
@@ -196,6 +194,7 @@ class Node:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._attendant.run_forever)
+                background.start_soon(self._greeting.run_forever)
                 background.start_soon(self.licensing.run_forever)
                 background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.run_forever)
@@ -243,16 +242,6 @@ class Node:
         await self._loop.post(event)
 
     # Requests of the operator.
-
-    def hello(self) -> Hello:
-        """The first message on a connection, as the node stands now."""
-        return Hello(
-            versions=(1, PROTOCOL_VERSION),
-            software=f"sbs {__version__}",
-            claim=self.model.claim,
-            facts=facts_of(self.config),
-            clock_ns=time.time_ns(),
-        )
 
     async def stop(self) -> None:
         """End the node in order (R8); a primary hands its role over first."""

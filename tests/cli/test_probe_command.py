@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support import NodeProcess, Pair, answering, free_ports, sbs
+from tests.support import NodeProcess, Pair, answering, free_ports, sbs, wait_until
 
 COMPARED = """\
 pass  clock: within 1 s of this one
@@ -25,6 +26,13 @@ pass  services.unit: web
 pass  requirements.install_path: empty on both
 pass  requirements.account: empty on both
 pass  requirements.capture_folder: empty on both
+pass  node.peer: the peer calls this node at ADDRESS
+pass  machine.address: 127.0.0.1 is this machine's alone, on both
+pass  machine.domain: DOMAIN, on both
+pass  machine.start-type: the services are processes of SBS, on both
+pass  machine.install-path: not set, on both
+pass  machine.account: not set, on both
+pass  machine.capture-folder: not set, on both
 pass  round-trip: N ms
 """
 
@@ -40,14 +48,23 @@ def reached(node: NodeProcess, address: str) -> str:
 def golden(text: str) -> str:
     """The output without what differs from run to run."""
     text = re.sub(r"\d+\.\d+ ms", "N ms", text)
+    text = re.sub(r"calls this node at \S+", "calls this node at ADDRESS", text)
+    text = re.sub(r"machine.domain: .*, on both", "machine.domain: DOMAIN, on both", text)
     text = re.sub(r"epoch 1\.[01], generation [1-9]", "epoch 1.N, generation N", text)
     return re.sub(r"identity [0-9a-f]{8}", "identity X", text)
+
+
+def knows_all(node: NodeProcess) -> bool:
+    """Whether the peer has looked at its machine, which it does beside its start."""
+    return "does not tell" not in node.sbs("probe").stdout
 
 
 def test_a_pair_probes_each_other_and_itself(pair: Pair) -> None:
     """B60, R64: primary, secondary, itself; a probe changes nothing."""
     pair.start()
     alpha, beta = pair.alpha, pair.beta
+    for node in (alpha, beta):
+        wait_until(partial(knows_all, node), f"{node.name} is told of the other machine")
 
     done = alpha.sbs("probe")
     assert golden(done.stdout) == (

@@ -23,9 +23,12 @@ from sbs.core.history import History
 from sbs.core.messages import Fact, Hello
 from sbs.errors import ProtocolError, TransportError
 from sbs.runtime import control
-from sbs.runtime.facts import facts_of
+from sbs.runtime.checks import ProbeReport, Result
+from sbs.runtime.facts import PEER, facts_of
+from sbs.runtime.fitting import MAX_CLOCK_DIFFERENCE_S
 from sbs.runtime.link import Link
-from sbs.runtime.probe import MAX_CLOCK_DIFFERENCE_S, ProbeReport, Result, probe
+from sbs.runtime.premises import PREMISES, findings
+from sbs.runtime.probe import probe
 from sbs.runtime.state import StateStore, Stored
 from tests.support import free_ports
 
@@ -59,6 +62,8 @@ SETTINGS = [
 ROWS = [
     *("config", "name", "tcp", "protocol", "identity", "role", "mode", "clock"),
     *SETTINGS,
+    PEER,
+    *PREMISES,
     "round-trip",
 ]
 
@@ -77,12 +82,16 @@ def make_config(tmp_path: Path, node: str = "", rest: str = "") -> Config:
 
 
 def hello_of(config: Config, claim: Claim | None = CLAIM) -> Hello:
-    """Of a peer whose settings are those of ``config``."""
+    """Of a peer whose settings are those of ``config``, and whose machine is this one."""
+    facts = [
+        attrs.evolve(fact, value=str(config.node.listen)) if fact.name == PEER else fact
+        for fact in facts_of(config)
+    ]
     return Hello(
         versions=(1, 1),
         software="sbs 9.9",
         claim=claim,
-        facts=facts_of(config),
+        facts=(*facts, *findings(config)),
         clock_ns=time.time_ns(),
     )
 
@@ -173,7 +182,7 @@ async def test_each_setting_that_differs_is_a_row_of_its_own(changed: str, confi
 
 async def test_settings_that_the_peer_does_not_tell_are_warnings(config: Config) -> None:
     report = await probe_hello(attrs.evolve(hello_of(config), facts=()), config)
-    assert failing(report) == SETTINGS
+    assert failing(report) == [*SETTINGS, PEER, *PREMISES]
     assert report.exit_code == 0
 
 
@@ -366,3 +375,78 @@ async def test_settings_without_effect_are_a_warning(tmp_path: Path) -> None:
     report = await probe_hello(hello_of(config), config)
     assert failing(report) == ["config"]
     assert "witness.pair" in report.checks[0].detail
+
+
+def told(config: Config, name: str, value: str) -> Hello:
+    """Of a peer that says something else in one fact."""
+    hello = hello_of(config)
+    facts = [Fact(name, value) if fact.name == name else fact for fact in hello.facts]
+    return attrs.evolve(hello, facts=tuple(facts))
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("127.0.0.1:4446", "this node serves 127.0.0.1:4445"),
+        ("192.0.2.1:4445", "this node serves 127.0.0.1:4445"),
+        ("nosuch.invalid:4445", "a name that is not known here"),
+        ("no address: at all", "this node serves 127.0.0.1:4445"),
+    ],
+)
+async def test_a_peer_that_calls_another_is_a_warning(
+    address: str, says: str, config: Config
+) -> None:
+    """R64: each knows its peer."""
+    report = await probe_hello(told(config, PEER, address), config)
+    assert failing(report) == [PEER]
+    row = next(check for check in report.checks if check.name == PEER)
+    assert row.detail == f"the peer calls {address}; {says}"
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("name", PREMISES)
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("fail something is wrong there", Result.FAIL),
+        ("warn something may be wrong there", Result.WARN),
+        ("odd \x1b[31m", Result.WARN),
+        ("", Result.WARN),
+    ],
+)
+async def test_what_is_wrong_on_the_other_machine_is_a_row_here(
+    name: str, value: str, result: Result, config: Config
+) -> None:
+    """R64: on both nodes, whichever is asked; a peer may say anything."""
+    report = await probe_hello(told(config, name, value), config)
+    assert failing(report) == [name]
+    assert results(report)[name] is result
+    row = next(check for check in report.checks if check.name == name)
+    assert row.hint == PREMISES[name].hint
+    assert row.detail.startswith("here ")
+
+
+@pytest.mark.parametrize("name", [name for name, premise in PREMISES.items() if premise.same])
+async def test_what_has_to_be_the_same_on_both_machines(name: str, config: Config) -> None:
+    """R64: same domain, same shared folder."""
+    report = await probe_hello(told(config, name, "pass another"), config)
+    assert failing(report) == [name]
+    assert results(report)[name] is Result.WARN
+
+
+async def test_what_is_wrong_on_this_machine_fails(tmp_path: Path) -> None:
+    """R64: neither directory is there, nor the account."""
+    rest = (
+        f'[requirements]\ninstall_path = "{tmp_path}/app"\naccount = "no-such-account"\n'
+        f'capture_folder = "{tmp_path}/in"\n'
+    )
+    config = make_config(tmp_path, rest=rest)
+    hello = hello_of(config)
+    names = ["machine.install-path", "machine.account", "machine.capture-folder"]
+    report = await probe_hello(hello, config)
+    assert failing(report) == names
+    assert all(results(report)[name] is Result.FAIL for name in names)
+    assert report.exit_code == 1
+    for directory in ("app", "in"):
+        (tmp_path / directory).mkdir()
+    assert failing(await probe_hello(hello_of(config), config)) == names[1:]

@@ -136,15 +136,16 @@ class Postman:
             nursery.cancel_scope.deadline = trio.current_time() + self._pace.end_s
 
     async def _recall(self) -> None:
+        """Read what waits from before the start."""
         try:
             await self._outbox.load()
+            lost = self._outbox.set_aside
         except StateError as error:
-            self._alarms.raise_(_FAILED, f"{error}; messages of before the start are not sent")
+            lost = (str(error),)
         if self._outbox.entries:
             _log.info("mail: %d messages wait from before", len(self._outbox.entries))
-        if self._outbox.set_aside:
-            text = "; ".join(self._outbox.set_aside)
-            self._alarms.raise_(ALARM, f"messages that cannot be sent: {text}")
+        if lost:
+            self._alarms.raise_(ALARM, f"messages that cannot be sent: {'; '.join(lost)}")
 
     async def _write_all(self) -> None:
         """Write what is posted; if the node is cancelled, what was posted before, all the same."""
@@ -213,7 +214,9 @@ class Postman:
             options = await trio.to_thread.run_sync(self._options)
             async with self._open(options) as notifier:
                 for entry in due:
-                    await self._deliver_one(notifier, entry)
+                    present = self._outbox.get(entry.notice.id)  # amended, or given up, meanwhile
+                    if present is not None:
+                        await self._deliver_one(notifier, present)
         except NotifyError as error:
             self._fail(str(error), self._round, permanent=error.permanent)
         except SbsError as error:

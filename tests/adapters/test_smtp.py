@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 import trustme
@@ -95,6 +96,27 @@ async def test_the_message_is_whole() -> None:
     names = ["connect", "greeting", "EHLO", "sender", f"receiver {A}", f"receiver {B}", "data"]
     assert [step.name for step in steps] == names
     assert all(step.ok for step in steps)
+
+
+async def test_what_has_to_be_done_now_is_marked() -> None:
+    with MailServer() as server, MailServer() as other:
+        await send(server.options())
+        async with open_notifier(other.options()) as notifier:
+            await notifier.send(attrs.evolve(NOTICE, failed="printer-1: no such file"), (A,))
+    assert server.received[0].message["Importance"] is None
+    assert other.received[0].message["Importance"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("host", "greeted"), [("beta.example.org", "beta.example.org"), ("beta", "[127.0.0.1]")]
+)
+async def test_it_greets_by_a_full_name_or_by_its_address(
+    host: str, greeted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    with scripted(ANSWERS) as script:
+        await send(NotifierOptions(server="127.0.0.1", port=script.port, sender="sbs@example.org"))
+    assert script.heard[0].lower() == f"ehlo {greeted}\r\n".encode()
 
 
 # What goes wrong, step by step.

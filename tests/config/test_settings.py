@@ -239,6 +239,26 @@ def test_both_nodes_ask_the_witness_for_the_same_vote() -> None:
     assert parse(wildcard + ETCD + 'pair = "p.1"', "sbs.toml").witness_pair == "p.1"
 
 
+def test_mail_that_lacks_a_password_or_a_purpose_gives_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R50."""
+    monkeypatch.delenv("SBS_MAIL_PASSWORD", raising=False)
+    text = PEER + '[mail]\naccount = "sbs"\n'
+    assert parse(text, "sbs.toml").warnings == (
+        'mail.account = "sbs" has no password: set mail.password_file, or the environment variable '
+        "SBS_MAIL_PASSWORD of the node",
+    )
+    assert parse(text + 'password_file = "p"', "sbs.toml").warnings == ()
+    monkeypatch.setenv("SBS_MAIL_PASSWORD", "x")
+    assert parse(text, "sbs.toml").warnings == ()
+    vain = PEER + '[mail]\npassword_file = "secret"\nca_file = "/ca"'
+    assert parse(vain, "sbs.toml").warnings == (
+        "mail.password_file has no effect: mail.account is not set",
+        'mail.ca_file = "/ca" has no effect: mail.security is "none"',
+    )
+
+
 def test_votes_that_nobody_asks_for_give_a_warning() -> None:
     text = PEER + '[witness]\nlease_s = 7\npair = "p"'
     assert parse(text, "sbs.toml").warnings == (

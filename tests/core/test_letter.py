@@ -146,6 +146,11 @@ class _Tags(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_the_page_shows_such_a_letter() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mail.md").read_text("utf-8")
+    assert write(attrs.evolve(TAKEOVER, config="/etc/sbs/sbs.toml")).text in page
+
+
 def test_the_longest_texts_are_cut() -> None:
     letter = write(
         attrs.evolve(TAKEOVER, node="n" * 64, peer="p" * 5000, why="w" * 5000, problems=("x",) * 99)

@@ -417,6 +417,21 @@ async def test_damage_found_at_the_start_is_an_alarm(
         assert at.alarm.startswith("mail-damaged: messages that cannot be sent: ")
 
 
+async def test_a_queue_that_cannot_be_read_is_an_alarm_and_new_mail_is_sent(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    (tmp_path / "mail").write_bytes(b"in the way")
+    async with office(tmp_path, mock_clock) as at:
+        await settle()
+        assert at.alarm.startswith("mail-damaged: messages that cannot be sent: ")
+        at.postman.post(notice(1), hold_s=10)
+        await settle()
+        assert "mail-failed" in at.alarm
+        assert "n.1.json: cannot be written" in at.alarm
+        assert await at.after(11) == [("n.1", A)]
+        assert "mail-failed" not in at.alarm
+
+
 # The password.
 
 

@@ -75,6 +75,20 @@ def test_a_takeover_is_mailed_once(pair: Pair, server: MailServer) -> None:
     assert not queued(beta)
 
 
+def test_a_server_that_is_down_gets_it_when_it_is_back(pair: Pair) -> None:
+    """B50"""
+    (port,) = free_ports(1)
+    pair.configure(mail_to(port))
+    alpha, beta = pair.start()
+    alpha.kill()
+    assert "connect: Connection refused; messages that wait: 1" in beta.wait_alarm("mail-failed")
+    with MailServer(port=port) as server:
+        wait_until(lambda: server.received, "the mail arrives")
+        wait_until(lambda: "mail-failed" not in beta.alarms, "and the alarm is over")
+    assert ids(server) == [takeover_id(beta)]
+    assert not queued(beta)
+
+
 def test_kill_9_between_queueing_and_sending(pair: Pair) -> None:
     """B50: the server is down; the mail is sent by the next process, and is the same."""
     (port,) = free_ports(1)

@@ -125,8 +125,15 @@ class Channel:
         self._sock = sock
 
     @classmethod
-    async def spawn(cls, held_fds: Sequence[int]) -> Channel:
+    async def spawn(
+        cls, held_fds: Sequence[int], fencer: Path = _FENCER, arguments: Sequence[str] = ()
+    ) -> Channel:
         """Start a fencer which keeps ``held_fds`` open until every service is dead.
+
+        Args:
+            held_fds: descriptors.
+            fencer: its script.
+            arguments: what that one needs besides.
 
         Raises:
             ServiceError: the process cannot be started.
@@ -135,12 +142,12 @@ class Channel:
         if not sys.executable:
             raise ServiceError("no Python interpreter is known to run the fencer with")
         ours, theirs = open_pair()
-        numbers = [str(number) for number in (theirs.fileno(), os.getpid(), *held_fds)]
+        numbers = [str(theirs.fileno()), str(os.getpid()), ",".join(map(str, held_fds))]
         try:
             # In a session of its own: Ctrl-C, which the terminal sends to the whole foreground
             # group, is for SBS alone.
             process = await trio.lowlevel.open_process(
-                [sys.executable, "-I", "-S", os.fspath(_FENCER), *numbers],
+                [sys.executable, "-I", "-S", os.fspath(fencer), *numbers, *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *held_fds),
                 start_new_session=True,
@@ -164,6 +171,11 @@ class Channel:
 
     async def reports(self) -> AsyncIterator[Report]:
         """Yield until the channel ends: then the fencer and every service of it are gone."""
+        async for data in self.packets():
+            yield _parse_report(data)
+
+    async def packets(self) -> AsyncIterator[bytes]:
+        """What the fencer sends, until the channel ends."""
         while True:
             try:
                 data = await self._sock.recv(MAX_MESSAGE_BYTES)
@@ -171,7 +183,7 @@ class Channel:
                 return
             if not data:
                 return
-            yield _parse_report(data)
+            yield data
 
     def end(self) -> None:
         """Ask the fencer to kill what runs and to exit; the end is read by :meth:`reports`."""

@@ -2,7 +2,8 @@
 
 Run as a script, never imported by SBS; standard library only, so that it starts fast. It has no
 threads: the kernel ties PR_SET_PDEATHSIG to the *thread* that forked, and a fork is only safe here.
-``keeper.py`` runs in a fork of its own for each service, ``testament.py`` at the very end.
+``keeper.py`` runs in a fork of its own for each service, ``testament.py`` at the very end;
+``survivor.py`` is what this fencer shares with that of units (``systemd/fencer.py``).
 
     SBS --- channel --- fencer --- keeper --- service, and all that descends from it
                                '-- keeper --- service
@@ -36,46 +37,29 @@ in order takes them back before.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import select
-import signal
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or __name__ != "__main__":
-    from sbs.adapters.services.keeper import (
-        LOOK_S,
-        PR_SET_CHILD_SUBREAPER,
-        Keeper,
-        boottime,
-        kill_descendants,
-        leave_fork,
-        prctl,
-        report,
+    from sbs.adapters.services.keeper import Keeper, kill_descendants, leave_fork, report
+    from sbs.adapters.services.survivor import (
+        MAX_MESSAGE_BYTES,
+        Survivor,
+        numbers,
+        outlive,
+        prepare,
     )
-    from sbs.adapters.services.testament import tell
 else:
     # As a script it belongs to no package. All is loaded now: an upgrade may replace the files.
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    from keeper import (
-        LOOK_S,
-        PR_SET_CHILD_SUBREAPER,
-        Keeper,
-        boottime,
-        kill_descendants,
-        leave_fork,
-        prctl,
-        report,
-    )
-    from testament import tell
+    from keeper import Keeper, kill_descendants, leave_fork, report
+    from survivor import MAX_MESSAGE_BYTES, Survivor, numbers, outlive, prepare
+if TYPE_CHECKING:
+    from typing import Any
 
-MAX_MESSAGE_BYTES = 65_536
-"""Largest packet on the channel: far below the socket's buffer, far above a sane command line."""
-
-DEATH_S = 1.0
-"""How long SBS may take to vanish once its end of the channel is closed: it closes that last."""
+__all__ = ["MAX_MESSAGE_BYTES", "Fencer", "Handle"]
 
 
 class Handle:
@@ -92,81 +76,30 @@ class Handle:
         os.close(self.pidfd)
 
 
-class Fencer:
+class Fencer(Survivor):
     """Takes orders from SBS and hands them to the keepers."""
 
     def __init__(self, channel: int) -> None:
-        self.channel = channel
+        super().__init__(channel)
         self.handles: dict[int, Handle] = {}
-        self.poll: select.poll = select.poll()
-        self.deadline_at: float = math.inf
-        self.grace_s: float = 0.0
-        self.expired: bool = False
-        self.testament: bytes = b""
-        self.parent: int = -1
 
-    def serve(self, parent_pid: int) -> None:
-        """Return when SBS is gone, or when a keeper was killed and nothing is certain any more."""
-        try:
-            self.parent = parent = os.pidfd_open(parent_pid)
-        except ProcessLookupError:
-            return
-        if os.getppid() != parent_pid:
-            return
-        # The process is watched besides the channel: some fork of it might keep the channel open.
-        self.poll.register(parent, select.POLLIN)
-        self.poll.register(self.channel, select.POLLIN)
-        while True:
-            ready = {fd for fd, _ in self.poll.poll(self.wait_ms())}
-            self.check_deadline()
-            if parent in ready or not all(
-                self.forget(run) for run, handle in [*self.handles.items()] if handle.pidfd in ready
-            ):
-                return
-            if self.channel in ready and not self.obey():
-                return
+    def look(self, ready: set[int]) -> bool:
+        """Reap keepers; false when one was killed and nothing is certain any more."""
+        return all(
+            self.forget(run) for run, handle in [*self.handles.items()] if handle.pidfd in ready
+        )
 
-    def wait_ms(self) -> int | None:
-        """How long nothing needs to be done unless something happens."""
-        left_s = self.deadline_at - boottime()
-        return None if left_s == math.inf else math.ceil(min(max(0.0, left_s), LOOK_S) * 1000)
+    def stop_all(self, left_s: float) -> None:
+        """Stop every service, gently at first."""
+        for run in self.handles:
+            self.stop(run, left_s)
 
-    def check_deadline(self) -> None:
-        """Stop every service if nobody has moved the deadline on."""
-        if self.deadline_at < math.inf and boottime() >= self.deadline_at:
-            # Whoever looks late, after a suspend, has no grace left to give.
-            left_s = max(0.0, self.deadline_at + self.grace_s - boottime())
-            self.deadline_at = math.inf
-            self.expired = True
-            for run in self.handles:
-                self.stop(run, left_s)
-
-    def guard(self, deadline_at: float | None, grace_s: float) -> None:
-        """Move the deadline; one in the past acts at once."""
-        self.deadline_at = math.inf if deadline_at is None else deadline_at
-        self.grace_s = grace_s
-        self.expired = False
-        self.check_deadline()
-
-    def obey(self) -> bool:
-        """Carry out one message; false at the end of the channel."""
-        try:
-            data = os.read(self.channel, MAX_MESSAGE_BYTES)
-        except ConnectionResetError:  # SBS died with reports unread
-            return False
-        if not data:
-            return False
-        message = json.loads(data)
-        what = message["do"]
-        if what == "start":
+    def take(self, message: dict[str, Any]) -> None:
+        """Start a service, or stop one."""
+        if message["do"] == "start":
             self.start(message["run"], message["argv"], message["environment"])
-        elif what == "guard":
-            self.guard(message["deadline_at"], message["grace_s"])
-        elif what == "bequeath":
-            self.testament = bytes.fromhex(message["testament"])
         elif message["run"] in self.handles:
             self.stop(message["run"], message["timeout_s"])
-        return True
 
     def start(self, run: int, argv: list[str], environment: dict[str, str]) -> None:
         """Fork a keeper for the service."""
@@ -218,35 +151,12 @@ class Fencer:
             os.waitpid(handle.pid, 0)
         kill_descendants()
 
-    def is_orphan(self) -> bool:
-        """Whether SBS is dead; it closes its end of the channel a moment before."""
-        if self.parent < 0:
-            return True
-        poll = select.poll()
-        poll.register(self.parent, select.POLLIN)
-        return bool(poll.poll(DEATH_S * 1000))
-
 
 def main(channel: int, parent_pid: int, held_fds: list[int]) -> None:
     """Serve until SBS is gone; close the held descriptors when every service is dead."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would reap behind our back
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for fd in (channel, *held_fds):
-        os.set_inheritable(fd, False)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    fencer = Fencer(channel)
-    try:
-        fencer.serve(parent_pid)
-    finally:
-        fencer.end()
-        if fencer.testament and fencer.is_orphan():
-            tell(held_fds, fencer.testament)
-        else:
-            for fd in held_fds:
-                os.close(fd)
+    prepare(channel, held_fds)
+    outlive(Fencer(channel), parent_pid, held_fds)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), [int(fd) for fd in sys.argv[3:]])
+    main(int(sys.argv[1]), int(sys.argv[2]), numbers(sys.argv[3]))

@@ -1,0 +1,421 @@
+"""Services as units of systemd: the entry point ``systemd`` (R30, R32, B30, B31).
+
+The units are PID 1's children. So that they die with SBS, and heed a deadline while it is frozen,
+there is a fencer (``fencer.py``) in a scope of its own, and the units are bound to that scope.
+``docs/systemd.md`` says what is guaranteed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from sbs.adapters.services.systemd import binding
+from sbs.adapters.services.systemd.bus import MANAGER, ROOT, Bus, BusError, Job, Jobs
+from sbs.adapters.services.systemd.leash import Leash
+from sbs.adapters.services.systemd.names import find_units
+from sbs.adapters.services.systemd.unit import GONE, Watched, describe, runs, state_of
+from sbs.errors import ServiceError
+from sbs.ports import ServiceController, ServiceState, Unit
+
+KILL_BOUND_S: Final = 5.0
+"""How long a killed unit may take to be gone; one that takes longer hangs in the kernel."""
+
+AGAIN_S: Final = 0.5
+"""How long after a kill what a unit runs when it ends, its ExecStopPost=, may take."""
+
+CLOSE_BOUND_S: Final = 15.0
+"""How long leaving the context waits for the fencer before it is killed."""
+
+MAX_GRACE_S: Final = 86_400.0
+"""Longest grace of a stop: a day is more than any service needs."""
+
+MAX_UNITS: Final = 256
+"""Most services of a node, as of every adapter; all of them are arguments of the fencer."""
+
+STRANGER_S: Final = 5.0
+"""Grace of a unit that ran before SBS did."""
+
+LEFT_S: Final = 0.01
+"""How long killed processes may take to vanish before they are killed again."""
+
+_log = logging.getLogger(__name__)
+
+
+class SystemdController:
+    """A :class:`sbs.ports.ServiceController` for units; made by :func:`open_controller`.
+
+    Args:
+        held_fds: kept open by the fencer until every unit is gone.
+        nursery: of what runs beside.
+    """
+
+    def __init__(self, held_fds: Sequence[int], nursery: trio.Nursery) -> None:
+        self._bus = Bus(self._heed)
+        self._held_fds = tuple(held_fds)
+        self._nursery = nursery
+        self._bus_scope = trio.CancelScope(shield=True)
+        self._units: dict[str, Watched] = {}
+        self._by_unit: dict[str, Watched] = {}
+        self._leash: Leash | None = None
+        self._leashed = trio.Event()
+        self._guard: tuple[float | None, float] = (None, 0.0)
+        self._testament = b""
+        self._closing = False
+        self._changes = 0
+        self._changes_seen = 0
+        self._changed = trio.Event()
+
+    @property
+    def dies_with_node(self) -> bool:
+        """True: the fencer kills every unit when SBS dies, and then lets go of the port (B31)."""
+        return True
+
+    # Opening and closing.
+
+    async def open(self, units: Sequence[Unit]) -> None:
+        """Bind the units to SBS, make their start manual, and stop those that run (R30).
+
+        Raises:
+            ServiceError: a unit is missing or belongs to another SBS, or systemd refuses.
+        """
+        self._nursery.start_soon(self._run_bus)
+        found = await find_units(self._bus, units)
+        if len(found) > MAX_UNITS:
+            raise ServiceError(f"{len(found)} services: at most {MAX_UNITS} are allowed")
+        for name, unit in found.items():
+            await self._add(name, unit)
+        await self._disable()
+        await self._fasten()
+        self._nursery.start_soon(self._keep_fastened)
+        for row in await self._bus.rows([*self._by_unit]):
+            if row.active not in GONE:
+                _log.warning("%s runs, and SBS did not start it: it is stopped", row.unit)
+                await self.stop(self._by_unit[row.unit].name, STRANGER_S)
+
+    async def _run_bus(self) -> None:
+        """Keep the bus for as long as :meth:`close` needs it."""
+        with self._bus_scope:
+            await self._bus.run()
+
+    async def _add(self, name: str, unit: str) -> None:
+        (row,) = await self._bus.rows([unit])
+        if row.load != "loaded":
+            raise ServiceError(f"service {name!r}: {unit} is {row.load}")
+        if row.unit in self._by_unit:
+            raise ServiceError(f"service {name!r}: {unit} is {self._by_unit[row.unit].name!r}, too")
+        await self._check_owner(row.unit)
+        watched = Watched(name=name, unit=row.unit, path=row.path)
+        self._units[name] = self._by_unit[row.unit] = watched
+        await self._bus.watch(row.unit, row.path)
+
+    async def _check_owner(self, unit: str) -> None:
+        """Refuse a unit that another running SBS has bound to itself."""
+        scope = binding.bound_to(unit)
+        for row in await self._bus.rows([scope]) if scope else ():
+            if row.active == "active":
+                raise ServiceError(f"{unit} belongs to another SBS that runs here, see {scope}")
+
+    async def _disable(self) -> None:
+        """R30: SBS alone starts them."""
+        states = {unit: await self._file_state(unit) for unit in self._by_unit}
+        for runtime in (False, True):
+            wanted = "enabled-runtime" if runtime else "enabled"
+            units = [unit for unit, state in states.items() if state == wanted]
+            if units:
+                await self._bus.call("DisableUnitFiles", "asb", (units, runtime))
+                _log.info("their start is manual from now on: %s", ", ".join(units))
+        for unit in (unit for unit, state in states.items() if state == "generated"):
+            _log.warning("%s is generated: disable it where it comes from", unit)
+
+    async def _file_state(self, unit: str) -> str:
+        try:
+            (state,) = await self._bus.call("GetUnitFileState", "s", (unit,))
+        except BusError:  # made at run time: there is no file
+            return ""
+        return str(state)
+
+    async def _fasten(self) -> None:
+        """Start a fencer and bind the units to it."""
+        units = [*self._by_unit]
+        leash = await Leash.fasten(
+            self._bus, units, self._held_fds, self._nursery, self._mark_expired
+        )
+        for unit in units:
+            binding.bind(unit, leash.scope)
+        await self._bus.call("Reload")
+        if self._guard[0] is not None:
+            await leash.guard(*self._guard)
+        if self._testament:
+            await leash.bequeath(self._testament)
+        self._leash = leash
+        self._leashed.set()
+
+    async def _keep_fastened(self) -> None:
+        """When the fencer is gone, and SBS is not, every unit goes, too; then there is another."""
+        while True:
+            leash = await self._fastened()
+            await leash.gone.wait()
+            if self._closing:
+                return
+            self._leash, self._leashed = None, trio.Event()
+            _log.error("the fencer is gone; every service is killed")
+            self._mark("killed: the fencer is gone")
+            async with trio.open_nursery() as nursery:
+                for watched in self._units.values():
+                    nursery.start_soon(self._kill, watched)
+            await self._fasten()
+            self._notify()
+
+    async def _kill(self, watched: Watched) -> None:
+        binding.forbid(watched.unit)
+        try:
+            await self._stop_unit(watched, 0.0)
+        except ServiceError as error:
+            _log.error("%s", error)
+
+    async def _fastened(self) -> Leash:
+        while self._leash is None:
+            await self._leashed.wait()
+        return self._leash
+
+    async def close(self) -> None:
+        """Kill what runs; return when the units and the fencer are gone.
+
+        Raises:
+            ServiceError: systemd refuses, or does not answer.
+        """
+        self._closing = True
+        if self._leash is not None and not self._leash.gone.is_set():
+            await self._leash.loose(CLOSE_BOUND_S)
+        for unit in self._by_unit:
+            binding.unbind(unit)
+        if self._by_unit:
+            await self._bus.call("Reload")
+        self._bus_scope.cancel()
+
+    # The port.
+
+    async def start(self, name: str, environment: Mapping[str, str]) -> None:
+        """See :meth:`sbs.ports.ServiceController.start`.
+
+        Returns when systemd's job is done: for ``Type=notify`` that is when the service says that
+        it is ready, at most its ``TimeoutStartSec=``. ``environment`` is added to the unit's own.
+        """
+        watched = self._watched(name)
+        await self._fastened()
+        async with watched.requests:
+            binding.permit(watched.unit, environment)
+            # Looked at after the permit was given: a fencer that acts from here on takes it back.
+            if self._has_expired():
+                binding.forbid(watched.unit)
+                raise ServiceError(
+                    f"service {name!r}: not started: the time until which services may run here "
+                    "has passed"
+                )
+            (row,) = await self._bus.rows([watched.unit])
+            if row.active == "failed":  # or its limit of starts would count for this one, too
+                await self._bus.call("ResetFailedUnit", "s", (watched.unit,))
+            was_active, watched.cause = watched.active, ""
+            watched.active = True
+            if (result := await self._run_job("StartUnit", watched)) not in ("done", "skipped"):
+                watched.active = was_active
+                raise await self._failure(watched, result)
+            self._notify()
+
+    async def _failure(self, watched: Watched, result: str) -> ServiceError:
+        """Why a start job failed, and where more is to be read."""
+        (row,) = await self._bus.rows([watched.unit])
+        return ServiceError(
+            f"service {watched.name!r}: {watched.unit} does not start: job {result}, unit "
+            f"{row.active} ({await describe(self._bus, row)}); "
+            f"more: journalctl -u {watched.unit}"
+        )
+
+    async def stop(self, name: str, timeout_s: float) -> None:
+        """See :meth:`sbs.ports.ServiceController.stop`; ``timeout_s`` is 0 to MAX_GRACE_S."""
+        if not 0 <= timeout_s <= MAX_GRACE_S:
+            raise ServiceError(
+                f"service {name!r}: timeout_s {timeout_s}: allowed is 0 to {MAX_GRACE_S:g}"
+            )
+        watched = self._watched(name)
+        await trio.lowlevel.checkpoint()
+        async with watched.requests:
+            binding.forbid(watched.unit)
+            await self._stop_unit(watched, timeout_s)
+            watched.active, watched.cause = False, ""
+            self._notify()
+
+    async def _run_job(self, method: str, watched: Watched) -> str:
+        """Start or stop a unit; return what became of the job."""
+        with self._bus.jobs(watched.unit) as jobs:
+            await self._begin(method, watched, jobs)
+            return await jobs.result()
+
+    async def _begin(self, method: str, watched: Watched, jobs: Jobs) -> None:
+        (jobs.path,) = await self._bus.call(method, "ss", (watched.unit, "replace"))
+        watched.job = jobs.path
+
+    async def _stop_unit(self, watched: Watched, timeout_s: float) -> None:
+        """Stop a unit; return when nothing of it runs."""
+        with trio.move_on_after(timeout_s + KILL_BOUND_S):
+            kill_at = trio.current_time() + timeout_s
+            with self._bus.jobs(watched.unit) as jobs:
+                await self._begin("StopUnit", watched, jobs)
+                while (result := await jobs.result_before(kill_at)) != "done":
+                    if result:  # replaced: somebody started it meanwhile
+                        await self._begin("StopUnit", watched, jobs)
+                    else:
+                        await self._send_kill(watched.unit)
+                        kill_at = trio.current_time() + AGAIN_S
+            # Some units leave processes behind when they stop (KillMode=process).
+            while await self._has_processes(watched.unit):
+                await self._send_kill(watched.unit)
+                await trio.sleep(LEFT_S)
+            return
+        raise ServiceError(
+            f"service {watched.name!r}: something of it still runs {KILL_BOUND_S:g} s after "
+            f"SIGKILL; see systemctl status {watched.unit}"
+        )
+
+    async def _send_kill(self, unit: str) -> None:
+        try:
+            await self._bus.call("KillUnit", "ssi", (unit, "all", signal.SIGKILL))
+        except BusError as error:  # nothing is left to kill
+            _log.debug("kill %s: %s", unit, error)
+
+    async def _has_processes(self, unit: str) -> bool:
+        try:
+            (processes,) = await self._bus.call("GetUnitProcesses", "s", (unit,))
+        except BusError:  # it is not even loaded any more
+            return False
+        return bool(processes)
+
+    async def states(self) -> Mapping[str, ServiceState]:
+        """The state of every configured unit, a pattern's units one by one."""
+        await trio.lowlevel.checkpoint()
+        found: dict[str, ServiceState] = {}
+        for row in await self._bus.rows([*self._by_unit]):
+            watched = self._by_unit[row.unit]
+            found[watched.name] = await state_of(self._bus, watched, row)
+        return {name: found[name] for name in self._units}
+
+    async def guard(self, deadline_at: float | None, grace_s: float) -> None:
+        """See :meth:`sbs.ports.ServiceController.guard`; the fencer does it."""
+        self._guard = (deadline_at, grace_s)  # first: a fencer after this one must know it, too
+        leash = await self._fastened()
+        await leash.guard(deadline_at, grace_s)
+
+    async def bequeath(self, testament: bytes) -> None:
+        """See :meth:`sbs.ports.ServiceController.bequeath`; the fencer does it."""
+        self._testament = testament
+        leash = await self._fastened()
+        await leash.bequeath(testament)
+
+    async def wait_changed(self) -> None:
+        """Return when some state may have changed since the last call of this method."""
+        await trio.lowlevel.checkpoint()
+        while self._changes_seen == self._changes:
+            await self._changed.wait()
+        self._changes_seen = self._changes
+
+    # What happens by itself.
+
+    def _heed(self, job: Job | None) -> None:
+        """A unit may have changed; if a job of somebody else ended, see what it was."""
+        watched = None if job is None else self._by_unit.get(job.unit)
+        if job is not None and watched is not None and not watched.is_own(job.path):
+            self._nursery.start_soon(self._learn, watched, job)
+        self._notify()
+
+    async def _learn(self, watched: Watched, job: Job) -> None:
+        """R32: an operator started the unit, or stopped it, with systemd's own tools."""
+        if job.result != "done":
+            return
+        try:
+            (row,) = await self._bus.rows([watched.unit])
+            system = await self._bus.property(ROOT, MANAGER, "SystemState")
+        except ServiceError as error:
+            _log.warning("%s: %s", watched.unit, error)
+            return
+        if system == "stopping":
+            return  # the machine stops, and with it the unit: nobody meant this one
+        if watched.cause or watched.requests.locked() or self._has_expired() or self._closing:
+            return
+        if watched.active != runs(row):
+            watched.active = runs(row)
+            _log.info("%s was %s", watched.unit, "started" if watched.active else "stopped")
+            self._notify()
+
+    def _has_expired(self) -> bool:
+        deadline_at = self._guard[0]
+        return deadline_at is not None and time.clock_gettime(time.CLOCK_BOOTTIME) >= deadline_at
+
+    def _mark_expired(self) -> None:
+        self._mark("its time here had passed")
+
+    def _mark(self, cause: str) -> None:
+        """Units that run now will be ended by SBS's own doing: that is no operator's stop."""
+        for watched in self._units.values():
+            if watched.active:
+                watched.cause = cause
+        self._notify()
+
+    def _watched(self, name: str) -> Watched:
+        if (watched := self._units.get(name)) is None:
+            known = ", ".join(self._units) or "none"
+            raise ServiceError(f"no service {name!r}; configured are: {known}")
+        return watched
+
+    def _notify(self) -> None:
+        self._changes += 1
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@asynccontextmanager
+async def open_controller(
+    units: Sequence[Unit], held_fds: Sequence[int]
+) -> AsyncGenerator[ServiceController, None]:
+    """Open the systemd adapter: the entry point ``systemd`` (R30, B30, B31).
+
+    Args:
+        units: what may be started, at most :data:`MAX_UNITS` units; ``printer-1`` means
+            ``printer-1.service``, and a pattern such as ``printer-*`` the units that exist now.
+        held_fds: descriptors that the fencer keeps open until every unit is gone.
+
+    Returns:
+        A context manager; leaving it kills what still runs and ends the fencer.
+
+    Raises:
+        ServiceError: systemd does not run here or refuses, a unit is missing, SBS is not root.
+    """
+    binding.systemctl()
+    if os.geteuid() != 0:
+        raise ServiceError("the adapter 'systemd' needs root: it binds units to SBS")
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            controller = SystemdController(held_fds, nursery)
+            try:
+                await controller.open(units)
+                yield controller
+            finally:
+                # Bounded within; the services must not survive a cancelled node.
+                with trio.CancelScope(shield=True):
+                    await controller.close()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # The nursery is an inner matter: hand out what the caller's block raised as it was.
+        if len(group.exceptions) != 1:
+            raise
+        failure = group.exceptions[0]
+    if failure is not None:
+        raise failure

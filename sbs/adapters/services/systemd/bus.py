@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Final, TypeAlias, cast
 
 import attrs
 import trio
 from jeepney import DBusAddress, MatchRule, message_bus
 from jeepney import wrappers as messages
-from jeepney.io.common import RouterClosed
-from jeepney.io.trio import open_dbus_router
+from jeepney.io.trio import open_dbus_connection
 from jeepney.low_level import HeaderFields, MessageType
 
 from sbs.errors import ServiceError
@@ -25,9 +25,6 @@ CALL_BOUND_S: Final = 20.0
 
 RETRY_S: Final = 0.5
 """Pause before a lost bus is dialled again."""
-
-MAX_SIGNALS: Final = 4096
-"""Signals not yet looked at: some ten for each change of a unit, and there are 256 units."""
 
 MAX_JOBS: Final = 256
 """Jobs of one unit that end while one of them is waited for."""
@@ -40,14 +37,16 @@ SERVICE: Final = f"{_NAME}.Service"
 MANAGER: Final = f"{_NAME}.Manager"
 
 _LOST: Final = (
-    RouterClosed,
-    KeyError,
     OSError,
     trio.BrokenResourceError,
     trio.ClosedResourceError,
     trio.EndOfChannel,
 )
-"""What jeepney raises when the bus is lost; a KeyError where a reply was waited for."""
+"""What is raised when the bus is lost, or cannot be reached."""
+
+_Message: TypeAlias = Any
+_Connection: TypeAlias = Any
+"""jeepney has no types."""
 
 _call: Final = cast("Callable[..., Any]", messages.new_method_call)  # pyright: ignore[reportUnknownMemberType] - no types
 _add_match: Final = cast("Callable[..., Any]", message_bus.AddMatch)  # pyright: ignore[reportUnknownMemberType] - likewise
@@ -108,6 +107,9 @@ OnSignal: TypeAlias = Callable[[Job | None], None]
 class Bus:
     """A connection that comes back by itself; :meth:`run` has to run beside the calls.
 
+    jeepney packs, unpacks and logs in. Its router is not used: when a connection ends it loses
+    track of who waits.
+
     Args:
         on_signal: called with each job of a watched unit that ends, and with nothing when the
             state of one may have changed.
@@ -115,51 +117,56 @@ class Bus:
 
     def __init__(self, on_signal: OnSignal) -> None:
         self._on_signal = on_signal
-        self._router: Any = None
+        self._connection: _Connection = None
         self._connected = trio.Event()
         self._told = False
         self._watched: dict[str, str] = {}
+        self._replies: dict[int, trio.MemorySendChannel[_Message]] = {}
         self._waiting: dict[str, list[trio.MemorySendChannel[Job]]] = {}
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
         while True:
             try:
-                async with open_dbus_router("SYSTEM") as router:
-                    await self._serve(router)
+                async with await open_dbus_connection("SYSTEM") as connection:
+                    await self._serve(connection)
             except* _LOST as group:
                 if not self._told:
-                    _log.warning("no system bus: %s", group.exceptions[0])
-            self._told = True
+                    _log.warning("no system bus: %r", group.exceptions[0])
+                    self._told = True
             self._lose()
             await trio.sleep(RETRY_S)
 
-    async def _serve(self, router: Any) -> None:
-        """Subscribe, then take in signals until the connection ends."""
-        send, signals = trio.open_memory_channel[Any](MAX_SIGNALS)
-        async with router.filter(MatchRule(type="signal"), channel=send):
-            await _ask(router, ROOT, MANAGER, "Subscribe", "", ())
-            for unit, path in self._watched.items():
-                await self._match(router, unit, path)
-            self._router = router
-            self._connected.set()
-            self._told = False
-            self._on_signal(None)  # whatever happened meanwhile
-            async for message in signals:
-                self._take_in(message)
+    async def _serve(self, connection: _Connection) -> None:
+        """Subscribe, and take in what comes until the connection ends."""
+        self._connection = connection
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._subscribe)
+            while True:
+                self._take_in(await connection.receive())
+
+    async def _subscribe(self) -> None:
+        await self._ask(_call(_address(ROOT, MANAGER), "Subscribe"))
+        for unit, path in self._watched.items():
+            await self._attach(unit, path)
+        self._told = False
+        self._connected.set()
+        self._on_signal(None)  # whatever happened meanwhile
 
     def _lose(self) -> None:
         """Nobody waits for what cannot come any more."""
-        self._router = None
+        self._connection = None
         self._connected = trio.Event()
-        for waiting in self._waiting.values():
-            for channel in waiting:
-                channel.close()
-        self._waiting.clear()
+        for channel in (*self._replies.values(), *chain(*self._waiting.values())):
+            channel.close()
 
-    def _take_in(self, message: Any) -> None:
-        member = message.header.fields.get(HeaderFields.member)
-        if member == "PropertiesChanged":
+    def _take_in(self, message: _Message) -> None:
+        fields = message.header.fields
+        serial = fields.get(HeaderFields.reply_serial)
+        member = fields.get(HeaderFields.member)
+        if serial in self._replies:
+            self._replies[serial].send_nowait(message)
+        elif member == "PropertiesChanged":
             self._on_signal(None)
         elif member == "JobRemoved":
             _number, path, unit, result = message.body
@@ -168,15 +175,41 @@ class Bus:
                 channel.send_nowait(job)
             self._on_signal(job)
 
-    async def _match(self, router: Any, unit: str, path: str) -> None:
-        jobs = MatchRule(type="signal", interface=MANAGER, member="JobRemoved", path=ROOT)
-        jobs.add_arg_condition(2, unit)
-        states = MatchRule(
+    async def _attach(self, unit: str, path: str) -> None:
+        """Watch a unit, and have systemd remember how it ended for as long as SBS runs."""
+        await self.watch_jobs(unit)
+        rule = MatchRule(
             type="signal", interface=_PROPERTIES, member="PropertiesChanged", path=path
         )
-        states.add_arg_condition(0, UNIT)
-        for rule in (jobs, states):
-            _unwrap(await router.send_and_get_reply(_add_match(rule)))
+        rule.add_arg_condition(0, UNIT)
+        await self._ask(_add_match(rule))
+        await self._ask(_call(_address(ROOT, MANAGER), "RefUnit", "s", (unit,)))
+
+    async def watch_jobs(self, unit: str) -> None:
+        """Hear of a unit's jobs until the bus is lost.
+
+        Raises:
+            BusError: as :meth:`call`.
+        """
+        rule = MatchRule(type="signal", interface=MANAGER, member="JobRemoved", path=ROOT)
+        rule.add_arg_condition(2, unit)
+        await self._ask(_add_match(rule))
+
+    async def _ask(self, message: _Message) -> Any:
+        """Send a call; return the body of the reply."""
+        connection = self._connection
+        if connection is None:
+            raise BusError("", "the system bus was lost")
+        send, receive = trio.open_memory_channel[_Message](1)
+        serial = next(connection.outgoing_serial)
+        self._replies[serial] = send
+        try:
+            await connection.send(message, serial=serial)
+            return _unwrap(await receive.receive())
+        except _LOST as error:
+            raise BusError("", "the system bus was lost") from error
+        finally:
+            del self._replies[serial]
 
     async def call(
         self,
@@ -192,12 +225,10 @@ class Bus:
         Raises:
             BusError: it is refused, or there is no answer within :data:`CALL_BOUND_S`.
         """
+        message = _call(_address(path, interface), member, signature or None, tuple(body))
         with trio.move_on_after(CALL_BOUND_S):
             await self._connected.wait()
-            try:
-                return await _ask(self._router, path, interface, member, signature, body)
-            except _LOST as error:
-                raise BusError("", f"{member}: the system bus was lost") from error
+            return await self._ask(message)
         raise BusError("", f"{member}: systemd does not answer within {CALL_BOUND_S:g} s")
 
     async def property(self, path: str, interface: str, name: str) -> Any:
@@ -237,10 +268,7 @@ class Bus:
         """
         await self._connected.wait()
         self._watched[unit] = path
-        try:
-            await self._match(self._router, unit, path)
-        except _LOST as error:
-            raise BusError("", "the system bus was lost") from error
+        await self._attach(unit, path)
 
     @contextmanager
     def jobs(self, unit: str) -> Generator[Jobs, None, None]:
@@ -252,8 +280,7 @@ class Bus:
             yield Jobs(receive)
         finally:
             send.close()
-            if send in waiting:
-                waiting.remove(send)
+            waiting.remove(send)
 
 
 class Jobs:
@@ -291,15 +318,11 @@ class Jobs:
         return ""
 
 
-async def _ask(
-    router: Any, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
-) -> Any:
-    address = DBusAddress(path, bus_name=_NAME, interface=interface)
-    message = _call(address, member, signature or None, tuple(body))
-    return _unwrap(await router.send_and_get_reply(message))
+def _address(path: str, interface: str) -> DBusAddress:
+    return DBusAddress(path, bus_name=_NAME, interface=interface)
 
 
-def _unwrap(reply: Any) -> Any:
+def _unwrap(reply: _Message) -> Any:
     if reply.header.message_type is not MessageType.error:
         return reply.body
     name = reply.header.fields[HeaderFields.error_name]

@@ -75,7 +75,7 @@ class Leash:
             ("PIDs", ("au", [channel.process.pid])),
         ]
         with bus.jobs(scope) as jobs:
-            await bus.watch(scope, "/")
+            await bus.watch_jobs(scope)
             (jobs.path,) = await bus.call(
                 "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope, "fail", properties, [])
             )

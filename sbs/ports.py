@@ -31,7 +31,7 @@ class Unit:
     """One service as the configuration describes it.
 
     Args:
-        name: what both nodes call it.
+        name: what both nodes call it; for adapters that say so, a pattern of names.
         command: program and arguments, for adapters that start processes.
         start: the command that starts it, for adapters that run commands.
         stop: the one that stops it.
@@ -80,7 +80,7 @@ class ServiceController(Protocol):
 
         Args:
             name: one of the configured units.
-            environment: added to SBS's own, above all ``SBS_EPOCH``.
+            environment: added to what the service has anyway, above all ``SBS_EPOCH``.
 
         Raises:
             ServiceError: no such unit, or it cannot be started.
@@ -100,7 +100,7 @@ class ServiceController(Protocol):
         ...
 
     async def states(self) -> Mapping[str, ServiceState]:
-        """The state of every configured unit."""
+        """The state of every configured unit; in the place of a pattern, each unit it meant."""
         ...
 
     async def guard(self, deadline_at: float | None, grace_s: float) -> None:

@@ -26,7 +26,7 @@ UNIT_COMMANDS: Final = ("command", "start", "stop", "status")
 _UNIT_KEYS = {
     "name": key(
         Text(expected="1 to 64 printable characters", pattern=".{1,64}"),
-        "What both nodes call the service.",
+        "What both nodes call the service; for the adapter `systemd` a unit, or a pattern.",
     ),
     "command": key(
         Command(optional=True),
@@ -60,7 +60,7 @@ class ServiceSettings:
     adapter: str = attrs.field(
         default="process",
         metadata=key(
-            Installed("sbs.services", "service", frozenset({"process", "command"})),
+            Installed("sbs.services", "service", frozenset({"process", "command", "systemd"})),
             "Who starts the services: an entry point of the group `sbs.services`.",
         ),
     )

@@ -144,7 +144,7 @@ class Node:
         controller = await stack.enter_async_context(
             make_controller(self.config, self._factory, self._listener.held_fds)
         )
-        self.services: Services = Services.of(self.config, controller, self.alarms)
+        self.services: Services = await Services.of(self.config, controller, self.alarms)
         self._greeting = Greeting(self.config, lambda: self.model)
         self.links: Links = Links(
             self._transport, str(node.peer), self._greeting.hello, self.post, self.updates

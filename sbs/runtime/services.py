@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
+import attrs
 import trio
 
 from sbs.config import Config
@@ -17,11 +19,26 @@ from sbs.runtime.guardian import Guardian
 _log = logging.getLogger(__name__)
 
 
+def matched(units: Sequence[Unit], names: Iterable[str]) -> tuple[Unit, ...]:
+    """The units that a controller has, each with the settings of the entry that means it.
+
+    Args:
+        units: as configured; some adapters take a name for a pattern.
+        names: of what the controller has.
+    """
+    exact = {unit.name: unit for unit in units}
+    found: list[Unit] = []
+    for name in names:
+        unit = exact.get(name) or next(unit for unit in units if fnmatchcase(name, unit.name))
+        found.append(attrs.evolve(unit, name=name))
+    return tuple(found)
+
+
 class Services:
     """The configured units under one controller; one start or stop of all at a time.
 
     Args:
-        units: configured on this node.
+        units: of this node, patterns resolved, see :func:`matched`.
         controller: starts and stops them.
         alarms: told what fails.
         stop_bound_s: grace of a stop.
@@ -59,10 +76,14 @@ class Services:
         """How often each was started again since the node's start (B32)."""
 
     @classmethod
-    def of(cls, config: Config, controller: ServiceController, alarms: Alarms) -> Services:
-        """The services of a node as it is configured."""
+    async def of(cls, config: Config, controller: ServiceController, alarms: Alarms) -> Services:
+        """The services of a node as it is configured.
+
+        Raises:
+            ServiceError: the controller cannot say which it has.
+        """
         return cls(
-            config.services.unit,
+            matched(config.services.unit, await controller.states()),
             controller,
             alarms,
             stop_bound_s=config.failover.stop_bound_s,

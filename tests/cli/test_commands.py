@@ -161,6 +161,7 @@ def test_the_adapters_are_listed_with_the_package_that_brings_them() -> None:
     assert code == 0
     for line in (
         "services  process  sbs.adapters.services.process:open_controller  (sbs ",
+        "services  systemd  sbs.adapters.services.systemd.controller:open_controller  (sbs ",
         "witnesses  etcd  sbs.adapters.witnesses.etcd:open_witness  (sbs ",
         "witnesses  folder  sbs.adapters.witnesses.folder:open_witness  (sbs ",
     ):

@@ -27,7 +27,7 @@ from sbs.runtime.alarms import Alarms
 from sbs.runtime.keeping import Restored, Standing
 from sbs.runtime.loop import MAX_INBOX, RoleLoop
 from sbs.runtime.requests import Operated, Requests
-from sbs.runtime.services import Services
+from sbs.runtime.services import Services, matched
 from sbs.runtime.slots import first_slot
 from sbs.runtime.status import LastUpdate, Status, Switchover
 from sbs.runtime.verifier import Verification
@@ -103,6 +103,17 @@ async def test_services_start_with_the_epoch_and_stop_all() -> None:
     await under.stop()
     assert {call.timeout_s for call in controller.calls if call.method == "stop"} == {1.0}
     assert not any(state.active for state in (await under.states()).values())
+
+
+def test_a_pattern_gives_its_settings_to_the_units_it_meant() -> None:
+    """An entry of its own comes before any pattern."""
+    units = [Unit(name="printer-*", enabled=False), Unit(name="printer-1"), Unit(name="[w]eb")]
+    found = matched(units, ["printer-1", "printer-2", "web"])
+    assert found == (
+        Unit(name="printer-1"),
+        Unit(name="printer-2", enabled=False),
+        Unit(name="web"),
+    )
 
 
 async def test_units_start_neither_before_nor_after_a_primacy() -> None:

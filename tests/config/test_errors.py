@@ -248,7 +248,7 @@ CASES = [
         PEER + '[services]\nadapter = "proces"',
         [
             'services.adapter = "proces": no such adapter is installed; allowed are "command", '
-            '"process", "systemd"'
+            '"process", "systemd", "windows"'
         ],
     ),
     (

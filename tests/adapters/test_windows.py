@@ -407,6 +407,17 @@ async def test_after_the_deadline_the_detail_says_so() -> None:
         assert await state(controller) == ServiceState(active=True, running=False, detail=EXPIRED)
 
 
+async def test_what_an_operator_starts_after_the_deadline_is_stopped() -> None:
+    """B3"""
+    manager = FakeManager(a=FakeService())
+    async with control(manager, [UNIT]) as controller:
+        await controller.guard(guard_clock(), GRACE_S)
+        manager.start("a", {})
+        await manager.until(lambda: manager.calls[-1] == "ask a")
+        await manager.until(lambda: manager["a"].status.state is State.STOPPED)
+        assert not (await state(controller)).running
+
+
 async def test_promises_nothing_of_a_refused_connection() -> None:
     """B31: docs/windows.md says why."""
     async with control(FakeManager(a=FakeService()), [UNIT]) as controller:

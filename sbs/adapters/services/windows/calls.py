@@ -9,7 +9,10 @@ from sbs.adapters.services.windows.status import ServiceStatus
 
 
 class Job(Protocol):
-    """The processes of a service: killed together, and at the latest when SBS ends (B31)."""
+    """The processes of a service: killed together, and at the latest when SBS ends (B31).
+
+    Its methods do not block, and raise :class:`~sbs.errors.ServiceError`.
+    """
 
     def is_empty(self) -> bool:
         """Whether none of them is left."""

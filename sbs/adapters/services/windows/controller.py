@@ -61,6 +61,7 @@ class WindowsController:
         self._lives = {unit.name: Life(name=unit.name) for unit in units}
         self._nursery = nursery
         self._deadline_at = math.inf
+        self._grace_s = 0.0
         self._watch_deadline = trio.CancelScope()
         self._changed = trio.Event()
         self._changes = 0
@@ -84,7 +85,7 @@ class WindowsController:
         async with life.starting:
             while life.ending is not None:  # perhaps a cancelled stop: it cannot be taken back
                 await life.ending.done.wait()
-            if guard_clock() >= self._deadline_at:
+            if self._is_expired:
                 raise ServiceError(f"service {name!r}: not started: {EXPIRED}")
             await self._launch(life, environment)
 
@@ -97,8 +98,8 @@ class WindowsController:
             status = await self._look(life)
         if status.state is State.START_PENDING:
             status = await self._wait_while(life, State.START_PENDING)
-        if guard_clock() >= self._deadline_at:
-            self._expire(0.0)
+        if self._is_expired:
+            self._expire()
         if life.ending is not None:
             await life.ending.done.wait()
             raise ServiceError(f"service {life.name!r}: it was stopped while it started")
@@ -180,21 +181,27 @@ class WindowsController:
         self._watch_deadline.cancel()
         self._watch_deadline = trio.CancelScope()
         self._deadline_at = math.inf if deadline_at is None else deadline_at
-        if self._deadline_at <= guard_clock():
-            self._expire(grace_s)
+        self._grace_s = grace_s
+        if self._is_expired:
+            self._expire()
         elif deadline_at is not None:
-            self._nursery.start_soon(self._wait_deadline, grace_s, self._watch_deadline)
+            self._nursery.start_soon(self._wait_deadline, self._watch_deadline)
 
-    async def _wait_deadline(self, grace_s: float, scope: trio.CancelScope) -> None:
+    async def _wait_deadline(self, scope: trio.CancelScope) -> None:
         with scope:
             while (left_s := self._deadline_at - guard_clock()) > 0:  # noqa: ASYNC110 - a clock
                 await trio.sleep(left_s)
-            self._expire(grace_s)
+            self._expire()
 
-    def _expire(self, grace_s: float) -> None:
+    @property
+    def _is_expired(self) -> bool:
+        return guard_clock() >= self._deadline_at
+
+    def _expire(self) -> None:
+        """End what runs, and what is just being started."""
         for life in self._lives.values():
-            if life.active or life.starting.locked():
-                self._end(life, grace_s=grace_s)
+            if life.status.state is not State.STOPPED or life.starting.locked():
+                self._end(life, grace_s=self._grace_s)
                 life.note = EXPIRED
 
     async def bequeath(self, testament: bytes) -> None:
@@ -255,6 +262,8 @@ class WindowsController:
                     if trouble != life.trouble:
                         _log.error("%s", trouble)
                 life.trouble = trouble
+            if self._is_expired:  # none is started now, by nobody
+                self._expire()
 
     def _end(self, life: Life, *, grace_s: float) -> Ending:
         """Have a service end, and all of it; from then on it does, whoever waits for that."""

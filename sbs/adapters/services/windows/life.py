@@ -78,7 +78,9 @@ class Life:
         Returns:
             whether others see a change.
         """
-        if self._outlived(status):
+        if status.state is State.STOPPED:
+            self.adopted_pid = 0  # the next process may have this number
+        elif self._outlived(status):
             status = ServiceStatus(state=State.STOPPED, exit_code=PROCESS_ABORTED)
         before, was_up = self.state, self.status.state is not State.STOPPED
         self.status = status
@@ -92,7 +94,7 @@ class Life:
 
     def _outlived(self, status: ServiceStatus) -> bool:
         """Whether the process has ended, and the service manager does not say so yet."""
-        if status.state is State.STOPPED or self.is_launching:
+        if self.is_launching:
             return False
         return status.pid in {0, self.adopted_pid} and self._has_no_process
 

@@ -9,23 +9,12 @@ from typing import Final
 from sbs.adapters.services.windows import win32
 from sbs.adapters.services.windows.environment import merge
 from sbs.adapters.services.windows.job import JobObject
+from sbs.adapters.services.windows.naming import naming
 from sbs.adapters.services.windows.status import ServiceStatus, State
 from sbs.errors import ServiceError
 
 SERVICES_KEY: Final = "SYSTEM\\CurrentControlSet\\Services\\"
 """Where the registry, below HKEY_LOCAL_MACHINE, has a key for each service."""
-
-_ADVICE: Final = {
-    win32.ERROR_ACCESS_DENIED: "SBS has to run as LocalSystem or as an administrator",
-    win32.ERROR_FILE_NOT_FOUND: "its program is not where the service says",
-    win32.ERROR_PATH_NOT_FOUND: "its program is not where the service says",
-    win32.ERROR_SERVICE_DEPENDENCY_FAIL: "a service that it needs cannot start",
-    win32.ERROR_SERVICE_DISABLED: "set its start type to manual",
-    win32.ERROR_SERVICE_DOES_NOT_EXIST: "the name is the short one: see Get-Service",
-    win32.ERROR_SERVICE_LOGON_FAILED: "see its account and password",
-    win32.ERROR_SERVICE_MARKED_FOR_DELETE: "it is being uninstalled: close services.msc",
-    win32.ERROR_SERVICE_REQUEST_TIMEOUT: "its program does not answer the service manager",
-}
 
 _NOT_NOW: Final = frozenset(
     {
@@ -36,24 +25,6 @@ _NOT_NOW: Final = frozenset(
         win32.ERROR_SERVICE_REQUEST_TIMEOUT,
     }
 )
-
-
-@contextmanager
-def naming(name: str, doing: str) -> Generator[None]:
-    """Raise what pywin32 raises as a :class:`ServiceError`.
-
-    Args:
-        name: the service, for the text.
-        doing: what fails, for the text.
-    """
-    try:
-        yield
-    except win32.Win32Error as error:
-        advice = _ADVICE.get(error.winerror, "")
-        raise ServiceError(
-            f"service {name!r}: {doing}: {error.strerror.rstrip('.')} (error {error.winerror} of "
-            f"{error.funcname})" + (f"; {advice}" if advice else "")
-        ) from error
 
 
 @contextmanager
@@ -94,8 +65,6 @@ class ServiceManager:
     def prepare(self, name: str) -> None:
         """See :meth:`Calls.prepare`."""
         access = win32.SERVICE_QUERY_CONFIG | win32.SERVICE_CHANGE_CONFIG
-        # Windows restarts nothing: it would, after SBS has died and its job killed the service.
-        access |= win32.SERVICE_START
         with naming(name, "cannot be made SBS's"), opened(self._manager, name, access) as service:
             kind, start_type = win32.services.QueryServiceConfig(service)[:2]
             if not kind & win32.SERVICE_WIN32_OWN_PROCESS:
@@ -109,6 +78,7 @@ class ServiceManager:
                 win32.services.ChangeServiceConfig(
                     service, keep, demand, keep, None, None, False, None, None, None, None
                 )
+            # Else Windows would start it again after SBS has died and its job has killed it.
             set_recovery(service, win32.SC_ACTION_NONE, 0.0)
 
     def status(self, name: str) -> ServiceStatus:
@@ -156,15 +126,13 @@ class ServiceManager:
 
     def adopt(self, name: str, pid: int) -> JobObject | None:
         """See :meth:`Calls.adopt`."""
-        with naming(name, f"process {pid} cannot be bound to SBS"):
-            job = JobObject()
-            try:
-                added = job.add(pid)
-            except win32.Win32Error:
+        job = JobObject(name)
+        added = False
+        try:
+            added = job.add(pid)
+        finally:
+            if not added:
                 job.close()
-                raise
-        if not added:
-            job.close()
         return job if added else None
 
     def dependents(self, name: str) -> Sequence[str]:

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 import trio
 
 from sbs.adapters.services.windows import win32
-from sbs.adapters.services.windows.manager import naming, opened, set_recovery
+from sbs.adapters.services.windows.manager import opened, set_recovery
+from sbs.adapters.services.windows.naming import naming
 from sbs.adapters.services.windows.status import State
 
 RESTART_S: Final = 5.0

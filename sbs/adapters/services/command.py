@@ -17,6 +17,7 @@ from typing import Final
 import trio
 
 from sbs.adapters.services.commanded import Commanded
+from sbs.adapters.services.nursery import open_inner_nursery
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 
@@ -264,23 +265,14 @@ async def open_controller(
                 f"service {unit.name!r}: the adapter 'command' needs start, stop and status, each "
                 f'a command such as ["rc-service", "web", "start"]; missing: {", ".join(missing)}'
             )
-    failure: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            controller = CommandController(units, nursery)
-            await controller.stop_strays()
-            nursery.start_soon(controller.poll_forever)
-            try:
-                yield controller
-            finally:
-                # Bounded within; the services must not survive a cancelled node.
-                with trio.CancelScope(shield=True):
-                    await controller.close()
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # The nursery is an inner matter: hand out what the caller's block raised as it was.
-        if len(group.exceptions) != 1:
-            raise
-        failure = group.exceptions[0]
-    if failure is not None:
-        raise failure
+    async with open_inner_nursery() as nursery:
+        controller = CommandController(units, nursery)
+        await controller.stop_strays()
+        nursery.start_soon(controller.poll_forever)
+        try:
+            yield controller
+        finally:
+            # Bounded within; the services must not survive a cancelled node.
+            with trio.CancelScope(shield=True):
+                await controller.close()
+            nursery.cancel_scope.cancel()

@@ -29,6 +29,7 @@ from sbs.adapters.services.channel import (
     start_message,
     stop_message,
 )
+from sbs.adapters.services.nursery import open_inner_nursery
 from sbs.adapters.services.run import Run, Service, describe_exit
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
@@ -339,21 +340,12 @@ async def open_controller(
                 f"service {unit.name!r}: the adapter 'process' needs its command, for example "
                 'command = ["python3", "-m", "http.server"]'
             )
-    failure: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            controller = ProcessController(units, held_fds, nursery)
-            try:
-                await controller.open_channel()
-                yield controller
-            finally:
-                # Bounded within; the services must not survive a cancelled node.
-                with trio.CancelScope(shield=True):
-                    await controller.close()
-    except BaseExceptionGroup as group:
-        # The nursery is an inner matter: hand out what the caller's block raised as it was.
-        if len(group.exceptions) != 1:
-            raise
-        failure = group.exceptions[0]
-    if failure is not None:
-        raise failure
+    async with open_inner_nursery() as nursery:
+        controller = ProcessController(units, held_fds, nursery)
+        try:
+            await controller.open_channel()
+            yield controller
+        finally:
+            # Bounded within; the services must not survive a cancelled node.
+            with trio.CancelScope(shield=True):
+                await controller.close()

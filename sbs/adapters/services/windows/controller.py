@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 import trio
 
+from sbs.adapters.services.nursery import open_inner_nursery
 from sbs.adapters.services.windows.calls import Calls
 from sbs.adapters.services.windows.life import Ending, Life
 from sbs.adapters.services.windows.status import Patience, ServiceStatus, State
@@ -374,22 +375,13 @@ async def control(calls: Calls, units: Sequence[Unit]) -> AsyncGenerator[Windows
     """
     if len(units) > MAX_UNITS:
         raise ServiceError(f"{len(units)} services: at most {MAX_UNITS} are allowed")
-    failure: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            controller = WindowsController(calls, units, nursery)
-            try:
-                await controller.open()
-                yield controller
-            finally:
-                # Bounded within; the services must not survive a cancelled node.
-                with trio.CancelScope(shield=True):
-                    await controller.close()
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # The nursery is an inner matter: hand out what the caller's block raised as it was.
-        if len(group.exceptions) != 1:
-            raise
-        failure = group.exceptions[0]
-    if failure is not None:
-        raise failure
+    async with open_inner_nursery() as nursery:
+        controller = WindowsController(calls, units, nursery)
+        try:
+            await controller.open()
+            yield controller
+        finally:
+            # Bounded within; the services must not survive a cancelled node.
+            with trio.CancelScope(shield=True):
+                await controller.close()
+            nursery.cancel_scope.cancel()

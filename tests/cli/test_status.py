@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from sbs.cli import main
 from sbs.cli.text import plain
 from sbs.runtime import client
-from sbs.runtime.status import SCHEMA, Status
+from sbs.runtime.status import SCHEMA, LicenceStatus, Status
 
 RUNNING: dict[str, Any] = {
     "schema": 1,
@@ -149,6 +149,31 @@ def test_votes_and_a_pause_are_shown_where_there_are_any(
     assert "  paused      no automatic takeover (sbs resume)" in lines
     found["votes"] = {"peer": False, "witness": False}
     assert "  votes       none" in status(config)[1].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, "backup, Ltd\\x1b, serial 17"),
+        ({"expires": "2027-01-31"}, "backup, Ltd\\x1b, serial 17, until 2027-01-31"),
+        ({"problem": "it ended"}, "backup, Ltd\\x1b, serial 17; it does not count any more"),
+        ({"refusal": "no takeover"}, "backup, Ltd\\x1b, serial 17; services are withheld"),
+        (
+            {"granted": True},
+            "backup, Ltd\\x1b, serial 17; services run in place of a failed primary",
+        ),
+        ({"kind": None, "problem": "missing"}, "none that counts"),
+    ],
+)
+def test_a_licence_is_shown_where_one_is_needed(
+    config: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], shown: str
+) -> None:
+    """R40 to R44."""
+    licence = LicenceStatus(
+        kind="backup", holder="Ltd\x1b", serial="17", expires=None, problem="", warning=""
+    ).to_json()
+    monkeypatch.setattr(client, "ask", lambda *_: RUNNING | {"licence": licence | changes})
+    assert f"  licence     {shown}" in status(config)[1].splitlines()
 
 
 def test_a_held_update_is_shown(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,18 +107,21 @@ def crash(model: Model) -> Model:
     return restart(model.durable)
 
 
-def stop(model: Model) -> Model:
+def end(model: Model) -> Durable:
+    """``sbs stop``, without a secondary."""
     model, _ = transition(model, ev.StopAsked(), 0.0)
     model, _ = transition(model, ev.ServicesStopped(), 0.0)
     assert model.state is State.STOPPED
-    return restart(model.durable)
+    return model.durable
+
+
+def stop(model: Model) -> Model:
+    return restart(end(model))
 
 
 def pause_and_stop(model: Model) -> Model:
     model, _ = transition(model, ev.PauseAsked(1, on=True), 0.0)
-    model, _ = transition(model, ev.StopAsked(), 0.0)
-    model, _ = transition(model, ev.ServicesStopped(), 0.0)
-    return restart(model.durable)
+    return restart(end(model))
 
 
 def beta(epoch: Epoch, history: History) -> Claim:
@@ -176,9 +179,9 @@ def fail_to_hand_over(model: Model) -> Model:
     return serve(model)
 
 
-def be_forced(model: Model) -> Model:
-    """A crash, and an operator's word before the node has decided by itself."""
-    model, _ = transition(Model(settings=ME, durable=model.durable), ev.Started(), 0.0)
+def be_forced(durable: Durable) -> Model:
+    """The node starts again, and an operator forces it before it has decided by itself."""
+    model, _ = transition(Model(settings=ME, durable=durable), ev.Started(), 0.0)
     model, _ = transition(model, ev.TakeoverAsked(1, force=True), 0.0)
     return serve(model)
 
@@ -192,8 +195,9 @@ AFTERWARDS: Final[Mapping[str, tuple[Play, bool]]] = {
     "sbs pause, sbs stop, start": (pause_and_stop, True),
     "a newer epoch is outlived": (renew, True),
     "a handover fails": (fail_to_hand_over, True),
-    "SBS crashes, sbs takeover --force": (be_forced, True),
+    "SBS crashes, sbs takeover --force": (lambda model: be_forced(model.durable), True),
     "sbs stop, start": (stop, False),
+    "sbs stop, sbs takeover --force": (lambda model: be_forced(end(model)), False),
     "another primary of a newer epoch": (follow_another, False),
 }
 

@@ -13,6 +13,7 @@ import trio
 
 from sbs.core.claim import Mode, Role
 from sbs.core.licence import Kind, Standing, Start
+from sbs.core.role import State
 from sbs.errors import LicenceError
 from sbs.ports import LicenceOptions, LicensePolicy
 from sbs.runtime import licensing, succession
@@ -40,7 +41,12 @@ async def licensed_pair(directory: Path) -> AsyncGenerator[tuple[MemoryPair, Fak
 
 
 async def wait_running(node: MemoryNode, names: list[str]) -> None:
-    await wait_until(lambda: running(node) == names, f"{names} run on {node.name}")
+    """Wait until exactly these run, and the node may be asked to start or stop one."""
+
+    def serves() -> bool:
+        return running(node) == names and node.node.model.state is State.PRIMARY
+
+    await wait_until(serves, f"{names} run on {node.name}")
 
 
 async def status(node: MemoryNode) -> tuple[str | None, bool, bool]:
@@ -54,11 +60,14 @@ async def wait_told(node: MemoryNode, text: str) -> None:
     await wait_until(lambda: node.alarms.get("licence") == text, f"{text} is told")
 
 
-async def start_withheld(node: MemoryNode) -> None:
+async def start_leading(node: MemoryNode) -> None:
     await node.start()
-    await node.wait_role(Role.PRIMARY)
+    await wait_until(lambda: node.node.model.state is State.PRIMARY, f"{node.name} leads")
+
+
+async def start_withheld(node: MemoryNode) -> None:
+    await start_leading(node)
     await node.wait_alarm("licence")
-    await wait_until(lambda: node.node.model.state.value == "primary", "it leads")
 
 
 async def test_a_direct_start_under_backup_starts_no_service_and_says_so(tmp_path: Path) -> None:
@@ -126,8 +135,7 @@ async def test_an_operators_stop_of_all_ends_the_grant(tmp_path: Path) -> None:
         with pytest.raises(LicenceError, match="stopped by hand"):
             await node.start_unit("printer-1")
         await pair.beta.kill()
-        await pair.beta.start()
-        await pair.beta.wait_role(Role.PRIMARY)
+        await start_leading(pair.beta)
         with pytest.raises(LicenceError, match="kind backup"):
             await pair.beta.node.start_unit("printer-1")
         assert running(pair.beta) == []

@@ -39,7 +39,7 @@ def wait_withheld(node: Node) -> None:
     node.wait_role("primary")
     text = node.wait_alarm("licence")
     assert "no service is started: licence 2026-17 is of the kind backup" in text
-    wait_until(lambda: node.status()["state"] == "primary", f"{node.name} leads")
+    wait_until(lambda: node.status().get("state") == "primary", f"{node.name} leads")
     assert not node.serves
     assert node.status()["services"]["active"] == []
 
@@ -119,9 +119,10 @@ def test_an_operators_stop_ends_the_grant(licensed: Pair) -> None:
     assert beta.sbs("unit", "restart", "web").returncode == 4
     beta.kill()
     beta.start()
-    beta.wait_role("primary")
+    wait_until(lambda: beta.status().get("state") == "primary", "beta leads")
     done = beta.sbs("unit", "start", "web")
     assert done.returncode == 4
+    assert "of the kind backup" in done.stderr
     assert not beta.serves
 
 

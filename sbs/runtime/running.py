@@ -23,6 +23,8 @@ async def run_node(config: Config) -> None:
     one, or one that comes before the node serves, ends it at once; its services are stopped and
     its control socket is removed then, too, and the peer takes over as after a crash.
 
+    The password in ``SBS_MAIL_PASSWORD``, if there is one, is taken out of the environment.
+
     Args:
         config: as :func:`sbs.config.load` makes it.
 

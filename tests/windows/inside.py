@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from sbs.adapters.services.windows.status import State
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 from sbs.testing.services import check_service_controller
+from sbs.version import __version__
 
 SERVICE = Path(__file__).with_name("service.py")
 GRACE_S = 20.0
@@ -85,6 +88,24 @@ async def wait_gone(pid: int) -> None:
     with trio.fail_after(GRACE_S):
         while is_alive(pid):  # noqa: ASYNC110 - Windows tells nobody
             await trio.sleep(0.05)
+
+
+def test_what_does_not_need_posix_can_be_imported() -> None:
+    """docs/windows.md has the list."""
+    for name in ("sbs.errors", "sbs.ports", "sbs.testing.services", "sbs.core", "sbs.config"):
+        module = importlib.import_module(name)
+        parts = pkgutil.walk_packages(getattr(module, "__path__", []), f"{name}.")
+        for part in parts:
+            if not part.name.endswith("__main__"):
+                importlib.import_module(part.name)
+    done = subprocess.run(
+        [sys.executable, "-m", "sbs.cli", "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == f"sbs {__version__}", done.stderr
 
 
 async def test_adapter_passes_the_conformance_check() -> None:

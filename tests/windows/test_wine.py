@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.windows.wine import HERE, windows_python
 
 CHECKS_BOUND_S = 200.0
-"""Longest for all checks, which take some 40 s."""
+"""Longest for all checks, which take some 15 s on a machine with nothing else to do."""
 
 
 def test_in_windows_python_under_wine(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ POLL_S: Final = 0.05
 """From look to look while a service starts or stops."""
 
 WATCH_S: Final = 0.5
-"""From look to look otherwise: so late a crash is noticed, and a process that others started."""
+"""From look to look otherwise: so late a crash is noticed, and a process that others started.
+Windows could tell (NotifyServiceStatusChange), but pywin32 has no such call."""
 
 OPEN_GRACE_S: Final = 30.0
 """Grace for what runs before SBS does: nothing runs before it is decided who leads."""

@@ -10,7 +10,7 @@ from sbs.adapters.services.windows import win32
 from sbs.errors import ServiceError
 
 _ADVICE: Final = {
-    win32.ERROR_ACCESS_DENIED: "SBS has to run as LocalSystem or as an administrator",
+    win32.ERROR_ACCESS_DENIED: "SBS has to run as LocalSystem",
     win32.ERROR_FILE_NOT_FOUND: "its program is not where the service says",
     win32.ERROR_PATH_NOT_FOUND: "its program is not where the service says",
     win32.ERROR_SERVICE_DEPENDENCY_FAIL: "a service that it needs cannot start",

@@ -55,6 +55,14 @@ _OVER = (
 )
 """What does not trouble a primary."""
 
+_OVER_WITH_SECONDARY = (
+    Alarm.NO_SECONDARY,
+    Alarm.DUAL_PRIMARY,
+    Alarm.HANDOVER_FAILED,
+    Alarm.OLD_DATA,
+)
+"""What does not trouble one that has a secondary."""
+
 
 def claim_saved(model: Model, event: Saved, now: float) -> Step:
     """The epoch is durable: start the services and welcome the follower (B2)."""
@@ -91,7 +99,8 @@ def _greet(model: Model) -> tuple[Effect, ...]:
     if model.relieves is not None:
         effects = (SendTaken(model.relieves, model.primacy),)
     if model.session is not None:
-        effects = (*effects, *_welcome(model, model.session))
+        clearing = map(ClearAlarm, _OVER_WITH_SECONDARY)
+        effects = (*effects, *clearing, *_welcome(model, model.session))
     return effects
 
 
@@ -141,10 +150,7 @@ def follow_asked(model: Model, event: FollowAsked, now: float) -> Step:
         *noting,
         *recovering,
         *closing,
-        ClearAlarm(Alarm.NO_SECONDARY),
-        ClearAlarm(Alarm.DUAL_PRIMARY),
-        ClearAlarm(Alarm.HANDOVER_FAILED),
-        ClearAlarm(Alarm.OLD_DATA),
+        *map(ClearAlarm, _OVER_WITH_SECONDARY),
         *_welcome(model, event.connection),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -109,6 +110,9 @@ class _Output:
 
     def _kill(self) -> None:
         """Kill it with its group; not reaped yet, its process id is its own."""
+        if sys.platform == "win32":
+            self._process.kill()
+            return
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

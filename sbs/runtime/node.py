@@ -259,7 +259,8 @@ class Node:
         Raises:
             RefusedError: this node cannot hand over now; the text says why.
         """
-        found = rehearse(self.model, self.updates.held_update)
+        updates = self.updates
+        found = rehearse(self.model, updates.held_update, updates.scripts.holds)
         if dry_run:
             return found
         await self._ask(ev.SwitchoverAsked)

@@ -9,12 +9,13 @@ from sbs.runtime import clock
 from sbs.runtime.status import Switchover
 
 
-def rehearse(model: Model, held: Held | None) -> Switchover:
+def rehearse(model: Model, held: Held | None, waits: str) -> Switchover:
     """Look whether the roles could be exchanged now.
 
     Args:
         model: of this node.
         held: by the guard: the last update would be held as well (B22).
+        waits: why it would wait for the update scripts; empty: it would not (R25).
 
     Returns:
         to whom, and what was found, one line each.
@@ -34,6 +35,8 @@ def rehearse(model: Model, held: Held | None) -> Switchover:
         raise RefusedError(f"{name} has no secondary: start the other node, see sbs probe")
     if held is not None:
         raise RefusedError(held.text)
+    if waits:
+        raise RefusedError(f"{waits}; when that is mended: sbs sync")
     if not model.in_step:
         raise RefusedError(f"{peer.name} does not hold a complete generation yet: see sbs status")
     services = ", ".join(model.durable.active or ()) or "no services"

@@ -43,7 +43,8 @@ class Scripts:
         self._node = node
         self._alarms = alarms
         self._told: dict[str, tuple[Problem, ...]] = {}
-        self._holds = ""
+        self.holds: str = ""
+        """Why updates are held back; empty: they are not."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -74,8 +75,8 @@ class Scripts:
             )
         else:
             changes = NOTHING
-        if self._holds:
-            raise ReplicationError(self._holds)
+        if self.holds:
+            raise ReplicationError(self.holds)
         return changes
 
     async def _export(self, places: Mapping[str, str], environment: Mapping[str, str]) -> Changes:
@@ -98,10 +99,10 @@ class Scripts:
                     found.add(place)
         self._tell("update", problems)
         self._report("update-hook-failed", failures)
-        self._holds = ""
+        self.holds = ""
         if failures and self._settings.on_update_failure == "hold":
             text = 'the update waits for its scripts, as hooks.on_update_failure = "hold" says'
-            self._holds = f"{text}: {'; '.join(failures)}"
+            self.holds = f"{text}: {'; '.join(failures)}"
         return Changes.of(found)
 
     async def apply(self, generation: Generation, places: Mapping[str, str]) -> None:

@@ -87,7 +87,7 @@ class Updates:
         self.follower: Follower = Follower(
             self._target, own, config.sync.accept_under, config.node.state_dir, self
         )
-        self._scripts = Scripts(config.hooks, config.node.name, alarms)
+        self.scripts: Scripts = Scripts(config.hooks, config.node.name, alarms)
         self.apply_scripts: ApplyScripts = ApplyScripts(self._run_apply_hooks)
         self.learned: tuple[FolderSpec, ...] = ()
         self.last_update: LastUpdate | None = None
@@ -334,10 +334,10 @@ class Updates:
         """See :class:`~sbs.runtime.leader.LeaderContext`."""
         model = self._model()
         number = model.durable.history.number
-        return await self._scripts.update(self.folders(), model.primacy, number, due=due)
+        return await self.scripts.update(self.folders(), model.primacy, number, due=due)
 
     async def _run_apply_hooks(self, generation: Generation) -> None:
-        await self._scripts.apply(generation, self.places())
+        await self.scripts.apply(generation, self.places())
 
     def applied(self, generation: Generation) -> None:
         """See :class:`~sbs.runtime.follower.FollowerContext`."""
@@ -392,7 +392,7 @@ class Updates:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What could not be replicated, or not as it is, by either node or the scripts."""
-        return self._problems + self._conflicts.problems + self._scripts.problems
+        return self._problems + self._conflicts.problems + self.scripts.problems
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sbs.config import load
+from sbs.config import load, parse
 from sbs.config.declare import Declaration, Key, Section
 from sbs.config.reference import reference
 from sbs.config.settings import FILE
@@ -74,3 +75,12 @@ def test_the_examples_are_each_others_peer() -> None:
 def test_the_smallest_file_of_the_page_is_enough() -> None:
     _, _, rest = PAGE.read_text("utf-8").partition("```toml\n")
     assert list(tomllib.loads(rest.partition("```")[0])) == ["node"]
+
+
+@pytest.mark.parametrize("page", ["hooks", "services"])
+def test_configuration_on_other_pages_is_right(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    blocks = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert blocks
+    for block in blocks:
+        parse(f'[node]\npeer = "127.0.0.1:4446"\n{block}', "/etc/sbs/sbs.toml")

@@ -184,6 +184,8 @@ def test_a_failing_update_script_may_hold_updates_back(pair: Pair) -> None:
     done = alpha.sbs("switchover")
     assert done.returncode == 4
     assert "the update waits for its scripts" in done.stderr
+    assert alpha.serves, "refused before anything is stopped"
+    assert "stopping the services" not in alpha.log_text
     assert not (beta.folder / "file").exists()
     alpha.wait_role("primary")
     fault.unlink()

@@ -121,6 +121,8 @@ def _start_type(config: Config) -> tuple[Result, str]:
         return Result.PASS, "no services"
     if adapter == "process":
         return Result.PASS, "the services are processes of SBS"
+    if adapter == "windows":
+        return Result.PASS, "SBS sets it to manual whenever it starts"
     if adapter != "systemd":
         return Result.WARN, f"what starts the services of the adapter {adapter!r} is not known"
     patterns = [name if "." in name else f"{name}.service" for name in names]

@@ -96,6 +96,8 @@ def test_start_type_depends_on_the_adapter(monkeypatch: pytest.MonkeyPatch) -> N
     assert found(config_of(), name) == (Result.PASS, "no services")
     process = UNITS.format("process") + 'command = ["x"]\n'
     assert found(config_of(process), name)[0] is Result.PASS
+    windows = found(config_of(UNITS.format("windows")), name)
+    assert windows == (Result.PASS, "SBS sets it to manual whenever it starts")
     commands = UNITS.format("command") + 'start = ["x"]\nstop = ["x"]\nstatus = ["x"]\n'
     assert found(config_of(commands), name) == (
         Result.WARN,

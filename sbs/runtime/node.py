@@ -96,6 +96,8 @@ class Node:
         self._make_herald = partial(
             make_herald, config, self.alarms, notifier=notifier, password=mail_password
         )
+        self.stopping: trio.Event = trio.Event()
+        """Somebody has asked for the end of the node."""
         self._refusal = ""
         self._tickets = Tickets()
 
@@ -245,7 +247,12 @@ class Node:
 
     async def stop(self) -> None:
         """End the node in order (R8); a primary hands its role over first."""
+        self.stopping.set()
         await self.post(ev.StopAsked())
+
+    async def settle(self) -> None:
+        """Return when the role loop has gone round: every event from before was handled."""
+        await self._loop.settle()
 
     async def switchover(self, *, dry_run: bool = False) -> Switchover:
         """Exchange the roles (B6).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,7 @@ from sbs.config import Config
 from sbs.runtime.groups import plain
 from sbs.runtime.node import Node
 from sbs.runtime.password import take_password
+from sbs.runtime.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
@@ -25,26 +27,31 @@ async def run_node(config: Config) -> None:
 
     The password in ``SBS_MAIL_PASSWORD``, if there is one, is taken out of the environment.
 
+    Where systemd started it as ``Type=notify`` it says when the node serves, and its role, and that
+    its role loop turns (:mod:`sbs.runtime.supervisor`).
+
     Args:
         config: as :func:`sbs.config.load` makes it.
 
     Raises:
         SbsError: as :meth:`sbs.runtime.node.Node.run`, never in an exception group.
     """
+    supervisor = Supervisor.take(os.environ)
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            await _run(Node(config, mail_password=take_password()), signals)
+            await _run(Node(config, mail_password=take_password()), signals, supervisor)
     except BaseExceptionGroup as group:
         raise plain(group) from group
 
 
-async def _run(node: Node, signals: AsyncIterator[int]) -> None:
+async def _run(node: Node, signals: AsyncIterator[int], supervisor: Supervisor) -> None:
     serving = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey, signals, node, serving, nursery.cancel_scope)
         async with trio.open_nursery() as life:
             await life.start(node.run)
             serving.set()
+            nursery.start_soon(supervisor.attend, node)
         nursery.cancel_scope.cancel()
 
 

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "config": "sbs.cli.config:config",
     "licence": "sbs.cli.licence:licence",
     "mail": "sbs.cli.mail:mail",
+    "service": "sbs.cli.service:service",
     "adapters": "sbs.cli.adapters:adapters",
 }
 """Each command and where it is defined, in the order of the help."""

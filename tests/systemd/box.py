@@ -6,6 +6,7 @@ vanishes with it. What has to be seen from outside lies in :attr:`Box.shared`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ group="$BOX/groups/$GROUP"
 mkdir "$group"
 echo $$ >"$group/cgroup.procs"
 umount -l "$BOX/groups"
-exec unshare --pid --fork --kill-child --mount --uts --ipc --net --cgroup sh -c "$INNER"
+exec unshare --pid --fork --kill-child --mount --uts --ipc $NET --cgroup sh -c "$INNER"
 """
 
 INNER = """
@@ -79,15 +80,18 @@ mount -t cgroup2 none "$BOX"
 find "$BOX/$GROUP" -depth -type d -exec rmdir {} + 2>/dev/null
 """
 
+_numbers = itertools.count(1)
+
 
 class Box:
     """A machine of its own, as far as systemd can tell.
 
     Args:
         directory: empty; for the box and what it shares.
+        own_network: it has no network but its own loopback interface.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, own_network: bool = True) -> None:
         self.shared = directory / "shared"
         self._log = directory / "log"
         self._place = directory / "box"
@@ -99,10 +103,11 @@ class Box:
         self._environment = {
             **os.environ,
             "BOX": os.fspath(self._place),
-            "GROUP": f"{unified.strip('/')}/sbs-box-{os.getpid()}".lstrip("/"),
+            "GROUP": f"{unified.strip('/')}/sbs-box-{os.getpid()}-{next(_numbers)}".lstrip("/"),
             "SEEN": " ".join(seen),
             "MASKED": MASKED,
             "INNER": INNER,
+            "NET": "--net" if own_network else "",
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = 0
@@ -125,7 +130,11 @@ class Box:
         assert self._process.poll() is None, self._log.read_text()
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if not children or Path(f"/proc/{children[0]}/comm").read_text() != "systemd\n":
+        try:
+            name = Path(f"/proc/{children[0]}/comm").read_text()
+        except (IndexError, FileNotFoundError):  # it has not come so far, or came and went
+            return False
+        if name != "systemd\n":
             return False
         self.pid = int(children[0])
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
@@ -138,6 +147,7 @@ class Box:
         self._process.kill()
         self._process.wait()
         wait_until(lambda: not self.pid or not os.path.exists(f"/proc/{self.pid}"), "it is gone")
+        self._process, self.pid = None, 0
         subprocess.run(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", REMOVE],
             env=self._environment,
@@ -171,10 +181,10 @@ class Box:
         return self.run("systemd-run", *words, "--", *command, check=False, timeout_s=timeout_s)
 
     def unit(self, name: str, text: str) -> None:
-        """Install a unit file; it counts after ``systemctl daemon-reload``."""
-        file = self.shared / name
+        """Install a unit file, or a drop-in; it counts after ``systemctl daemon-reload``."""
+        file = Path(f"/proc/{self.pid}/root/etc/systemd/system/{name}")
+        file.parent.mkdir(exist_ok=True)
         file.write_text(text)
-        self.run("cp", os.fspath(file), f"/etc/systemd/system/{name}")
 
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""
@@ -182,12 +192,19 @@ class Box:
 
 
 @contextmanager
-def booted(directory: Path) -> Iterator[Box]:
-    """A box that is gone after the block."""
+def shut_down(directory: Path, *, own_network: bool = True) -> Iterator[Box]:
+    """A box that is not up yet, and is gone after the block."""
     require("unshare", "nsenter", "systemctl", "dbus-daemon", "ip", root=True)
-    box = Box(directory)
+    box = Box(directory, own_network=own_network)
     try:
-        box.up()
         yield box
     finally:
         box.down()
+
+
+@contextmanager
+def booted(directory: Path) -> Iterator[Box]:
+    """A box that is up, and is gone after the block."""
+    with shut_down(directory) as box:
+        box.up()
+        yield box

@@ -1,0 +1,83 @@
+"""``sbs service``: SBS itself as a service of the machine (R31)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from sbs.cli.help import VerbatimCommand, VerbatimGroup
+from sbs.cli.options import config_option, load_config
+from sbs.errors import ServiceError
+
+
+@click.group(
+    cls=VerbatimGroup,
+    epilog="Example:\n  sbs service install --automatic -c /etc/sbs/sbs.toml",
+)
+def service() -> None:
+    """Install SBS as a service of this machine, or take it out.
+
+    On Linux with systemd; docs/systemd.md shows the unit and says why it is so.
+    """
+
+
+_name_option = click.option(
+    "--name",
+    default="sbs",
+    show_default=True,
+    help="What the service is called; two nodes on one machine need two.",
+)
+
+
+@service.command(
+    "install",
+    cls=VerbatimCommand,
+    epilog="Examples:\n  sbs service install -c alpha.toml\n  sbs service install --print",
+)
+@click.option("--automatic", is_flag=True, help="Start it at the boot; else by hand only.")
+@click.option("--print", "shown", is_flag=True, help="Show the unit, and change nothing.")
+@_name_option
+@config_option
+def install(config_path: str, name: str, *, automatic: bool, shown: bool) -> None:
+    """Install SBS as a service, with this configuration.
+
+    It is started by hand, or at the boot with --automatic. Run it again to change that, or after
+    SBS has moved; a node that runs is left alone.
+    """
+    load_config(config_path)
+    path = os.path.abspath(config_path)
+    _require_linux(sys.platform)
+    from sbs.adapters.services.systemd import own_service  # noqa: PLC0415 - slow
+
+    command = [sys.executable, "-P", "-m", "sbs", "run", "-c", path]
+    text = own_service.unit_file(command, path)
+    click.echo(text.rstrip() if shown else own_service.install(name, text, automatic=automatic))
+
+
+@service.command(
+    "uninstall", cls=VerbatimCommand, epilog="Example:\n  sbs service uninstall --name sbs-alpha"
+)
+@_name_option
+def uninstall(name: str) -> None:
+    """Stop SBS in order, and take the service out; configuration and state stay."""
+    _require_linux(sys.platform)
+    from sbs.adapters.services.systemd import own_service  # noqa: PLC0415 - slow
+
+    click.echo(own_service.uninstall(name))
+
+
+def _require_linux(platform: str) -> None:
+    """Refuse a system whose service manager is not known here.
+
+    Args:
+        platform: as ``sys.platform`` names it.
+
+    Raises:
+        ServiceError: it is none of ours.
+    """
+    if platform == "linux":
+        return
+    why = "a node does not run on Windows yet" if platform == "win32" else "it needs systemd"
+    raise ServiceError(f"sbs service does nothing on {platform}: {why}")

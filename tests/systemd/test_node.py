@@ -25,6 +25,15 @@ WantedBy=multi-user.target
 """
 """A service that does not end when it is asked, and that its manager starts again and again."""
 
+SLOW = """
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=true
+ExecStop=sleep 2
+"""
+"""Keeps SBS alive for a while when the machine ends, if it is to end before SBS."""
+
 SETTINGS: Mapping[str, Mapping[str, object]] = {
     "failover": {
         "heartbeat_interval_s": 0.1,
@@ -53,7 +62,8 @@ class Machine:
         box.run("systemctl", "daemon-reload")
         box.run("systemctl", "enable", "web.service")
         self.sbs("service", "install", "-c", str(self.node.config))
-        box.unit("sbs.service.d/watchdog.conf", "[Service]\nWatchdogSec=2s\n")
+        more = f"[Service]\nWatchdogSec=2s\nStandardError=append:{self.node.log}\n"
+        box.unit("sbs.service.d/box.conf", more)
         box.run("systemctl", "daemon-reload")
 
     def sbs(self, *words: str) -> str:
@@ -182,8 +192,13 @@ def test_systemctl_stop_hands_the_role_over_and_uninstall_leaves_nothing(
 def test_the_end_of_the_machine_is_no_operators_stop_of_the_service(
     pair: tuple[Machine, Machine],
 ) -> None:
-    """R8, R32: systemd stops the unit beside SBS, and the other machine starts it all the same."""
+    """R8, R32: systemd stops the unit before SBS, and the other machine starts it all the same."""
     alpha, beta = pair
+    alpha.box.unit("sbs.service.d/last.conf", "[Unit]\nBefore=slow.service\n")
+    alpha.box.unit("web.service.d/short.conf", "[Service]\nTimeoutStopSec=0.5s\n")
+    alpha.box.unit("slow.service", SLOW)
+    alpha.box.run("systemctl", "daemon-reload")
+    alpha.box.run("systemctl", "start", "slow.service")
     alpha.box.run("systemctl", "--no-block", "poweroff", check=False)
     beta.node.wait_role("primary")
     wait_until(lambda: beta.state() == "active", "the other machine serves")

@@ -252,7 +252,7 @@ async def test_a_stop_cuts_a_start_short() -> None:
         nursery.start_soon(controller.start, "box-slow", {})
         await wait_state(controller, "box-slow", running=True)
         nursery.cancel_scope.cancel()
-    assert show("box-slow.service", "ActiveState") == "inactive"
+    assert show("box-slow.service", "ActiveState") in ("inactive", "failed")
 
 
 @pytest.mark.parametrize("timeout_s", [-1.0, float("inf"), float("nan"), 2 * MAX_GRACE_S])

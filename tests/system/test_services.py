@@ -78,6 +78,7 @@ def test_units_are_started_on_the_primary_only(pair: Pair) -> None:
 
 def test_a_crashed_service_counts_as_active(pair: Pair) -> None:
     """R32: it is an alarm on the primary, and a takeover starts it."""
+    pair.configure({"services": {"restart_delay_s": 60}})
     alpha, beta = pair.start()
     os.kill(alpha.wait_service()["pid"], signal.SIGKILL)
     assert "web" in alpha.wait_alarm("service-down")

@@ -47,6 +47,11 @@ class Kind(enum.Enum):
         """What gives way first where there is no room for all: the greatest."""
         return _RANKS[self]
 
+    @property
+    def pressing(self) -> bool:
+        """Whether people may have to act at once: it does not wait for what failed before it."""
+        return self.rank == 0
+
 
 _RANKS = {
     Kind.TAKEOVER: 0,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -55,9 +57,30 @@ _NOT_RUNNING: Final = ("service-failed", "service-down")
 _EXPECTED: Final = ef.Alarm.NO_SECONDARY.value
 """After a takeover it is no news that nothing follows."""
 
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """What goes wrong in telling is logged, and ends nothing else."""
+    try:
+        yield
+    except Exception:  # whatever it is: it must not end a node in the middle of a takeover
+        _log.exception("mail: an event could not be told")
+
+
+def _absolute(path: str) -> str:
+    """A path for commands that are called anywhere; as it is, where that cannot be known."""
+    try:
+        return os.path.abspath(path) if path else ""
+    except OSError:  # the working directory was removed
+        return path
+
 
 class Herald:
     """Tells the postman of one node what is mailed; of none, where mail is off.
+
+    Nothing in it ends the node, neither in the role machine's loop nor beside it.
 
     Args:
         config: of the node.
@@ -79,6 +102,7 @@ class Herald:
         settle_s: float = SETTLE_S,
     ) -> None:
         self._config = config
+        self._config_path = _absolute(config.path)
         self._node_id = node_id
         self._alarms = alarms
         self._last_update = last_update
@@ -103,6 +127,10 @@ class Herald:
             model: where the machine stands since.
             effect: about to be performed.
         """
+        with _harmless():
+            self._note(model, effect)
+
+    def _note(self, model: Model, effect: ef.Effect) -> None:
         self._model = model
         match effect:
             case ef.Save() if model.state is State.CLAIMING and model.primacy != self._claimed:
@@ -148,6 +176,10 @@ class Herald:
         Args:
             withheld: the licence does not allow them.
         """
+        with _harmless():
+            self._served(withheld=withheld)
+
+    def _served(self, *, withheld: bool) -> None:
         draft, self._draft = self._draft, None
         if self._postman is None or draft is None:
             return
@@ -176,7 +208,7 @@ class Herald:
             utc_offset_s=time.localtime(at).tm_gmtoff,
             node=config.node.name,
             peer=str(config.node.peer) if peer is None else peer.name,
-            config=os.path.abspath(config.path) if config.path else "",
+            config=self._config_path,
             role=model.state.role.value,
             epoch=str(model.durable.epoch),
             generation=model.durable.history.number,
@@ -188,7 +220,8 @@ class Herald:
     async def _watch_alarms(self) -> None:
         while True:
             await trio.sleep(min(LOOK_S, self._settle_s / 4))
-            self._look()
+            with _harmless():
+                self._look()
 
     def _look(self) -> None:
         """Tell of each alarm that has stood long enough, once for as long as it stands."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -49,6 +49,8 @@ class _Turn:
 
     failures: int = 0
     at: float = -math.inf
+    fresh: bool = True
+    """No round has begun since it could be sent."""
 
     def later(self, pace: Pace, *, permanent: bool) -> None:
         wait_s = min(pace.first_s * 2**self.failures, pace.longest_s)
@@ -179,44 +181,52 @@ class Postman:
     async def _deliver_forever(self) -> None:
         """Send what is due; at the end of the node once more, and no more."""
         while True:
-            due = self._due()
+            entries, now = self._outbox.entries, trio.current_time()
+            self._turns = {entry.notice.id: self._turn(entry) for entry in entries}
+            due = [entry for entry in entries if self._round_at(entry) <= now]
             if due:
-                await self._deliver(due)
+                for entry in due:
+                    self._turn(entry).fresh = False
+                await self._deliver()
             elif self._ending:
                 return
             else:
                 await self._wait_due()
 
-    def _due(self) -> tuple[Entry, ...]:
-        now = trio.current_time()
-        entries = self._outbox.entries
-        self._turns = {entry.notice.id: self._turn(entry) for entry in entries}
-        if now < self._round.at:
-            return ()
-        return tuple(entry for entry in entries if self._is_due(self._turn(entry), now))
+    def _round_at(self, entry: Entry) -> float:
+        """When a round may begin for it; new and pressing, it waits for no failure before it."""
+        at = self._due_at(entry)
+        pressing = entry.notice.kind.pressing and self._turn(entry).fresh
+        return at if pressing else max(at, self._round.at)
 
-    def _is_due(self, turn: _Turn, now: float) -> bool:
-        """At the end of the node nothing is waited for but what has failed before."""
-        return turn.at <= now or (self._ending and not turn.failures)
+    def _due_at(self, entry: Entry) -> float:
+        """When it may be sent; at the end of the node only what has failed before waits."""
+        turn = self._turn(entry)
+        return -math.inf if self._ending and not turn.failures else turn.at
+
+    def _next(self, tried: Container[str]) -> Entry | None:
+        """What is to be sent now, the most important first."""
+        now = trio.current_time()
+        due = (entry for entry in self._outbox.entries if self._due_at(entry) <= now)
+        return next((entry for entry in due if entry.notice.id not in tried), None)
 
     def _turn(self, entry: Entry) -> _Turn:
         return self._turns.setdefault(entry.notice.id, _Turn())
 
     async def _wait_due(self) -> None:
         self._news = trio.Event()
-        turns = (self._turn(entry).at for entry in self._outbox.entries)
-        with trio.move_on_at(max(self._round.at, min(turns, default=math.inf))):
+        with trio.move_on_at(min(map(self._round_at, self._outbox.entries), default=math.inf)):
             await self._news.wait()
 
-    async def _deliver(self, due: Iterable[Entry]) -> None:
-        """One round: all that is due, over one notifier."""
+    async def _deliver(self) -> None:
+        """One round: all that is due, over one notifier, once each; what comes meanwhile, too."""
+        tried: set[str] = set()
         try:
             options = await trio.to_thread.run_sync(self._options)
             async with self._open(options) as notifier:
-                for entry in due:
-                    present = self._outbox.get(entry.notice.id)  # amended, or given up, meanwhile
-                    if present is not None:
-                        await self._deliver_one(notifier, present)
+                while (entry := self._next(tried)) is not None:
+                    tried.add(entry.notice.id)
+                    await self._deliver_one(notifier, entry)
         except NotifyError as error:
             self._fail(str(error), self._round, permanent=error.permanent)
         except SbsError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email
 from collections.abc import Sequence
+from email.header import decode_header, make_header
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import trio
 import trustme
 
 from sbs.adapters.notifiers import installed, load, smtp
-from sbs.adapters.notifiers.message import ID_HEADER
+from sbs.adapters.notifiers.message import ID_HEADER, make_message
 from sbs.adapters.notifiers.smtp import open_notifier
 from sbs.core.notice import Kind, Notice
 from sbs.errors import NotifyError
@@ -96,6 +98,20 @@ async def test_the_message_is_whole() -> None:
     names = ["connect", "greeting", "EHLO", "sender", f"receiver {A}", f"receiver {B}", "data"]
     assert [step.name for step in steps] == names
     assert all(step.ok for step in steps)
+
+
+def test_an_encoded_word_in_a_peer_s_name_makes_no_header() -> None:
+    """R50: found by review; Python 3.11 decodes it, and writes the line breaks that it holds."""
+    peer = "a =?utf-8?q?=0d=0aBcc:x=40y=2ez=0d=0a=0d=0aAll_is_well?="
+    for name in (peer, peer.removeprefix("a "), "=" + peer, f"\u00e4 {peer}"):
+        raw = make_message(attrs.evolve(NOTICE, peer=name), "sbs@example.org", (A,))
+        plain = make_message(NOTICE, "sbs@example.org", (A,))
+        message, usual = map(email.message_from_bytes, (raw, plain))
+        assert message.keys() == usual.keys()
+        kinds = [part.get_content_type() for part in message.walk()]
+        assert kinds == ["multipart/alternative", "text/plain", "text/html"]
+        subject = str(make_header(decode_header(message["Subject"])))
+        assert f"from {name.replace('=?', '= ?')};" in subject
 
 
 async def test_what_has_to_be_done_now_is_marked() -> None:

@@ -1,4 +1,4 @@
-"""Queue, postman and herald: R51, B50. What the servers do is in tests/adapters/test_smtp.py."""
+"""Queue and postman: R51, B50. What the servers do is in tests/adapters/test_smtp.py."""
 
 from __future__ import annotations
 
@@ -14,20 +14,15 @@ import trio
 import trio.testing
 
 from sbs.config import MailSettings
-from sbs.core import licence as licences
-from sbs.core.claim import Role
 from sbs.core.notice import Kind, Notice
-from sbs.errors import ConfigError, NotifyError, StateError
+from sbs.errors import NotifyError, StateError
 from sbs.ports import Notifier, NotifierOptions, SendStep
-from sbs.runtime import herald, outbox
+from sbs.runtime import outbox
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.outbox import MAX_ENTRIES, Entry, Outbox
 from sbs.runtime.password import MAX_PASSWORD_BYTES, notifier_options, take_password
 from sbs.runtime.postman import Pace, Postman
-from sbs.testing.licences import FakePolicy, licence
-from sbs.testing.nodes import MemoryPair, memory_pair, wait_until
 from sbs.testing.notifiers import Delivery, MemoryNotifier
-from tests.runtime.rig import fake
 
 A, B = "a@example.org", "b@example.org"
 OPTIONS = NotifierOptions(server="-", port=1, sender="sbs@example.org")
@@ -182,10 +177,13 @@ class Office:
 
 
 async def settle() -> None:
-    """Return when the postman waits: also for the threads that write."""
-    for _ in range(5):
+    """Return when the postman waits, and no thread writes for it."""
+    threads = trio.to_thread.current_default_thread_limiter()
+    quiet = 0
+    while quiet < 3:
         await trio.to_thread.run_sync(lambda: None)
         await trio.testing.wait_all_tasks_blocked(0.005)
+        quiet = 0 if threads.borrowed_tokens else quiet + 1
 
 
 @asynccontextmanager
@@ -251,7 +249,7 @@ async def test_a_server_that_is_away_is_asked_ever_later_until_it_is_back(
         assert at.alarm == (
             "mail-failed: the notifier in memory was told to be away; messages that wait: 1"
         )
-        at.postman.post(notice(2))
+        at.postman.post(notice(2, Kind.HANDOVER))
         for wait_s in (5.0, 10.0, 20.0, 40.0, 60.0):
             await at.after(wait_s - 0.1)
             await at.far_end.come_back()
@@ -263,6 +261,47 @@ async def test_a_server_that_is_away_is_asked_ever_later_until_it_is_back(
         assert await at.after(2.0) == [("n.1", A), ("n.2", A)]
         assert at.alarm == ""
         assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("permanent", [False, True])
+async def test_a_takeover_is_tried_at_once_though_mail_failed_before(
+    tmp_path: Path, mock_clock: trio.testing.MockClock, permanent: bool
+) -> None:
+    """B50: a server that is back gets it at once; one that is not is not asked more often."""
+    far_end = Failing(permanent=permanent)
+    async with office(tmp_path, mock_clock, far_end=far_end) as at:
+        at.postman.post(notice(1, Kind.HANDOVER))
+        for wait_s in (0, 5.1, 10.1, 20.1, 40.1):
+            await at.after(wait_s)
+        tries = far_end.tries
+        at.postman.post(notice(2, Kind.TAKEOVER), hold_s=10)
+        await at.after(9.9)
+        assert far_end.tries == tries
+        await at.after(0.2)
+        assert far_end.tries == tries + 1
+        await at.after(30)
+        assert far_end.tries == tries + 1
+        far_end.permanent = None
+        at.postman.post(notice(3, Kind.RECOVERY))
+        assert await at.after(1) == []
+        at.postman.post(notice(4, Kind.URGENT))
+        assert await at.after(0) == [("n.2", A), ("n.4", A), ("n.1", A), ("n.3", A)]
+
+
+async def test_a_takeover_goes_before_what_a_slow_server_has_not_taken_yet(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """B50: it waits for one message at most."""
+    far_end = Slow()
+    async with office(tmp_path, mock_clock, far_end=far_end) as at:
+        for number in range(1, 21):
+            at.postman.post(notice(number, Kind.ALARM))
+        await at.after(far_end.TAKES_S)
+        at.postman.post(notice(99, Kind.TAKEOVER))
+        await at.after(far_end.TAKES_S)
+        assert at.delivered[-1] == ("n.2", A)
+        assert (await at.after(far_end.TAKES_S))[-1] == ("n.99", A)
+        assert (await at.after(far_end.TAKES_S))[-1] == ("n.3", A)
 
 
 async def test_who_was_refused_is_tried_alone(
@@ -340,6 +379,40 @@ async def test_a_node_that_ends_gives_mail_one_chance_and_leaves_the_rest(
         assert at.delivered == [("n.2", A)]
         assert files(tmp_path) == ["n.1.json"]
         at.postman.post(notice(3))  # logged, and given up
+
+
+class Failing(MemoryNotifier):
+    """Takes nothing while ``permanent`` is not None, and counts how often it was asked."""
+
+    def __init__(self, *, permanent: bool | None) -> None:
+        super().__init__()
+        self.permanent = permanent
+        self.tries = 0
+
+    async def send(
+        self,
+        notice: Notice,
+        receivers: Sequence[str],
+        report: Callable[[SendStep], None] = lambda _step: None,
+    ) -> None:
+        self.tries += 1
+        await trio.lowlevel.checkpoint()
+        if self.permanent is not None:
+            raise NotifyError("does not take it", permanent=self.permanent)
+        await super().send(notice, receivers, report)
+
+
+class Slow(MemoryNotifier):
+    TAKES_S = 60.0
+
+    async def send(
+        self,
+        notice: Notice,
+        receivers: Sequence[str],
+        report: Callable[[SendStep], None] = lambda _step: None,
+    ) -> None:
+        await trio.sleep(self.TAKES_S)
+        await super().send(notice, receivers, report)
 
 
 class Hanging(MemoryNotifier):
@@ -472,159 +545,3 @@ def test_a_password_file_that_is_none_is_refused(
     with pytest.raises(NotifyError, match=f"mail.password_file {path}: {why}") as caught:
         notifier_options(MailSettings(account="sbs", password_file=str(path)))
     assert "secret" not in repr(caught.value.__cause__) + str(caught.value)
-
-
-# The herald, in a pair.
-
-
-@asynccontextmanager
-async def mailing_pair(
-    directory: Path, also: Sequence[str] = ("handover", "restart")
-) -> AsyncGenerator[tuple[MemoryPair, MemoryNotifier], None]:
-    far_end = MemoryNotifier()
-    async with memory_pair(directory, notifier=far_end.open) as pair:
-        for node in (pair.alpha, pair.beta):
-            mail = MailSettings(
-                enabled=True, sender="sbs@example.org", receivers=(A,), also=tuple(also)
-            )
-            node.config = attrs.evolve(node.config, mail=mail)
-        await pair.start()
-        yield pair, far_end
-
-
-async def test_a_takeover_is_mailed_once_and_says_what_happened(tmp_path: Path) -> None:
-    """R51, B50"""
-    async with mailing_pair(tmp_path) as (pair, far_end):
-        assert not far_end.notices  # an ordinary start is none
-        pair.alpha.write("a", "1")
-        await pair.beta.wait_file("a", "1")
-        await pair.alpha.kill()
-        await pair.beta.wait_role(Role.PRIMARY)
-        await wait_until(lambda: far_end.notices, "the mail arrives")
-        await pair.beta.stop()
-    (sent,) = far_end.notices
-    beta = pair.beta.node.model
-    assert sent.id == f"takeover.{beta.settings.node_id}.{beta.primacy.number}"
-    assert sent.kind is Kind.TAKEOVER
-    assert (sent.node, sent.peer, sent.role) == ("beta", "alpha", "primary")
-    assert sent.epoch == str(beta.primacy)
-    assert sent.services == ("printer-1", "printer-2")
-    assert sent.started
-    assert sent.failed == ""
-    assert sent.generation == beta.durable.history.number > 0
-    assert sent.updated_at is not None
-    assert sent.heard_at is not None
-    assert sent.outage_s is not None
-    assert sent.heard_at <= sent.at
-    assert 0 <= sent.outage_s < 60
-    assert sent.why
-    assert not files(Path(pair.beta.config.node.state_dir))
-
-
-async def test_a_service_that_does_not_start_is_in_the_mail(tmp_path: Path) -> None:
-    """R51: whether anything has to be done."""
-    async with mailing_pair(tmp_path) as (pair, far_end):
-        fake(pair.beta).fail_start("printer-2")
-        await pair.alpha.kill()
-        await wait_until(lambda: far_end.notices, "the mail arrives")
-    (sent,) = far_end.notices
-    assert "printer-2" in sent.failed
-    assert sent.started
-
-
-@pytest.mark.parametrize("also", [("handover",), ()])
-async def test_a_handover_is_mailed_if_it_is_wanted(tmp_path: Path, also: Sequence[str]) -> None:
-    """B50: optional mails."""
-    async with mailing_pair(tmp_path, also) as (pair, far_end):
-        await pair.alpha.node.switchover()
-        await pair.wait_in_step(pair.beta)
-        await pair.beta.stop()
-        await pair.alpha.wait_role(Role.PRIMARY)
-        await wait_until(lambda: len(far_end.notices) == 2 * len(also), "the mails arrive")
-    kinds = [(each.kind, each.node) for each in far_end.notices]
-    assert kinds == [(Kind.HANDOVER, "beta"), (Kind.HANDOVER, "alpha")][: 2 * len(also)]
-
-
-async def test_the_end_of_a_takeover_is_mailed_if_it_is_wanted(tmp_path: Path) -> None:
-    """B50: that the pair is complete again, once."""
-    async with mailing_pair(tmp_path, ("recovery",)) as (pair, far_end):
-        await pair.alpha.kill()
-        await pair.beta.wait_role(Role.PRIMARY)
-        await pair.alpha.start()
-        await pair.wait_in_step(pair.beta)
-        pair.beta.write("a", "1")
-        await pair.alpha.wait_file("a", "1")
-        await wait_until(lambda: len(far_end.notices) == 2, "the mails arrive")
-        await pair.alpha.kill()
-        await pair.alpha.start()
-        await pair.wait_in_step(pair.beta)
-    takeover, recovery = far_end.notices
-    assert (takeover.kind, recovery.kind) == (Kind.TAKEOVER, Kind.RECOVERY)
-    assert (recovery.node, recovery.peer, recovery.epoch) == ("beta", "alpha", takeover.epoch)
-    assert recovery.services == ("printer-1", "printer-2")
-
-
-async def test_services_that_the_licence_withholds_are_in_the_mail(tmp_path: Path) -> None:
-    """R41, R51: nobody is told that they run."""
-    policy = FakePolicy()
-    async with mailing_pair(tmp_path) as (pair, far_end):
-        await pair.beta.kill()
-        await pair.alpha.kill()
-        policy.put(licence(licences.Kind.BACKUP, "alpha"), "alpha")
-        pair.alpha.licence = policy.open
-        await pair.alpha.start()
-        await pair.alpha.wait_alarm("licence")
-        await wait_until(lambda: far_end.notices, "the mail arrives")
-        withheld = pair.alpha.alarms["licence"]
-    (sent,) = far_end.notices
-    assert sent.kind is Kind.RESTART
-    assert sent.failed == withheld
-    assert sent.problems == ()
-
-
-async def test_a_primary_that_comes_back_by_itself_is_mailed(tmp_path: Path) -> None:
-    """B50"""
-    async with mailing_pair(tmp_path) as (pair, far_end):
-        await pair.beta.kill()
-        await pair.alpha.kill()
-        await pair.alpha.start()
-        await wait_until(lambda: far_end.notices, "the mail arrives")
-    (sent,) = far_end.notices
-    assert sent.kind is Kind.RESTART
-    assert sent.node == "alpha"
-
-
-@pytest.mark.parametrize("also", [("alarm",), ()])
-async def test_an_alarm_that_stays_is_mailed_once(
-    tmp_path: Path, also: Sequence[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """B50: those under which nothing goes on always, others if they are wanted."""
-    monkeypatch.setattr(herald.Herald.__init__, "__kwdefaults__", {"settle_s": 0.2})
-    async with mailing_pair(tmp_path, also) as (pair, far_end):
-        await pair.alpha.node.pause()
-        await wait_until(lambda: pair.beta.node.model.durable.pause.on, "beta knows of the pause")
-        await pair.alpha.kill()
-        await pair.beta.wait_alarm("primary-lost")
-        await wait_until(lambda: far_end.notices, "the mail arrives")
-        pair.beta.node.alarms.raise_("some-alarm", "of no urgency")
-        await trio.sleep(0.5)
-        pair.beta.node.alarms.clear("some-alarm")
-        await trio.sleep(0.1)
-        pair.beta.node.alarms.raise_("some-alarm", "of no urgency")
-        pair.beta.node.alarms.raise_("mail-failed", "of which no mail can tell")
-        await wait_until(lambda: len(far_end.notices) == 1 + 2 * len(also), "the mails arrive")
-        await trio.sleep(0.5)
-    urgent, *others = far_end.notices
-    assert (urgent.kind, urgent.code, urgent.role) == (Kind.URGENT, "primary-lost", "waiting")
-    assert "sbs resume" in urgent.why
-    assert [each.code for each in others] == ["some-alarm", "some-alarm"][: 2 * len(also)]
-    assert len({each.id for each in far_end.notices}) == len(far_end.notices)
-
-
-async def test_an_adapter_that_is_not_installed_ends_the_start(tmp_path: Path) -> None:
-    async with memory_pair(tmp_path) as pair:
-        mail = MailSettings(enabled=True, sender="sbs@example.org", receivers=(A,))
-        object.__setattr__(mail, "adapter", "pigeon")  # as if it had been removed since
-        pair.alpha.config = attrs.evolve(pair.alpha.config, mail=mail)
-        with pytest.raises(ConfigError, match=r"mail.adapter = 'pigeon': installed adapters are"):
-            await pair.alpha.start()

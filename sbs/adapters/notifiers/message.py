@@ -35,7 +35,7 @@ def make_message(notice: Notice, sender: str, receivers: Sequence[str]) -> bytes
     """
     letter = write(notice)
     message = EmailMessage(policy=_POLICY)
-    message["Subject"] = letter.subject
+    message["Subject"] = _literal(letter.subject)
     message["From"] = Address(display_name="SBS", addr_spec=sender)
     message["To"] = ", ".join(receivers)
     zone = timezone(timedelta(seconds=notice.utc_offset_s))
@@ -49,3 +49,11 @@ def make_message(notice: Notice, sender: str, receivers: Sequence[str]) -> bytes
     message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     message.set_boundary(f"=_{hashlib.sha256(notice.id.encode()).hexdigest()[:32]}")
     return message.as_bytes()
+
+
+def _literal(text: str) -> str:
+    """``text`` for a header, with what would begin an encoded word (RFC 2047) broken.
+
+    A peer's name may hold one; Python decodes it, line breaks and all, before it writes the header.
+    """
+    return text.replace("=?", "= ?")

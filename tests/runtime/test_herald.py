@@ -1,0 +1,213 @@
+"""What the herald of a node in a pair has mailed: R51, B50."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from sbs.config import MailSettings
+from sbs.core import licence as licences
+from sbs.core.claim import Role
+from sbs.core.notice import Kind
+from sbs.errors import ConfigError
+from sbs.runtime import herald
+from sbs.testing.licences import FakePolicy, licence
+from sbs.testing.nodes import MemoryPair, memory_pair, wait_until
+from sbs.testing.notifiers import MemoryNotifier
+from tests.runtime.rig import fake, running
+
+A = "a@example.org"
+
+
+@asynccontextmanager
+async def mailing_pair(
+    directory: Path, also: Sequence[str] = ("handover", "restart"), path: str = ""
+) -> AsyncGenerator[tuple[MemoryPair, MemoryNotifier], None]:
+    far_end = MemoryNotifier()
+    async with memory_pair(directory, notifier=far_end.open) as pair:
+        for node in (pair.alpha, pair.beta):
+            mail = MailSettings(
+                enabled=True, sender="sbs@example.org", receivers=(A,), also=tuple(also)
+            )
+            node.config = attrs.evolve(node.config, mail=mail, path=path)
+        await pair.start()
+        yield pair, far_end
+
+
+async def test_a_takeover_is_mailed_once_and_says_what_happened(tmp_path: Path) -> None:
+    """R51, B50"""
+    async with mailing_pair(tmp_path) as (pair, far_end):
+        assert not far_end.notices  # an ordinary start is none
+        pair.alpha.write("a", "1")
+        await pair.beta.wait_file("a", "1")
+        await pair.alpha.kill()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+        await pair.beta.stop()
+    (sent,) = far_end.notices
+    beta = pair.beta.node.model
+    assert sent.id == f"takeover.{beta.settings.node_id}.{beta.primacy.number}"
+    assert sent.kind is Kind.TAKEOVER
+    assert (sent.node, sent.peer, sent.role) == ("beta", "alpha", "primary")
+    assert sent.epoch == str(beta.primacy)
+    assert sent.services == ("printer-1", "printer-2")
+    assert sent.started
+    assert sent.failed == ""
+    assert sent.generation == beta.durable.history.number > 0
+    assert sent.updated_at is not None
+    assert sent.heard_at is not None
+    assert sent.outage_s is not None
+    assert sent.heard_at <= sent.at
+    assert 0 <= sent.outage_s < 60
+    assert sent.why
+    assert os.listdir(Path(pair.beta.config.node.state_dir) / "mail") == []
+
+
+async def test_a_service_that_does_not_start_is_in_the_mail(tmp_path: Path) -> None:
+    """R51: whether anything has to be done."""
+    async with mailing_pair(tmp_path) as (pair, far_end):
+        fake(pair.beta).fail_start("printer-2")
+        await pair.alpha.kill()
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+    (sent,) = far_end.notices
+    assert "printer-2" in sent.failed
+    assert sent.started
+
+
+@pytest.mark.parametrize("also", [("handover",), ()])
+async def test_a_handover_is_mailed_if_it_is_wanted(tmp_path: Path, also: Sequence[str]) -> None:
+    """B50: optional mails."""
+    async with mailing_pair(tmp_path, also) as (pair, far_end):
+        await pair.alpha.node.switchover()
+        await pair.wait_in_step(pair.beta)
+        await pair.beta.stop()
+        await pair.alpha.wait_role(Role.PRIMARY)
+        await wait_until(lambda: len(far_end.notices) == 2 * len(also), "the mails arrive")
+    kinds = [(each.kind, each.node) for each in far_end.notices]
+    assert kinds == [(Kind.HANDOVER, "beta"), (Kind.HANDOVER, "alpha")][: 2 * len(also)]
+
+
+async def test_the_end_of_a_takeover_is_mailed_if_it_is_wanted(tmp_path: Path) -> None:
+    """B50: that the pair is complete again, once."""
+    async with mailing_pair(tmp_path, ("recovery",)) as (pair, far_end):
+        await pair.alpha.kill()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await pair.alpha.start()
+        await pair.wait_in_step(pair.beta)
+        pair.beta.write("a", "1")
+        await pair.alpha.wait_file("a", "1")
+        await wait_until(lambda: len(far_end.notices) == 2, "the mails arrive")
+        await pair.alpha.kill()
+        await pair.alpha.start()
+        await pair.wait_in_step(pair.beta)
+    takeover, recovery = far_end.notices
+    assert (takeover.kind, recovery.kind) == (Kind.TAKEOVER, Kind.RECOVERY)
+    assert (recovery.node, recovery.peer, recovery.epoch) == ("beta", "alpha", takeover.epoch)
+    assert recovery.services == ("printer-1", "printer-2")
+
+
+async def test_services_that_the_licence_withholds_are_in_the_mail(tmp_path: Path) -> None:
+    """R41, R51: nobody is told that they run."""
+    policy = FakePolicy()
+    async with mailing_pair(tmp_path) as (pair, far_end):
+        await pair.beta.kill()
+        await pair.alpha.kill()
+        policy.put(licence(licences.Kind.BACKUP, "alpha"), "alpha")
+        pair.alpha.licence = policy.open
+        await pair.alpha.start()
+        await pair.alpha.wait_alarm("licence")
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+        withheld = pair.alpha.alarms["licence"]
+    (sent,) = far_end.notices
+    assert sent.kind is Kind.RESTART
+    assert sent.failed == withheld
+    assert sent.problems == ()
+
+
+async def test_a_primary_that_comes_back_by_itself_is_mailed(tmp_path: Path) -> None:
+    """B50"""
+    async with mailing_pair(tmp_path) as (pair, far_end):
+        await pair.beta.kill()
+        await pair.alpha.kill()
+        await pair.alpha.start()
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+    (sent,) = far_end.notices
+    assert sent.kind is Kind.RESTART
+    assert sent.node == "alpha"
+
+
+@pytest.mark.parametrize("also", [("alarm",), ()])
+async def test_an_alarm_that_stays_is_mailed_once(
+    tmp_path: Path, also: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B50: those under which nothing goes on always, others if they are wanted."""
+    monkeypatch.setattr(herald.Herald.__init__, "__kwdefaults__", {"settle_s": 0.2})
+    async with mailing_pair(tmp_path, also) as (pair, far_end):
+        await pair.alpha.node.pause()
+        await wait_until(lambda: pair.beta.node.model.durable.pause.on, "beta knows of the pause")
+        await pair.alpha.kill()
+        await pair.beta.wait_alarm("primary-lost")
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+        pair.beta.node.alarms.raise_("some-alarm", "of no urgency")
+        await trio.sleep(0.5)
+        pair.beta.node.alarms.clear("some-alarm")
+        await trio.sleep(0.1)
+        pair.beta.node.alarms.raise_("some-alarm", "of no urgency")
+        pair.beta.node.alarms.raise_("mail-failed", "of which no mail can tell")
+        await wait_until(lambda: len(far_end.notices) == 1 + 2 * len(also), "the mails arrive")
+        await trio.sleep(0.5)
+    urgent, *others = far_end.notices
+    assert (urgent.kind, urgent.code, urgent.role) == (Kind.URGENT, "primary-lost", "waiting")
+    assert "sbs resume" in urgent.why
+    assert [each.code for each in others] == ["some-alarm", "some-alarm"][: 2 * len(also)]
+    assert len({each.id for each in far_end.notices}) == len(far_end.notices)
+
+
+async def test_an_adapter_that_is_not_installed_ends_the_start(tmp_path: Path) -> None:
+    async with memory_pair(tmp_path) as pair:
+        mail = MailSettings(enabled=True, sender="sbs@example.org", receivers=(A,))
+        object.__setattr__(mail, "adapter", "pigeon")  # as if it had been removed since
+        pair.alpha.config = attrs.evolve(pair.alpha.config, mail=mail)
+        with pytest.raises(ConfigError, match=r"mail.adapter = 'pigeon': installed adapters are"):
+            await pair.alpha.start()
+
+
+async def test_a_working_directory_that_is_gone_ends_no_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B50: found by review; ``-c beta.toml`` was resolved in the middle of the takeover."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    async with mailing_pair(tmp_path, path="beta.toml") as (pair, far_end):
+        gone.rmdir()
+        await pair.alpha.kill()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+        await pair.alpha.start()  # where it cannot be resolved even at the start
+        await pair.wait_in_step(pair.beta)
+    (sent,) = far_end.notices
+    assert sent.config == str(gone / "beta.toml")
+
+
+async def test_an_error_of_telling_ends_no_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R51: whatever goes wrong in it, the services of a node that takes over start."""
+    monkeypatch.setattr(herald.Herald.__init__, "__kwdefaults__", {"settle_s": 0.1})
+    async with mailing_pair(tmp_path) as (pair, far_end):
+        monkeypatch.setattr(herald, "brief", lambda _text: 1 // 0)
+        await pair.alpha.kill()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await wait_until(lambda: running(pair.beta), "the services run")
+        pair.beta.node.alarms.raise_("no-vote", "urgent")
+        await wait_until(lambda: caplog.text.count("an event could not be told") > 1, "both logged")
+        assert pair.beta.running
+    assert "ZeroDivisionError" in caplog.text
+    assert far_end.notices == []

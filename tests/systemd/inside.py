@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from sbs.adapters.services.systemd import binding
+from sbs.adapters.services.systemd import binding, bus, leash
 from sbs.adapters.services.systemd.controller import MAX_GRACE_S, open_controller
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
@@ -317,6 +317,24 @@ async def test_services_are_killed_when_the_fencer_is_and_can_be_started_again(
         await controller.start("box-a", {})
         await wait_state(controller, "box-a", active=True, running=True)
     assert "the fencer is gone" in caplog.text
+
+
+async def test_without_a_system_bus_the_adapter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
+    monkeypatch.setattr(bus, "CALL_BOUND_S", 0.3)
+    with pytest.raises(ServiceError, match=r"systemd does not answer within 0\.3 s"):
+        async with opened("box-a"):
+            raise AssertionError("must not open")
+
+
+async def test_a_fencer_that_gets_no_scope_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the unit is not bound to anything."""
+    monkeypatch.setattr(leash, "_numbers", iter(["a b"]))
+    with pytest.raises(ServiceError, match="systemd, StartTransientUnit: Invalid unit name"):
+        async with opened("box-a"):
+            raise AssertionError("must not open")
+    children = await trio.Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    assert not children.split()
 
 
 async def test_a_bus_that_is_restarted_is_found_again() -> None:

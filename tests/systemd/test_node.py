@@ -189,6 +189,28 @@ def test_systemctl_stop_hands_the_role_over_and_uninstall_leaves_nothing(
     alpha.sbs("service", "install", "-c", str(alpha.node.config))
 
 
+def test_processes_of_sbs_die_with_it_under_systemd_too(pair: tuple[Machine, Machine]) -> None:
+    """B31, R31: the adapter process has its fencer in SBS's own unit, which lets it work."""
+    box = pair[1].box
+    listen, peer = free_ports(2)
+    node = NodeProcess(
+        box.shared / "alone", listen=listen, peer=peer, units={"web": ["sleep", "1000"]}
+    )
+    pair[1].sbs("service", "install", "--name", "sbs-alone", "-c", str(node.config))
+    box.run("systemctl", "start", "sbs-alone")
+    node.wait_role("primary")
+    wait_until(lambda: node.status()["services"]["active"] == ["web"], "the service runs")
+    pids = box.run("pgrep", "-f", "^sleep 1000$").stdout.split()
+    assert len(pids) == 1
+    first = pair[1].pid("sbs-alone.service")
+    pair[1].signal(first, "KILL")
+    wait_until(lambda: pair[1].is_gone(int(pids[0])), "the service is dead", 1.0)
+    wait_until(lambda: pair[1].pid("sbs-alone.service") not in (0, first), "SBS runs again")
+    node.wait_role("primary")
+    pair[1].sbs("service", "uninstall", "--name", "sbs-alone")
+    assert not box.run("pgrep", "-f", "^sleep 1000$", check=False).stdout
+
+
 def test_the_end_of_the_machine_is_no_operators_stop_of_the_service(
     pair: tuple[Machine, Machine],
 ) -> None:

@@ -205,7 +205,7 @@ class Bus:
         self._replies[serial] = send
         try:
             await connection.send(message, serial=serial)
-            return _unwrap(await receive.receive())
+            return _unwrap(message, await receive.receive())
         except _LOST as error:
             raise BusError("", "the system bus was lost") from error
         finally:
@@ -322,11 +322,12 @@ def _address(path: str, interface: str) -> DBusAddress:
     return DBusAddress(path, bus_name=_NAME, interface=interface)
 
 
-def _unwrap(reply: _Message) -> Any:
+def _unwrap(call: _Message, reply: _Message) -> Any:
     if reply.header.message_type is not MessageType.error:
         return reply.body
+    member = call.header.fields[HeaderFields.member]
     name = reply.header.fields[HeaderFields.error_name]
-    raise BusError(name, f"systemd: {reply.body[0] if reply.body else name}")
+    raise BusError(name, f"systemd, {member}: {reply.body[0] if reply.body else name}")
 
 
 def _row(fields: Sequence[Any]) -> Row:

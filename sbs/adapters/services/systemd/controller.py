@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,22 +16,19 @@ from typing import Final
 
 import trio
 
-from sbs.adapters.services.systemd import binding
-from sbs.adapters.services.systemd.bus import MANAGER, ROOT, Bus, BusError, Job, Jobs
+from sbs.adapters.services.systemd import binding, orders
+from sbs.adapters.services.systemd.bus import MANAGER, ROOT, Bus, BusError, Job
 from sbs.adapters.services.systemd.leash import Leash
 from sbs.adapters.services.systemd.names import find_units
-from sbs.adapters.services.systemd.unit import GONE, Watched, describe, runs, state_of
+from sbs.adapters.services.systemd.unit import GONE, Watched, runs, state_of
 from sbs.errors import ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 
-KILL_BOUND_S: Final = 5.0
-"""How long a killed unit may take to be gone; one that takes longer hangs in the kernel."""
-
-AGAIN_S: Final = 0.5
-"""How long after a kill what a unit runs when it ends, its ExecStopPost=, may take."""
-
 CLOSE_BOUND_S: Final = 15.0
 """How long leaving the context waits for the fencer before it is killed."""
+
+RETRY_S: Final = 1.0
+"""Pause before another fencer is tried."""
 
 MAX_GRACE_S: Final = 86_400.0
 """Longest grace of a stop: a day is more than any service needs."""
@@ -42,9 +38,6 @@ MAX_UNITS: Final = 256
 
 STRANGER_S: Final = 5.0
 """Grace of a unit that ran before SBS did."""
-
-LEFT_S: Final = 0.01
-"""How long killed processes may take to vanish before they are killed again."""
 
 _log = logging.getLogger(__name__)
 
@@ -148,13 +141,17 @@ class SystemdController:
         leash = await Leash.fasten(
             self._bus, units, self._held_fds, self._nursery, self._mark_expired
         )
-        for unit in units:
-            binding.bind(unit, leash.scope)
-        await self._bus.call("Reload")
-        if self._guard[0] is not None:
-            await leash.guard(*self._guard)
-        if self._testament:
-            await leash.bequeath(self._testament)
+        try:
+            for unit in units:
+                binding.bind(unit, leash.scope)
+            await self._bus.call("Reload")
+            if self._guard[0] is not None:
+                await leash.guard(*self._guard)
+            if self._testament:
+                await leash.bequeath(self._testament)
+        except BaseException:
+            await leash.loose(CLOSE_BOUND_S)
+            raise
         self._leash = leash
         self._leashed.set()
 
@@ -171,13 +168,24 @@ class SystemdController:
             async with trio.open_nursery() as nursery:
                 for watched in self._units.values():
                     nursery.start_soon(self._kill, watched)
-            await self._fasten()
+            await self._fasten_again()
             self._notify()
+
+    async def _fasten_again(self) -> None:
+        """Until there is a fencer nothing can be started."""
+        while True:
+            try:
+                await self._fasten()
+            except ServiceError as error:
+                _log.error("no fencer for the units yet: %s", error)
+                await trio.sleep(RETRY_S)
+            else:
+                return
 
     async def _kill(self, watched: Watched) -> None:
         binding.forbid(watched.unit)
         try:
-            await self._stop_unit(watched, 0.0)
+            await orders.stop(self._bus, watched, 0.0)
         except ServiceError as error:
             _log.error("%s", error)
 
@@ -193,13 +201,15 @@ class SystemdController:
             ServiceError: systemd refuses, or does not answer.
         """
         self._closing = True
-        if self._leash is not None and not self._leash.gone.is_set():
-            await self._leash.loose(CLOSE_BOUND_S)
-        for unit in self._by_unit:
-            binding.unbind(unit)
-        if self._by_unit:
-            await self._bus.call("Reload")
-        self._bus_scope.cancel()
+        try:
+            if self._leash is not None:
+                await self._leash.loose(CLOSE_BOUND_S)
+            for unit in self._by_unit:
+                binding.unbind(unit)
+            if self._by_unit:
+                await self._bus.call("Reload")
+        finally:
+            self._bus_scope.cancel()
 
     # The port.
 
@@ -220,24 +230,10 @@ class SystemdController:
                     f"service {name!r}: not started: the time until which services may run here "
                     "has passed"
                 )
-            (row,) = await self._bus.rows([watched.unit])
-            if row.active == "failed":  # or its limit of starts would count for this one, too
-                await self._bus.call("ResetFailedUnit", "s", (watched.unit,))
-            was_active, watched.cause = watched.active, ""
+            watched.cause = ""
+            await orders.start(self._bus, watched)
             watched.active = True
-            if (result := await self._run_job("StartUnit", watched)) not in ("done", "skipped"):
-                watched.active = was_active
-                raise await self._failure(watched, result)
             self._notify()
-
-    async def _failure(self, watched: Watched, result: str) -> ServiceError:
-        """Why a start job failed, and where more is to be read."""
-        (row,) = await self._bus.rows([watched.unit])
-        return ServiceError(
-            f"service {watched.name!r}: {watched.unit} does not start: job {result}, unit "
-            f"{row.active} ({await describe(self._bus, row)}); "
-            f"more: journalctl -u {watched.unit}"
-        )
 
     async def stop(self, name: str, timeout_s: float) -> None:
         """See :meth:`sbs.ports.ServiceController.stop`; ``timeout_s`` is 0 to MAX_GRACE_S."""
@@ -249,54 +245,9 @@ class SystemdController:
         await trio.lowlevel.checkpoint()
         async with watched.requests:
             binding.forbid(watched.unit)
-            await self._stop_unit(watched, timeout_s)
+            await orders.stop(self._bus, watched, timeout_s)
             watched.active, watched.cause = False, ""
             self._notify()
-
-    async def _run_job(self, method: str, watched: Watched) -> str:
-        """Start or stop a unit; return what became of the job."""
-        with self._bus.jobs(watched.unit) as jobs:
-            await self._begin(method, watched, jobs)
-            return await jobs.result()
-
-    async def _begin(self, method: str, watched: Watched, jobs: Jobs) -> None:
-        (jobs.path,) = await self._bus.call(method, "ss", (watched.unit, "replace"))
-        watched.job = jobs.path
-
-    async def _stop_unit(self, watched: Watched, timeout_s: float) -> None:
-        """Stop a unit; return when nothing of it runs."""
-        with trio.move_on_after(timeout_s + KILL_BOUND_S):
-            kill_at = trio.current_time() + timeout_s
-            with self._bus.jobs(watched.unit) as jobs:
-                await self._begin("StopUnit", watched, jobs)
-                while (result := await jobs.result_before(kill_at)) != "done":
-                    if result:  # replaced: somebody started it meanwhile
-                        await self._begin("StopUnit", watched, jobs)
-                    else:
-                        await self._send_kill(watched.unit)
-                        kill_at = trio.current_time() + AGAIN_S
-            # Some units leave processes behind when they stop (KillMode=process).
-            while await self._has_processes(watched.unit):
-                await self._send_kill(watched.unit)
-                await trio.sleep(LEFT_S)
-            return
-        raise ServiceError(
-            f"service {watched.name!r}: something of it still runs {KILL_BOUND_S:g} s after "
-            f"SIGKILL; see systemctl status {watched.unit}"
-        )
-
-    async def _send_kill(self, unit: str) -> None:
-        try:
-            await self._bus.call("KillUnit", "ssi", (unit, "all", signal.SIGKILL))
-        except BusError as error:  # nothing is left to kill
-            _log.debug("kill %s: %s", unit, error)
-
-    async def _has_processes(self, unit: str) -> bool:
-        try:
-            (processes,) = await self._bus.call("GetUnitProcesses", "s", (unit,))
-        except BusError:  # it is not even loaded any more
-            return False
-        return bool(processes)
 
     async def states(self) -> Mapping[str, ServiceState]:
         """The state of every configured unit, a pattern's units one by one."""

@@ -74,13 +74,17 @@ class Leash:
             ("CollectMode", ("s", "inactive-or-failed")),
             ("PIDs", ("au", [channel.process.pid])),
         ]
-        with bus.jobs(scope) as jobs:
-            await bus.watch_jobs(scope)
-            (jobs.path,) = await bus.call(
-                "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope, "fail", properties, [])
-            )
-            if (result := await jobs.result()) != "done":
-                raise ServiceError(f"systemd cannot start {scope} for the fencer: {result}")
+        try:
+            with bus.jobs(scope) as jobs:
+                await bus.watch_jobs(scope)
+                (jobs.path,) = await bus.call(
+                    "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope, "fail", properties, [])
+                )
+                if (result := await jobs.result()) != "done":
+                    raise ServiceError(f"systemd cannot start {scope} for the fencer: {result}")
+        except BaseException:
+            await leash.loose(ANSWER_S)
+            raise
         return leash
 
     async def guard(self, deadline_at: float | None, grace_s: float) -> None:
@@ -133,9 +137,12 @@ class Leash:
         Args:
             bound_s: how long it may take.
         """
-        self._channel.end()
-        with trio.move_on_after(bound_s):
-            await self.gone.wait()
+        if self.gone.is_set():
             return
-        self._channel.process.kill()
-        await self.gone.wait()
+        self._channel.end()
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(bound_s):
+                await self.gone.wait()
+                return
+            self._channel.process.kill()
+            await self.gone.wait()

@@ -63,15 +63,18 @@ _RANKS = {
     Kind.TEST: 2,
 }
 
+QUARANTINE = "quarantine"
+"""The alarm that files of one node lie aside, such as after both have led (B4)."""
+
 URGENT = frozenset(
-    alarm.value
-    for alarm in (
-        Alarm.PRIMARY_LOST,
-        Alarm.NO_GENERATION,
-        Alarm.NO_VOTE,
-        Alarm.FENCE_FAILED,
-        Alarm.DUAL_PRIMARY,
-    )
+    {
+        Alarm.PRIMARY_LOST.value,
+        Alarm.NO_GENERATION.value,
+        Alarm.NO_VOTE.value,
+        Alarm.FENCE_FAILED.value,
+        Alarm.DUAL_PRIMARY.value,
+        QUARANTINE,
+    }
 )
 """Alarms that are always mailed: nothing serves, or nobody knows, before a person acts."""
 

@@ -9,12 +9,11 @@ from typing import Final
 import attrs
 
 from sbs.core.messages import Finding, Findings
+from sbs.core.notice import QUARANTINE as ALARM
 from sbs.replication.files.problems import Problem, printable
 from sbs.replication.former.kept import QUARANTINE, Kept
 from sbs.replication.former.quarantine import Quarantine
 from sbs.runtime.alarms import Alarms
-
-ALARM: Final = "quarantine"
 
 MAX_NAMED: Final = 3
 """Files that the alarm names: it is one line. The status lists more."""

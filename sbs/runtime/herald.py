@@ -16,10 +16,13 @@ import trio
 from sbs.adapters import notifiers
 from sbs.config import Config
 from sbs.core import effects as ef
+from sbs.core.claim import Role
+from sbs.core.effects import Via
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.notice import (
     MAX_PROBLEMS,
     MAX_SERVICES,
+    QUARANTINE,
     URGENT,
     Kind,
     Notice,
@@ -50,6 +53,9 @@ LOOK_S: Final = 1.0
 
 _UNDELIVERED: Final = ("mail-failed", "mail-damaged")
 """Alarms that no mail can tell of."""
+
+_OF_BOTH: Final = (QUARANTINE,)
+"""Alarms that stand on both nodes for one event: the primary tells."""
 
 _NOT_RUNNING: Final = ("service-failed", "service-down")
 """Alarms that say why services do not run."""
@@ -153,7 +159,8 @@ class Herald:
         if self._postman is None or via is None or kind is None or kind not in self._also:
             return
         notice = self._notice(kind, primacy_id(kind, self._node_id, epoch), time.time())
-        known = kind is Kind.TAKEOVER and self._lost_at > 0
+        # A primary that came back and then yielded was heard again, long after its services ended.
+        known = kind is Kind.TAKEOVER and via is not Via.YIELDED and self._lost_at > 0
         self._draft = attrs.evolve(
             notice,
             why=brief(via.value),
@@ -232,8 +239,12 @@ class Herald:
         for code, alarm in standing.items():
             kind = Kind.URGENT if code in URGENT else Kind.ALARM
             waits = code in self._told or now < self._seen[code] + self._settle_s
-            if not waits and kind in self._also and code not in _UNDELIVERED:
+            if waits or kind not in self._also or code in _UNDELIVERED:
+                continue
+            role = self._model.state.role if code in _OF_BOTH else Role.PRIMARY
+            if role in (Role.PRIMARY, Role.SECONDARY):  # else it is not known yet who tells
                 self._told.add(code)
+            if role is Role.PRIMARY:
                 self._tell(kind, alarm, standing)
 
     def _tell(

@@ -11,12 +11,20 @@ import attrs
 import pytest
 import trio
 
-from sbs.config import MailSettings
+from sbs.config import Config, MailSettings, NodeSettings
+from sbs.core import events as ev
 from sbs.core import licence as licences
-from sbs.core.claim import Role
-from sbs.core.notice import Kind
+from sbs.core.address import Address
+from sbs.core.claim import Claim, Mode, Policy, Role
+from sbs.core.effects import Durable, Via
+from sbs.core.epoch import NO_EPOCH
+from sbs.core.history import Generation, History
+from sbs.core.notice import Kind, Notice
+from sbs.core.role import Model, Settings, transition
 from sbs.errors import ConfigError
-from sbs.runtime import herald
+from sbs.runtime import clock, herald
+from sbs.runtime.alarms import Alarms
+from sbs.runtime.postman import Postman
 from sbs.testing.licences import FakePolicy, licence
 from sbs.testing.nodes import MemoryPair, memory_pair, wait_until
 from sbs.testing.notifiers import MemoryNotifier
@@ -211,3 +219,103 @@ async def test_an_error_of_telling_ends_no_node(
         assert pair.beta.running
     assert "ZeroDivisionError" in caplog.text
     assert far_end.notices == []
+
+
+async def test_after_both_led_the_primary_tells_once_of_what_lies_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B4, B50: found by review; ``dual-primary`` is over before it is mailed."""
+    monkeypatch.setattr(herald.Herald.__init__, "__kwdefaults__", {"settle_s": 0.2})
+    async with mailing_pair(tmp_path, ()) as (pair, far_end):
+        pair.alpha.write("f", "of both")
+        await pair.beta.wait_file("f", "of both")
+        pair.cut()
+        await pair.beta.wait_role(Role.PRIMARY)
+        pair.alpha.write("f", "of alpha")
+        pair.beta.write("f", "of beta")
+        pair.heal()
+        for node in (pair.alpha, pair.beta):
+            await node.wait_alarm("quarantine")
+        await wait_until(lambda: far_end.notices[1:], "the mail arrives")
+        await trio.sleep(0.5)
+        urgent = [each for each in far_end.notices if each.kind is Kind.URGENT]
+        (primary,) = (node for node in (pair.alpha, pair.beta) if node.role is Role.PRIMARY)
+        assert [(each.node, each.code) for each in urgent] == [(primary.name, "quarantine")]
+        assert "/f ->" in urgent[0].why
+        await primary.node.switchover()
+        await trio.sleep(0.5)
+    assert [each.code for each in far_end.notices if each.code] == ["quarantine"]
+
+
+class Posts(Postman):
+    """Keeps what is posted, and sends nothing."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    def post(self, notice: Notice, hold_s: float = 0.0) -> None:
+        self.notices.append(notice)
+
+    def amend(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+
+async def test_of_a_primary_that_came_back_and_yielded_the_outage_is_not_known() -> None:
+    """R51: found by review; it was counted from when it came back."""
+    epoch = NO_EPOCH.next(1)
+    history = History((Generation(epoch, 0),))
+    primary = Claim(
+        node_id="a" * 32,
+        name="alpha",
+        mode=Mode.SYMMETRIC,
+        priority=100,
+        slot=1,
+        role=Role.PRIMARY,
+        epoch=epoch,
+        history=history,
+        services_die=True,
+        policy=Policy.PROTECT,
+    )
+    settings = Settings(node_id="0" * 32, name="beta", enabled=("one",), policy=Policy.PROTECT)
+    posts = Posts()
+    mail = MailSettings(enabled=True, sender="sbs@example.org", receivers=(A,))
+    node = NodeSettings(
+        name="beta",
+        listen=Address("127.0.0.1", 1),
+        peer=Address("127.0.0.1", 2),
+        state_dir="/nowhere",
+    )
+    teller = herald.Herald(
+        Config(node=node, mail=mail), "0" * 32, Alarms(), last_update=lambda: None, postman=posts
+    )
+    model = Model(settings=settings, durable=Durable(slot=0, epoch=epoch, history=history))
+    await trio.lowlevel.checkpoint()
+    now = clock.now()
+    lost_at, back_at = now - 600, now - 1
+    undecided = attrs.evolve(primary, role=Role.PROBING)
+    story: tuple[tuple[float, ev.Event], ...] = (
+        (lost_at, ev.Started()),
+        (lost_at, ev.PeerMet(connection=1, claim=primary, dialled=True)),
+        (lost_at, ev.Welcomed(connection=1, epoch=epoch, history=history)),
+        (lost_at, ev.ConnectionLost(1)),
+        (lost_at + 3, ev.TimePassed()),
+        (back_at, ev.PeerMet(connection=2, claim=undecided, dialled=False)),
+        (
+            back_at,
+            ev.FollowAsked(connection=2, claim=undecided, epoch=epoch, opened_at=back_at),
+        ),
+    )
+    for at, event in story:
+        model, effects = transition(model, event, at)
+        for effect in effects:
+            teller.note(model, effect)
+    model, effects = transition(model, ev.Saved(model.serial), back_at)
+    for effect in effects:
+        teller.note(model, effect)
+    teller.served(withheld=False)
+    assert model.via is Via.YIELDED
+    posted, amended = posts.notices
+    assert posted.kind is Kind.TAKEOVER
+    assert amended.started
+    assert {each.outage_s for each in posts.notices} == {None}
+    assert {each.heard_at for each in posts.notices} == {None}

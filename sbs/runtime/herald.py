@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Final
 
 import attrs
@@ -36,7 +35,7 @@ from sbs.ports import NotifierFactory
 from sbs.runtime import clock, licensing
 from sbs.runtime.alarms import Alarms, StandingAlarm
 from sbs.runtime.outbox import Outbox
-from sbs.runtime.password import notifier_options
+from sbs.runtime.password import Credentials
 from sbs.runtime.postman import Postman
 from sbs.runtime.status import LastUpdate
 
@@ -315,6 +314,6 @@ def make_herald(
             Outbox(config.node.state_dir),
             alarms,
             open_notifier=notifier or notifiers.load(config.mail.adapter),
-            options=partial(notifier_options, config.mail, password),
+            options=Credentials(config.mail, password).options,
         )
     return Herald(config, node_id, alarms, last_update=last_update, postman=postman)

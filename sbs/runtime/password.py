@@ -6,12 +6,54 @@ import os
 import stat
 from typing import Final
 
+import trio
+
 from sbs.config.mail import PASSWORD_VARIABLE, MailSettings
 from sbs.errors import NotifyError
 from sbs.ports import NotifierOptions
 
 MAX_PASSWORD_BYTES: Final = 1000
 """Longest first line of a password file; more is another file."""
+
+
+READ_BOUND_S: Final = 10.0
+"""How long reading the file may take: one on a file server that is gone hangs for ever."""
+
+MAX_READS: Final = 1
+"""At a time: a read that hangs must not take a new thread each time."""
+
+
+class Credentials:
+    """What the notifiers of one node are opened with.
+
+    Args:
+        settings: of the node.
+        password: used where no file is configured.
+    """
+
+    def __init__(self, settings: MailSettings, password: str = "") -> None:
+        self._settings = settings
+        self._password = password
+        self._reads = trio.CapacityLimiter(MAX_READS)
+
+    async def options(self) -> NotifierOptions:
+        """As they are now; may be cancelled, and takes :data:`READ_BOUND_S` at most.
+
+        Raises:
+            NotifyError: the password file cannot be read, or others can read it.
+        """
+        try:
+            with trio.fail_after(READ_BOUND_S):
+                return await trio.to_thread.run_sync(
+                    notifier_options,
+                    self._settings,
+                    self._password,
+                    abandon_on_cancel=True,
+                    limiter=self._reads,
+                )
+        except trio.TooSlowError as error:
+            why = f"could not be read within {READ_BOUND_S:g} s"
+            raise _refused(self._settings.password_file, why) from error
 
 
 def take_password() -> str:
@@ -44,8 +86,10 @@ def notifier_options(settings: MailSettings, password: str = "") -> NotifierOpti
 
 def _read(path: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise _refused(path, "is no regular file")
             line = file.readline(MAX_PASSWORD_BYTES + 2)
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from error
@@ -59,6 +103,11 @@ def _read(path: str) -> str:
         text = f"its first line must hold the password, of 1 to {MAX_PASSWORD_BYTES} bytes"
         raise _refused(path, text)
     return password
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe is not waited for, and refused before it is read."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _refused(path: str, why: str) -> NotifyError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -21,6 +21,7 @@ MAX_UNWRITTEN: Final = 64
 """Notices not yet on the disk: a disk that hangs for so many events takes no more."""
 
 _FAILED: Final = "mail-failed"
+_BROKEN: Final = "the adapter failed in a way it must not"
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Postman:
         alarms: told while mail is not delivered.
         open_notifier: the adapter.
         options: for it; asked before each round, since a password may be renewed. Raises
-            :class:`~sbs.errors.NotifyError` if it cannot be read.
+            :class:`~sbs.errors.NotifyError` if it cannot be read; bounded, and may be cancelled.
         pace: how often it is tried.
     """
 
@@ -87,7 +88,7 @@ class Postman:
         alarms: Alarms,
         *,
         open_notifier: NotifierFactory,
-        options: Callable[[], NotifierOptions],
+        options: Callable[[], Awaitable[NotifierOptions]],
         pace: Pace | None = None,
     ) -> None:
         self._receivers = tuple(receivers)
@@ -222,7 +223,7 @@ class Postman:
         """One round: all that is due, over one notifier, once each; what comes meanwhile, too."""
         tried: set[str] = set()
         try:
-            options = await trio.to_thread.run_sync(self._options)
+            options = await self._options()
             async with self._open(options) as notifier:
                 while (entry := self._next(tried)) is not None:
                     tried.add(entry.notice.id)
@@ -233,7 +234,7 @@ class Postman:
             self._fail(str(error), self._round, permanent=True)
         except Exception:  # an adapter's bug must not end a node that has just taken over
             _log.exception("mail: the adapter is broken")
-            self._fail("the adapter failed in a way it must not", self._round, permanent=True)
+            self._fail(_BROKEN, self._round, permanent=True)
         else:
             self._round = _Turn()
             if not any(self._turn(entry).failures for entry in self._outbox.entries):
@@ -253,6 +254,9 @@ class Postman:
             if taken and waiting is not None:
                 await self._put(attrs.evolve(waiting, done=(*entry.done, *taken)))
             self._fail(str(error), self._turn(entry), permanent=error.permanent)
+        except Exception:  # an adapter's bug with one notice must not hold up the others
+            _log.exception("mail: the adapter is broken: %s", notice.id)
+            self._fail(_BROKEN, self._turn(entry), permanent=True)
         else:
             _log.info("mail: %s was sent to %s", notice.id, ", ".join(receivers) or "nobody else")
             self._turns.pop(notice.id, None)

@@ -211,8 +211,24 @@ async def test_a_server_without_tls_gets_nothing(ca_file: str) -> None:
 
 async def test_certificates_that_cannot_be_read_are_named(ca: trustme.CA, tmp_path: Path) -> None:
     with MailServer(security="tls", ca=ca) as server:
-        error, _ = await failure(server.options(ca_file=str(tmp_path / "missing.pem")))
-    assert "TLS: No such file or directory" in str(error)
+        missing, empty = tmp_path / "missing.pem", tmp_path / "empty.pem"
+        empty.touch()
+        error, _ = await failure(server.options(ca_file=str(missing)))
+        other, _ = await failure(server.options(ca_file=str(empty)))
+    assert f"TLS: mail.ca_file {missing}: No such file or directory" in str(error)
+    assert f"TLS: mail.ca_file {empty}: " in str(other)
+
+
+async def test_an_answer_that_does_not_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B50: found by review; a line of it came before each timeout, and memory was the limit."""
+    monkeypatch.setattr(smtp, "MAX_ANSWERS_BYTES", 10_000)
+    line = "220-" + "x" * 996
+    with scripted(ANSWERS, greeting="\r\n".join([line] * 11)) as script:
+        options = NotifierOptions(server="127.0.0.1", port=script.port, sender="s@example.org")
+        error, steps = await failure(options)
+    assert str(error) == f"127.0.0.1:{script.port}: greeting: its answers do not end"
+    assert not error.permanent
+    assert [step.ok for step in steps] == [True, False]
 
 
 async def test_a_password_beyond_ascii_is_told() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -17,15 +17,21 @@ from sbs.config import MailSettings
 from sbs.core.notice import Kind, Notice
 from sbs.errors import NotifyError, StateError
 from sbs.ports import Notifier, NotifierOptions, SendStep
-from sbs.runtime import outbox
+from sbs.runtime import outbox, password
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.outbox import MAX_ENTRIES, Entry, Outbox
-from sbs.runtime.password import MAX_PASSWORD_BYTES, notifier_options, take_password
+from sbs.runtime.password import (
+    MAX_PASSWORD_BYTES,
+    READ_BOUND_S,
+    Credentials,
+    notifier_options,
+    take_password,
+)
 from sbs.runtime.postman import Pace, Postman
 from sbs.testing.notifiers import Delivery, MemoryNotifier
 
 A, B = "a@example.org", "b@example.org"
-OPTIONS = NotifierOptions(server="-", port=1, sender="sbs@example.org")
+SETTINGS = MailSettings(sender="sbs@example.org", receivers=(A,))
 
 
 def notice(number: int, kind: Kind = Kind.TAKEOVER) -> Notice:
@@ -193,7 +199,7 @@ async def office(
     *,
     receivers: Sequence[str] = (A,),
     far_end: MemoryNotifier | None = None,
-    options: Callable[[], NotifierOptions] = lambda: OPTIONS,
+    settings: MailSettings = SETTINGS,
 ) -> AsyncGenerator[Office, None]:
     far_end = far_end or MemoryNotifier()
     alarms = Alarms()
@@ -202,7 +208,7 @@ async def office(
         Outbox(str(state_dir)),
         alarms,
         open_notifier=far_end.open,
-        options=options,
+        options=Credentials(settings).options,
         pace=PACE,
     )
     async with trio.open_nursery() as nursery:
@@ -455,6 +461,31 @@ class Broken(MemoryNotifier):
         yield self
 
 
+class Choosy(MemoryNotifier):
+    async def send(
+        self,
+        notice: Notice,
+        receivers: Sequence[str],
+        report: Callable[[SendStep], None] = lambda _step: None,
+    ) -> None:
+        if notice.id == "n.1":
+            raise RuntimeError("a bug of an adapter")
+        await super().send(notice, receivers, report)
+
+
+async def test_a_notice_that_an_adapter_cannot_take_holds_up_no_other(
+    tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """B50: found by review; it came first in each round, and ended it."""
+    async with office(tmp_path, mock_clock, far_end=Choosy()) as at:
+        at.postman.post(notice(1))
+        at.postman.post(notice(2))
+        assert await at.after(1) == [("n.2", A)]
+        assert "the adapter failed in a way it must not" in at.alarm
+        assert "a bug of an adapter" in caplog.text
+        assert files(tmp_path) == ["n.1.json"]
+
+
 async def test_a_broken_adapter_ends_no_node(
     tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -470,7 +501,7 @@ async def test_a_password_that_cannot_be_read_is_an_alarm(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
     settings = MailSettings(account="sbs", password_file=str(tmp_path / "missing"))
-    async with office(tmp_path, mock_clock, options=partial(notifier_options, settings)) as at:
+    async with office(tmp_path, mock_clock, settings=settings) as at:
         at.postman.post(notice(1))
         await settle()
         assert f"mail.password_file {tmp_path}/missing: No such file" in at.alarm
@@ -478,6 +509,36 @@ async def test_a_password_that_cannot_be_read_is_an_alarm(
         (tmp_path / "missing").chmod(0o600)
         assert await at.after(5.1) == [("n.1", A)]
         assert at.alarm == ""
+
+
+async def test_a_password_file_that_hangs_is_an_alarm_and_holds_up_no_end(
+    tmp_path: Path, mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B50: found by review; nothing was said, and the node did not end."""
+    settings = MailSettings(account="sbs", password_file="/gone/password")
+    reads, over = [], threading.Event()
+
+    def hang(path: str) -> str:
+        reads.append(path)
+        over.wait()
+        return "secret"
+
+    monkeypatch.setattr(password, "_read", hang)
+    try:
+        async with office(tmp_path, mock_clock, settings=settings) as at:
+            at.postman.post(notice(1))
+            await at.after(READ_BOUND_S + 0.1)
+            text = "mail.password_file /gone/password: could not be read within 10 s"
+            assert text in at.alarm
+            for _ in range(5):
+                await at.after(PACE.longest_s)
+            assert reads == ["/gone/password"]  # the others wait for its thread
+            at.postman.end()
+            await at.after(PACE.end_s + 0.1)
+            assert not at.nursery.child_tasks
+            assert files(tmp_path) == ["n.1.json"]
+    finally:
+        over.set()
 
 
 async def test_damage_found_at_the_start_is_an_alarm(
@@ -506,6 +567,20 @@ async def test_a_queue_that_cannot_be_read_is_an_alarm_and_new_mail_is_sent(
 
 
 # The password.
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory"])
+def test_what_is_no_file_is_no_password_file(tmp_path: Path, kind: str) -> None:
+    """R50: found by review; a pipe was waited for."""
+    path = tmp_path / "password"
+    if kind == "pipe":
+        os.mkfifo(path, 0o600)
+    else:
+        path.mkdir()
+    why = "is no regular file|Is a directory"
+    with pytest.raises(NotifyError, match=f"mail.password_file {path}: ({why})") as caught:
+        notifier_options(MailSettings(account="sbs", password_file=str(path)))
+    assert not caught.value.permanent
 
 
 def test_the_password_comes_from_the_file_or_the_environment(

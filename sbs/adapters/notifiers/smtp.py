@@ -8,6 +8,7 @@ or the caller cancels, the socket is shut down under the thread.
 from __future__ import annotations
 
 import base64
+import io
 import smtplib
 import socket
 import ssl
@@ -31,6 +32,10 @@ SEND_BOUND_S: Final = 90.0
 
 MAX_ANSWER_CHARS: Final = 300
 """Of a server's answer in a text: the first lines say it."""
+
+MAX_ANSWERS_BYTES: Final = 1024 * 1024
+"""Of all answers in one conversation: many times what a hundred receivers take. smtplib keeps an
+answer of several lines until its last, which need never come."""
 
 _PERMANENT: Final = 5
 """First digit of a reply code that says not to try the same again (RFC 5321, section 4.2.1)."""
@@ -160,12 +165,13 @@ class _Conversation:
 
     def _use(self, sock: socket.socket) -> None:
         self._socket = self._smtp.sock = sock
-        self._smtp.file = None  # what came unencrypted before TLS began does not count
+        # A new one: what came unencrypted before TLS began does not count.
+        self._smtp.file = _Answers(sock.makefile("rb"))
         if self._aborted:
             self.abort()
 
     def _encrypt(self) -> str:
-        context = ssl.create_default_context(cafile=self._options.ca_file or None)
+        context = _trust(self._options.ca_file)
         assert self._socket is not None
         server = self._options.server
         sock = context.wrap_socket(
@@ -225,6 +231,35 @@ class _Conversation:
             text = text.replace(secret, "(not shown)")
         text = plain(text)
         return text if len(text) <= MAX_ANSWER_CHARS else text[: MAX_ANSWER_CHARS - 3] + "..."
+
+
+class _Answers:
+    """What :class:`smtplib.SMTP` reads answers from: a file, with a limit to what it holds."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._left_bytes = MAX_ANSWERS_BYTES
+        self.close = file.close
+
+    def readline(self, size: int) -> bytes:
+        line = self._file.readline(size)
+        self._left_bytes -= len(line)
+        if self._left_bytes < 0:
+            raise OSError("its answers do not end")
+        return line
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """Verifies certificates against those in a file, or the system's if there is none.
+
+    Raises:
+        OSError: the file cannot be read, or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # also of what ssl says of the file: not of the server
+        why = getattr(error, "reason", "") or error.strerror
+        raise OSError(f"mail.ca_file {ca_file}: {why}") from error
 
 
 def _own_name(sock: socket.socket) -> str:

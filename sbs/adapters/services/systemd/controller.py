@@ -62,6 +62,8 @@ class SystemdController:
         self._guard: tuple[float | None, float] = (None, 0.0)
         self._testament = b""
         self._closing = False
+        self._learning = 0
+        """Jobs of others that have ended, and are not understood yet."""
         self._changes = 0
         self._changes_seen = 0
         self._changed = trio.Event()
@@ -253,7 +255,11 @@ class SystemdController:
         """The state of every configured unit, a pattern's units one by one."""
         await trio.lowlevel.checkpoint()
         found: dict[str, ServiceState] = {}
-        for row in await self._bus.rows([*self._by_unit]):
+        rows = await self._bus.rows([*self._by_unit])
+        # The bus keeps the order: of a stop that shows in these rows the job was heard of before.
+        while self._learning:
+            await self._changed.wait()
+        for row in rows:
             watched = self._by_unit[row.unit]
             found[watched.name] = await state_of(self._bus, watched, row)
         return {name: found[name] for name in self._units}
@@ -283,19 +289,25 @@ class SystemdController:
         """A unit may have changed; if a job of somebody else ended, see what it was."""
         watched = None if job is None else self._by_unit.get(job.unit)
         if job is not None and watched is not None and not watched.is_own(job.path):
+            self._learning += 1
             self._nursery.start_soon(self._learn, watched, job)
         self._notify()
 
     async def _learn(self, watched: Watched, job: Job) -> None:
         """R32: an operator started the unit, or stopped it, with systemd's own tools."""
-        if job.result != "done":
-            return
         try:
-            (row,) = await self._bus.rows([watched.unit])
-            system = await self._bus.property(ROOT, MANAGER, "SystemState")
+            if job.result == "done":
+                await self._take_over(watched)
         except ServiceError as error:
             _log.warning("%s: %s", watched.unit, error)
-            return
+        finally:
+            self._learning -= 1
+            self._notify()
+
+    async def _take_over(self, watched: Watched) -> None:
+        """Count a unit as active if it runs, and not if it does not, unless nobody meant that."""
+        (row,) = await self._bus.rows([watched.unit])
+        system = await self._bus.property(ROOT, MANAGER, "SystemState")
         if system == "stopping":
             return  # the machine stops, and with it the unit: nobody meant this one
         if watched.cause or watched.requests.locked() or self._has_expired() or self._closing:
@@ -303,7 +315,6 @@ class SystemdController:
         if watched.active != runs(row):
             watched.active = runs(row)
             _log.info("%s was %s", watched.unit, "started" if watched.active else "stopped")
-            self._notify()
 
     def _has_expired(self) -> bool:
         deadline_at = self._guard[0]

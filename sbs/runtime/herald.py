@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -18,6 +19,7 @@ from sbs.core import effects as ef
 from sbs.core.claim import Role
 from sbs.core.effects import Via
 from sbs.core.epoch import NO_EPOCH, Epoch
+from sbs.core.history import History
 from sbs.core.notice import (
     MAX_PROBLEMS,
     MAX_SERVICES,
@@ -155,18 +157,32 @@ class Herald:
         via = self._model.via
         kind = None if via is None else kind_of(via)
         self._alone = kind is Kind.TAKEOVER
-        if self._postman is None or via is None or kind is None or kind not in self._also:
+        if self._postman is None or via is None or kind is None:
             return
-        notice = self._notice(kind, primacy_id(kind, self._node_id, epoch), time.time())
+        durable = self._model.durable
+        wanted = kind in self._also
+        if not wanted and not durable.granted:
+            return
+        # Killed between the two, an earlier process has made a takeover durable, but no message.
+        late = kind is Kind.RESTART and not wanted
+        first = _first_of_row(durable.history) if late else epoch
+        told_as = Kind.TAKEOVER if late else kind
+        notice = self._notice(kind, primacy_id(told_as, self._node_id, first), time.time())
         # A primary that came back and then yielded was heard again, long after its services ended.
         known = kind is Kind.TAKEOVER and via is not Via.YIELDED and self._lost_at > 0
         self._draft = attrs.evolve(
             notice,
-            why=brief(via.value),
+            why=brief(f"{via.value}; it began as a takeover" if late else via.value),
             services=names[:MAX_SERVICES],
             heard_at=notice.at - (clock.now() - self._lost_at) if known else None,
         )
-        self._postman.post(self._draft, hold_s=AMEND_S)
+        self._postman.post(
+            self._draft,
+            AMEND_S,
+            primacy=epoch.number,
+            since=first.number if late else 0,
+            wanted=wanted or late,
+        )
 
     def _recovered(self) -> None:
         if self._postman is None or Kind.RECOVERY not in self._also:
@@ -278,6 +294,13 @@ class Herald:
         """Nothing happens any more."""
         if self._postman is not None:
             self._postman.end()
+
+
+def _first_of_row(history: History) -> Epoch:
+    """The first primacy of this node, which has the last one, since another node had one."""
+    epochs = [entry.epoch for entry in reversed(history.entries)]
+    row = itertools.takewhile(lambda epoch: epoch.slot == epochs[0].slot, epochs)
+    return min(row)
 
 
 def _lines(alarms: Mapping[str, str]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ MAX_ENTRY_BYTES: Final = 256 * 1024
 
 _SUFFIX: Final = ".json"
 _DAMAGED: Final = ".damaged"
+_TOLD: Final = "told"
 
 _converter = make_converter(detailed_validation=False)
 _log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Outbox:
         self._disk = trio.Lock()
         self.set_aside: tuple[str, ...] = ()
         """Files that cannot be sent, a line each: what they are and why."""
+        self.told: int = 0
+        """Number of the newest primacy of this node that needs no further message."""
         self.dropped: int = 0
         """Notices that were given up since the start, for want of room."""
 
@@ -87,6 +90,8 @@ class Outbox:
         """
         async with self._disk:
             found, self.set_aside = await trio.to_thread.run_sync(_read_all, self._directory)
+            told = await trio.to_thread.run_sync(_read_told, self._directory)
+        self.told = max(told, self.told)
         self._entries = {**found, **self._entries}
 
     async def put(self, entry: Entry) -> None:
@@ -124,6 +129,24 @@ class Outbox:
                 await trio.to_thread.run_sync(_remove, path)
             except OSError as error:
                 _log.warning("mail: %s cannot be removed: %s", path, error.strerror)
+
+    async def tell(self, primacy: int) -> None:
+        """Remember, over a crash too, that a primacy needs no further message.
+
+        What cannot be written is told again by the next process, with the same id.
+
+        Args:
+            primacy: number of its epoch.
+        """
+        if primacy <= self.told:
+            return
+        self.told = primacy
+        path = os.path.join(self._directory, _TOLD)
+        async with self._disk:
+            try:
+                await trio.to_thread.run_sync(write_durably, path, str(primacy).encode())
+            except OSError as error:
+                _log.warning("mail: %s cannot be written: %s", path, error.strerror)
 
     def _path(self, notice_id: str) -> str:
         return os.path.join(self._directory, notice_id + _SUFFIX)
@@ -175,10 +198,21 @@ def _read_all(directory: str) -> tuple[dict[str, Entry], tuple[str, ...]]:
             entry = _read(path, name.removesuffix(_SUFFIX), aside)
             if entry is not None:
                 entries[entry.notice.id] = entry
+        elif name == _TOLD:
+            continue
         else:  # a write that a crash interrupted: what it was to replace stands
             with suppress(OSError):
                 os.unlink(path)
     return entries, tuple(aside)
+
+
+def _read_told(directory: str) -> int:
+    """The newest primacy told of; 0 if that is not known."""
+    try:
+        with open(os.path.join(directory, _TOLD), "rb") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return 0
 
 
 def _read(path: str, notice_id: str, aside: list[str]) -> Entry | None:

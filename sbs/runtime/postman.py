@@ -59,13 +59,16 @@ class _Turn:
         self.failures = min(self.failures + 1, 32)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class _Letter:
     """What :meth:`Postman.post` and :meth:`Postman.amend` were given."""
 
     notice: Notice
     hold_s: float = 0.0
     amends: bool = False
+    primacy: int = 0
+    since: int = 0
+    wanted: bool = True
 
 
 class Postman:
@@ -103,18 +106,31 @@ class Postman:
         self._news = trio.Event()
         self._ending = False
 
-    def post(self, notice: Notice, hold_s: float = 0.0) -> None:
+    def post(
+        self,
+        notice: Notice,
+        hold_s: float = 0.0,
+        *,
+        primacy: int = 0,
+        since: int = 0,
+        wanted: bool = True,
+    ) -> None:
         """Have a notice written to the disk now and sent soon; never waits.
 
         Args:
             notice: what is told.
             hold_s: how long it may still be amended before it is sent.
+            primacy: number of the one that it tells of, to be remembered; 0: of none.
+            since: above 0, it is dropped if that primacy or a newer one has been told of.
+            wanted: send it; else only the primacy is remembered.
         """
-        self._take(_Letter(notice, hold_s))
+        self._take(
+            _Letter(notice=notice, hold_s=hold_s, primacy=primacy, since=since, wanted=wanted)
+        )
 
     def amend(self, notice: Notice) -> None:
         """Send this instead of what was posted under its id, unless that was sent already."""
-        self._take(_Letter(notice, amends=True))
+        self._take(_Letter(notice=notice, amends=True))
 
     def _take(self, letter: _Letter) -> None:
         try:
@@ -164,18 +180,27 @@ class Postman:
     async def _write(self, letter: _Letter) -> None:
         notice = letter.notice
         before = self._outbox.get(notice.id)
-        if letter.amends and before is None:
-            return  # it has been sent as it was
-        turn = self._turns.setdefault(notice.id, _Turn())
-        turn.at = trio.current_time() + letter.hold_s
-        await self._put(Entry(notice=notice, done=() if before is None else before.done))
-        self._news.set()
+        if letter.amends and (before is None or before.notice.kind is not notice.kind):
+            return  # it has been sent as it was; or it was dropped, and an earlier process's waits
+        late = letter.since and (before is not None or self._outbox.told >= letter.since)
+        durable = True
+        if letter.wanted and not late:
+            turn = self._turns.setdefault(notice.id, _Turn())
+            turn.at = trio.current_time() + letter.hold_s
+            done = () if before is None else before.done
+            durable = await self._put(Entry(notice=notice, done=done))
+            self._news.set()
+        if durable:
+            await self._outbox.tell(letter.primacy)
 
-    async def _put(self, entry: Entry) -> None:
+    async def _put(self, entry: Entry) -> bool:
+        """Add to the outbox; whether it is on the disk."""
         try:
             await self._outbox.put(entry)
         except StateError as error:
             self._alarms.raise_(_FAILED, f"{error}; it waits in memory")
+            return False
+        return True
 
     # Delivery.
 

@@ -74,7 +74,7 @@ async def test_a_takeover_is_mailed_once_and_says_what_happened(tmp_path: Path) 
     assert sent.heard_at <= sent.at
     assert 0 <= sent.outage_s < 60
     assert sent.why
-    assert os.listdir(Path(pair.beta.config.node.state_dir) / "mail") == []
+    assert os.listdir(Path(pair.beta.config.node.state_dir) / "mail") == ["told"]
 
 
 async def test_a_service_that_does_not_start_is_in_the_mail(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ class Posts(Postman):
     def __init__(self) -> None:
         self.notices: list[Notice] = []
 
-    def post(self, notice: Notice, hold_s: float = 0.0) -> None:
+    def post(self, notice: Notice, hold_s: float = 0.0, **_about: int) -> None:
         self.notices.append(notice)
 
     def amend(self, notice: Notice) -> None:
@@ -319,3 +319,46 @@ async def test_of_a_primary_that_came_back_and_yielded_the_outage_is_not_known()
     assert amended.started
     assert {each.outage_s for each in posts.notices} == {None}
     assert {each.heard_at for each in posts.notices} == {None}
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_takeover_is_mailed_though_its_process_died_before_it_could(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    """R51, B50: found by review; with ``also = []`` nobody was told. It is mailed once."""
+    async with mailing_pair(tmp_path, ()) as (pair, far_end):
+        with monkeypatch.context() as patched:
+            if cut:
+                patched.setattr(Postman, "post", lambda *_args, **_about: None)
+            await pair.alpha.kill()
+            await pair.beta.wait_role(Role.PRIMARY)
+            takeover = pair.beta.node.model.primacy
+            if not cut:
+                await wait_until(lambda: far_end.notices, "the mail arrives")
+            await pair.beta.kill()
+        for _ in range(2):
+            await pair.beta.start()
+            await wait_until(lambda: running(pair.beta), "the services run")
+            await wait_until(lambda: far_end.notices, "the mail arrives")
+            await pair.beta.kill()
+    assert os.listdir(Path(pair.beta.config.node.state_dir) / "mail") == ["told"]
+    (sent,) = far_end.notices
+    assert sent.id == f"takeover.{pair.beta.node.model.settings.node_id}.{takeover.number}"
+    assert sent.kind is (Kind.RESTART if cut else Kind.TAKEOVER)
+    assert sent.started
+    assert sent.why.endswith("it began as a takeover") is cut
+
+
+async def test_a_restart_after_a_handover_is_not_mailed_as_a_takeover(tmp_path: Path) -> None:
+    """B50: optional mails."""
+    async with mailing_pair(tmp_path, ()) as (pair, far_end):
+        await pair.alpha.node.switchover()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await pair.alpha.kill()
+        told = Path(pair.beta.config.node.state_dir) / "mail" / "told"
+        await wait_until(told.exists, "the handover is remembered")
+        await pair.beta.kill()
+        await pair.beta.start()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await pair.beta.stop()
+    assert far_end.notices == []

@@ -244,6 +244,33 @@ async def test_what_is_amended_is_sent_at_once_and_only_once(
         assert [each.started for each in at.far_end.notices] == [True]
 
 
+async def test_what_an_earlier_process_told_or_keeps_is_told_once(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """B50: a notice that stands in for one that may be lost gives way to it."""
+    stands_in = attrs.evolve(notice(1), kind=Kind.RESTART)
+    async with office(tmp_path, mock_clock) as at:
+        await at.far_end.leave()
+        at.postman.post(notice(1), primacy=7)
+        await settle()
+        assert files(tmp_path) == ["n.1.json", "told"]
+    (tmp_path / "mail" / "told").write_bytes(b"?")
+    async with office(tmp_path, mock_clock) as at:
+        at.postman.post(stands_in, 10, primacy=9, since=7)
+        at.postman.amend(stands_in)
+        await at.after(11)
+        assert at.far_end.notices == [notice(1)]
+        at.postman.post(stands_in, primacy=9, since=7)
+        await at.after(1)
+        assert at.far_end.notices == [notice(1)]
+    async with office(tmp_path, mock_clock) as at:
+        at.postman.post(stands_in, primacy=11, since=7)
+        at.postman.post(notice(2), primacy=13, wanted=False)
+        at.postman.post(notice(3), since=13)
+        assert await at.after(1) == []
+    assert (await reopened(tmp_path)).told == 13
+
+
 async def test_a_server_that_is_away_is_asked_ever_later_until_it_is_back(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:

@@ -34,11 +34,15 @@ class PublicKey:
         if not isinstance(raw, str):
             raise wrong_type(raw, self.expected)
         try:
-            size_bytes = len(base64.b64decode(raw, validate=True))
+            key_bytes = base64.b64decode(raw, validate=True)
         except (binascii.Error, ValueError):
-            size_bytes = 0
-        if size_bytes != KEY_BYTES:
+            key_bytes = b""
+        if len(key_bytes) != KEY_BYTES:
             raise ValueError(f"allowed is {self.expected}")
+        # Licences name their key in this spelling, and are compared with it as text.
+        canonical = base64.b64encode(key_bytes).decode()
+        if raw != canonical:
+            raise ValueError(f"is no canonical base64; the same 32 bytes are {canonical!a}")
         return raw
 
 

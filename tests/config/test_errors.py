@@ -16,6 +16,7 @@ PEER = '[node]\npeer = "127.0.0.1:4446"\n'
 WORDS = "1 to 64 printable characters"
 ETCD = '[witness]\nadapter = "etcd"\nendpoints = ["http://127.0.0.1:2379"]\n'
 NOT_YET = "not available in this version; allowed:"
+ODD_KEY = "A" * 42 + "B="  # its last character has bits that are none of the 32 bytes
 APART = "allowed are folders and a state directory that lie apart"
 NO_TLS = (
     "this version has no TLS, so allowed are only loopback addresses (127.0.0.0/8, ::1, "
@@ -472,6 +473,13 @@ CASES = [
         [
             'licence.trusted_keys = ["AAAA", 1]: item 1: allowed is 44 characters, base64 of the '
             "32 bytes of an Ed25519 public key"
+        ],
+    ),
+    (
+        PEER + f'[licence]\nadapter = "file"\npath = "/l"\ntrusted_keys = ["{ODD_KEY}"]',
+        [
+            f'licence.trusted_keys = ["{ODD_KEY}"]: item 1: is no canonical base64; the same 32 '
+            f"bytes are '{ODD_KEY[:-2]}A='"
         ],
     ),
     (

@@ -47,6 +47,11 @@ class Alarms:
         if self._standing.pop(code, None) is not None:
             _log.info("alarm %s is over", code)
 
+    def text(self, code: str) -> str:
+        """What an alarm says; empty: it does not stand."""
+        alarm = self._standing.get(code)
+        return "" if alarm is None else alarm.text
+
     @property
     def standing(self) -> tuple[StandingAlarm, ...]:
         """All that stand, oldest first."""

@@ -267,7 +267,8 @@ class Node:
             RefusedError: this node cannot hand over now; the text says why.
         """
         updates = self.updates
-        found = rehearse(self.model, updates.held_update, updates.scripts.holds)
+        failed = self.alarms.text("update-failed")
+        found = rehearse(self.model, updates.held_update, updates.scripts.holds, failed)
         if dry_run:
             return found
         await self._ask(ev.SwitchoverAsked)

@@ -9,13 +9,15 @@ from sbs.runtime import clock
 from sbs.runtime.status import Switchover
 
 
-def rehearse(model: Model, held: Held | None, waits: str) -> Switchover:
+def rehearse(model: Model, held: Held | None, waits: str, failed: str) -> Switchover:
     """Look whether the roles could be exchanged now.
 
     Args:
         model: of this node.
         held: by the guard: the last update would be held as well (B22).
         waits: why it would wait for the update scripts; empty: it would not (R25).
+        failed: why the last update failed; empty: it did not. The one of the switchover would,
+            too, and the services would have stopped for nothing.
 
     Returns:
         to whom, and what was found, one line each.
@@ -37,6 +39,8 @@ def rehearse(model: Model, held: Held | None, waits: str) -> Switchover:
         raise RefusedError(held.text)
     if waits:
         raise RefusedError(f"{waits}; when that is mended: sbs sync")
+    if failed:
+        raise RefusedError(f"the last update failed: {failed}; when that is mended: sbs sync")
     if not model.in_step:
         raise RefusedError(f"{peer.name} does not hold a complete generation yet: see sbs status")
     services = ", ".join(model.durable.active or ()) or "no services"

@@ -14,8 +14,9 @@ import trio
 from sbs.core.claim import Mode, Role
 from sbs.core.licence import Kind, Standing, Start
 from sbs.core.role import State
-from sbs.errors import LicenceError
+from sbs.errors import LicenceError, RefusedError, ReplicationError
 from sbs.ports import LicenceOptions, LicensePolicy
+from sbs.replication.following.target import Target
 from sbs.runtime import licensing, succession
 from sbs.runtime.licensing import admit
 from sbs.testing.licences import FakePolicy, licence
@@ -364,3 +365,31 @@ async def test_a_primary_that_cannot_hand_over_stays(
         pair.alpha.write("2", "x")
         pair.alpha.write("1", "x")
         await wait_running(pair.beta, BOTH)
+
+
+async def test_a_primary_whose_last_update_failed_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R44, B6: the update of a handover would fail as well; it is asked again later."""
+    monkeypatch.setattr(succession, "PAUSE_S", 0.2)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ReplicationError("no room")
+
+    async with licensed_pair(tmp_path) as (pair, policy):
+        await pair.start()
+        epoch, calls = pair.alpha.node.model.primacy, len(fake(pair.alpha).calls)
+        with monkeypatch.context() as patch:
+            patch.setattr(Target, "begin", fail)
+            pair.alpha.write("a", "1")
+            await pair.alpha.wait_alarm("update-failed")
+            with pytest.raises(RefusedError, match=r"the last update failed: .*no room; when that"):
+                await pair.alpha.node.switchover()
+            policy.put(licence(Kind.FULL, "beta"), "beta")
+            await trio.sleep(0.5)
+            assert pair.alpha.node.model.primacy == epoch
+            later = fake(pair.alpha).calls[calls:]
+            assert not [call for call in later if call.method == "stop"]
+        pair.alpha.write("a", "2")
+        await wait_running(pair.beta, BOTH)
+        assert pair.beta.read("a") == "2"

@@ -150,19 +150,27 @@ def refusal(standing: Standing, start: Start) -> str:
         return ""
     if standing.problem or standing.licence is None:
         return f"no service is started, since this is no takeover: {standing.problem}"
-    if _replaces(start.via):
-        why = "the services of the takeover were stopped by hand since"
-    else:
-        why = f"this is none ({start.via.value})"
     return (
         f"no service is started: licence {standing.licence.serial} is of the kind backup, for "
-        f"takeovers of a failed primary, and {why}; let the main server lead, or install a full "
-        "licence"
+        f"takeovers of a failed primary, and {_lacks(start.via)}; let the main server lead, or "
+        "install a full licence"
     )
 
 
 def is_granted(via: Via, *, before: bool, other_led: bool) -> bool:
     """Whether a primacy that begins is under a grant (R42, R43).
+
+def _lacks(via: Via) -> str:
+    """Why a primacy that came about so has no grant, or has none any more."""
+    if via is Via.FORCED:
+        return (
+            "the other node is not known to have led before this one was forced, or the services "
+            "were stopped by hand since"
+        )
+    if is_granted(via, before=False, other_led=False):
+        return "the services of the takeover were stopped by hand since"
+    return f"this is none ({via.value})"
+
 
     Args:
         via: how it came about.
@@ -180,10 +188,6 @@ def is_granted(via: Via, *, before: bool, other_led: bool) -> bool:
             return True
         case _:
             assert_never(via)
-
-
-def _replaces(via: Via) -> bool:
-    return is_granted(via, before=False, other_led=True)
 
 
 def may_run(standing: Standing, *, granted: bool) -> bool:

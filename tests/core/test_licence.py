@@ -47,6 +47,12 @@ OWN: Final = attrs.evolve(
 )
 """Of a node that led last, and has given the role back."""
 
+WELCOMED: Final = attrs.evolve(NEVER, epoch=Epoch(1, 1), active=("one", "two"))
+"""Of a node that was welcomed as follower, and lost its primary before its first generation."""
+
+HEARD: Final = attrs.evolve(OWN, epoch=Epoch(4, 1))
+HANDED: Final = attrs.evolve(OWN, released=True)
+
 
 def licence(kind: Kind, expires: dt.date | None = None) -> Licence:
     return Licence(
@@ -73,6 +79,9 @@ BEGINNINGS: Final[Mapping[str, tuple[Via, Durable, bool]]] = {
     "primary handed over": (Via.RELEASED, FOLLOWED, True),
     "primary came back undecided": (Via.YIELDED, FOLLOWED, True),
     "forced, the other led last": (Via.FORCED, FOLLOWED, True),
+    "forced, the first copy was not complete": (Via.FORCED, WELCOMED, True),
+    "forced, a newer primary was heard of": (Via.FORCED, HEARD, True),
+    "forced, has handed its role over": (Via.FORCED, HANDED, True),
     "forced, never ran": (Via.FORCED, NEVER, False),
     "forced, led last itself": (Via.FORCED, OWN, False),
 }
@@ -262,6 +271,23 @@ def test_every_way_to_become_primary_is_in_the_table() -> None:
 
 
 def test_the_grant_is_saved_with_the_epoch_that_it_belongs_to() -> None:
+def test_a_force_before_the_first_copy_is_complete_is_a_takeover() -> None:
+    """R42: the primary that welcomed this node dies before a generation is held here."""
+    leader = attrs.evolve(beta(Epoch(1, 1), THEIRS), services_die=True)
+    model, _ = transition(Model(settings=ME, durable=NEVER), ev.Started(), 0.0)
+    met = ev.PeerMet(connection=1, claim=leader, dialled=True)
+    model, _ = transition(model, met, 0.0)
+    welcomed = ev.Welcomed(connection=1, epoch=leader.epoch, history=leader.history)
+    model, _ = transition(model, welcomed, 0.0)
+    model, _ = transition(model, ev.ConnectionLost(1), 0.0)
+    model, effects = transition(model, ev.DialFailed(refused=True), 0.0)
+    alarms = [effect.alarm for effect in effects if isinstance(effect, ef.RaiseAlarm)]
+    assert ef.Alarm.NO_GENERATION in alarms
+    model, _ = transition(model, ev.TakeoverAsked(1, force=True), 0.0)
+    model = serve(model)
+    assert (model.via, model.durable.granted) == (Via.FORCED, True)
+
+
     """R43: no crash comes between them."""
     model, effects = steps.claim(Model(settings=ME, durable=FOLLOWED), 0.0, Via.SILENCE)
     saves = [effect for effect in effects if isinstance(effect, ef.Save)]
@@ -275,6 +301,7 @@ def test_the_grant_is_saved_with_the_epoch_that_it_belongs_to() -> None:
         (Via.DIRECT, "this is none (no other node answered at the start)"),
         (Via.SILENCE, "the services of the takeover were stopped by hand since"),
     ],
+        (Via.FORCED, "the other node is not known to have led before this one was forced, or the"),
 )
 def test_a_refusal_says_what_to_do(how: Via, says: str) -> None:
     """R41"""

@@ -25,6 +25,7 @@ from sbs.core.effects import (
     Via,
 )
 from sbs.core.election import agreed_slot, mode_alone, modes_clash, policies_clash
+from sbs.core.epoch import NO_EPOCH
 from sbs.core.events import PeerMet
 from sbs.core.history import Generation
 from sbs.core.licence import is_granted
@@ -161,7 +162,8 @@ def claim(
     granted = is_granted(
         via,
         before=model.durable.held and model.durable.granted,
-        other_led=model.durable.history.tip is not None and not model.last_primary,
+        # The epoch tells of a primary also while none of its generations is held yet.
+        other_led=model.durable.epoch > NO_EPOCH and not model.last_primary,
     )
     epoch = model.durable.epoch.next(model.durable.slot)
     history = model.durable.history.append(Generation(epoch, model.durable.history.number))

@@ -80,11 +80,14 @@ class Standing:
         licence: the one that was verified, also when it has ended; ``None``: there is none.
         problem: why none counts, in one line: where, what is wrong, what to do; empty: one does,
             or none is needed.
+        absent: that problem is only that none was found: it is missing, or nothing of it could be
+            read; not that there is one which is forged or another node's.
         warning: what will be a problem soon, in one line.
     """
 
     licence: Licence | None = None
     problem: str = ""
+    absent: bool = False
     warning: str = ""
 
     @property
@@ -157,9 +160,6 @@ def refusal(standing: Standing, start: Start) -> str:
     )
 
 
-def is_granted(via: Via, *, before: bool, other_led: bool) -> bool:
-    """Whether a primacy that begins is under a grant (R42, R43).
-
 def _lacks(via: Via) -> str:
     """Why a primacy that came about so has no grant, or has none any more."""
     if via is Via.FORCED:
@@ -171,6 +171,9 @@ def _lacks(via: Via) -> str:
         return "the services of the takeover were stopped by hand since"
     return f"this is none ({via.value})"
 
+
+def is_granted(via: Via, *, before: bool, other_led: bool) -> bool:
+    """Whether a primacy that begins is under a grant (R42, R43).
 
     Args:
         via: how it came about.
@@ -193,10 +196,12 @@ def _lacks(via: Via) -> str:
 def may_run(standing: Standing, *, granted: bool) -> bool:
     """Whether a node may start to run at all.
 
-    Without a licence it may not; one that has ended suffices to go on with a takeover (R43).
+    Without a licence it may not, unless it goes on with a takeover (R43): then one that has ended
+    suffices, and so does that none is found, for the disk or the share that it lies on may be what
+    failed. One that is forged or another node's never does.
 
     Args:
         standing: of its licence.
         granted: it held a primacy under a grant when it ended, and has not given it back.
     """
-    return not standing.problem or (granted and standing.licence is not None)
+    return not standing.problem or (granted and (standing.absent or standing.licence is not None))

@@ -54,7 +54,8 @@ class FakePolicy:
     def put(self, licence: Licence | None, node: str) -> None:
         """Let looks find a licence on a node of this name, as the adapter ``file`` would today."""
         if licence is None:
-            self.standing = Standing(problem="in memory: there is no licence; put one there")
+            text = "in memory: there is no licence; put one there"
+            self.standing = Standing(problem=text, absent=True)
         elif licence.node != node:
             self.standing = Standing(
                 problem=f"in memory: the licence is for {licence.node}, and this is {node}"
@@ -166,6 +167,7 @@ async def _check_absence(policy: LicensePolicy, put: Put, node: str) -> None:
         found = await _look(policy)
         assert found.problem, f"{when}: that must be a problem"
         assert found.licence is None, f"{when}: none counts, so none may be told"
+        assert found.absent == (absent is None), f"{when}: absent must not be {found.absent} (R43)"
         _require(policy, found, direct=False, when=when)
 
 

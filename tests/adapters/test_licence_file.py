@@ -194,23 +194,38 @@ async def test_file_policy_keeps_the_promises(tmp_path: Path) -> None:
     ("kind", "says"),
     [
         ("missing", "the licence is missing; put it there, or correct licence.path"),
-        ("directory", "the licence cannot be read: Is a directory"),
-        ("fifo", "the licence does not end with its signature"),
-        ("endless", "the licence is over 16384 bytes"),
+        ("directory", "the licence is no regular file; put it there, or correct licence.path"),
+        ("fifo", "the licence is no regular file; put it there, or correct licence.path"),
+        ("fifo of a writer", "the licence is no regular file; put it there, or correct licence"),
+        ("device", "the licence is no regular file; put it there, or correct licence.path"),
+        ("loop", "the licence cannot be read: Too many levels of symbolic links"),
+        ("long", "the licence is over 16384 bytes"),
+        ("empty", "the licence does not end with its signature"),
         ("foreign", "the licence is for the node 'beta', and this one is 'alpha'; ask for one"),
     ],
 )
 async def test_what_the_path_may_lead_to(tmp_path: Path, kind: str, says: str) -> None:
-    """B40: the line names the file; nothing is waited for, and no more read than may be."""
+    """B40, R43: the line names the file; nothing is waited for, and only what is there is wrong."""
     path = tmp_path / "licence"
     node = "beta"
+    writer: int | None = None
     match kind:
         case "directory":
             path.mkdir()
         case "fifo":
             os.mkfifo(path)
-        case "endless":
+        case "fifo of a writer":  # that has nothing to say
+            os.mkfifo(path)
+            writer = os.open(path, os.O_RDWR)
+        case "device":
             path.symlink_to("/dev/zero")
+        case "loop":
+            path.symlink_to(path)
+        case "long":
+            path.touch()
+            os.truncate(path, 2**40)
+        case "empty":
+            path.touch()
         case "foreign":
             path.write_bytes(form.sign(LICENCE, VENDOR))
             node = "alpha"
@@ -218,8 +233,34 @@ async def test_what_the_path_may_lead_to(tmp_path: Path, kind: str, says: str) -
     async with open_policy(where) as policy:
         with trio.fail_after(5):
             found = await policy.look()
+    if writer is not None:
+        os.close(writer)
     assert found.licence is None
     assert found.problem.startswith(f"{path}: {says}")
+    assert found.absent == (kind not in ("long", "empty", "foreign"))
+
+
+@pytest.mark.parametrize("kind", ["directory", "file", "missing"])
+async def test_a_look_leaves_no_descriptor_open(tmp_path: Path, kind: str) -> None:
+    """B40: it is looked at every two seconds, for years."""
+    path = tmp_path / "licence"
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "file":
+            path.write_bytes(form.sign(LICENCE, VENDOR))
+
+    def next_fd() -> int:
+        fd = os.open(os.devnull, os.O_RDONLY)
+        os.close(fd)
+        return fd
+
+    async with open_policy(options(path)) as policy:
+        await policy.look()
+        before = next_fd()
+        for _ in range(5):
+            await policy.look()
+        assert next_fd() == before
 
 
 async def test_a_file_system_that_hangs_takes_one_thread(

@@ -244,7 +244,8 @@ LICENCES: Final[Mapping[str, tuple[Standing, bool]]] = {
     "backup": (standing(licence(Kind.BACKUP), "f", TODAY), False),
     "backup, its last day": (standing(licence(Kind.BACKUP, TODAY), "f", TODAY), False),
     "backup, ended": (standing(licence(Kind.BACKUP, TODAY - DAY), "f", TODAY), False),
-    "removed while running": (Standing(problem="f: missing"), False),
+    "removed while running": (Standing(problem="f: missing", absent=True), False),
+    "forged while running": (Standing(problem="f: forged"), False),
 }
 
 
@@ -270,7 +271,6 @@ def test_every_way_to_become_primary_is_in_the_table() -> None:
     assert direct | {Via.RESUMED, Via.RENEWED} == set(Via)
 
 
-def test_the_grant_is_saved_with_the_epoch_that_it_belongs_to() -> None:
 def test_a_force_before_the_first_copy_is_complete_is_a_takeover() -> None:
     """R42: the primary that welcomed this node dies before a generation is held here."""
     leader = attrs.evolve(beta(Epoch(1, 1), THEIRS), services_die=True)
@@ -288,6 +288,7 @@ def test_a_force_before_the_first_copy_is_complete_is_a_takeover() -> None:
     assert (model.via, model.durable.granted) == (Via.FORCED, True)
 
 
+def test_the_grant_is_saved_with_the_epoch_that_it_belongs_to() -> None:
     """R43: no crash comes between them."""
     model, effects = steps.claim(Model(settings=ME, durable=FOLLOWED), 0.0, Via.SILENCE)
     saves = [effect for effect in effects if isinstance(effect, ef.Save)]
@@ -300,8 +301,8 @@ def test_a_force_before_the_first_copy_is_complete_is_a_takeover() -> None:
     [
         (Via.DIRECT, "this is none (no other node answered at the start)"),
         (Via.SILENCE, "the services of the takeover were stopped by hand since"),
-    ],
         (Via.FORCED, "the other node is not known to have led before this one was forced, or the"),
+    ],
 )
 def test_a_refusal_says_what_to_do(how: Via, says: str) -> None:
     """R41"""
@@ -350,12 +351,14 @@ def test_the_end_is_told_ahead(
         (Standing(licence=licence(Kind.BACKUP)), False, True),
         (Standing(licence=licence(Kind.BACKUP), problem="ended"), False, False),
         (Standing(licence=licence(Kind.BACKUP), problem="ended"), True, True),
-        (Standing(problem="missing"), False, False),
-        (Standing(problem="missing"), True, False),
+        (Standing(problem="missing", absent=True), False, False),
+        (Standing(problem="missing", absent=True), True, True),
+        (Standing(problem="forged"), False, False),
+        (Standing(problem="forged"), True, False),
     ],
 )
 def test_a_node_runs_with_a_licence(found: Standing, granted: bool, runs: bool) -> None:
-    """B40, R43: one that has ended suffices to go on with a takeover after a crash."""
+    """B40, R43: to go on with a takeover after a crash, only a wrong licence is none."""
     assert may_run(found, granted=granted) == runs
 
 

@@ -89,6 +89,14 @@ class Trusting(FakePolicy):
         super().put(licence, node if licence is None else licence.node)
 
 
+class Blind(FakePolicy):
+    """Takes the licence of another node for none."""
+
+    async def look(self) -> Standing:
+        found = await super().look()
+        return attrs.evolve(found, absent=bool(found.problem))
+
+
 class Shaky(FakePolicy):
     """A look that is given up loses what it had."""
 
@@ -111,6 +119,7 @@ class Shaky(FakePolicy):
         (Unwarned(), "30 days left: warning ''"),
         (Forgetful(), "which one has ended must be told"),
         (Trusting(), "with that of another node"),
+        (Blind(), "with that of another node: absent must not be True"),
         (Shaky(), "after a look that was given up"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, FakePolicy) else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import stat
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -40,7 +41,11 @@ class FilePolicy:
     def _look(self) -> Standing:
         path, node = self._options.path, self._options.node
         try:
-            licence = form.verify(_read(path), self._options.trusted_keys)
+            data = _read(path)
+        except LicenceError as error:
+            return Standing(problem=f"{path}: the licence {error}", absent=True)
+        try:
+            licence = form.verify(data, self._options.trusted_keys)
         except LicenceError as error:
             return Standing(problem=f"{path}: the licence {error}")
         if licence.node != node:
@@ -57,11 +62,21 @@ class FilePolicy:
 
 
 def _read(path: str) -> bytes:
-    """The file, as far as it may reach and one byte more; never waits for a writer of a pipe."""
+    """The file, as far as it may reach and one byte more.
+
+    Raises:
+        LicenceError: there is none, or it cannot be read.
+    """
     try:
+        # Not to wait for the writer of a pipe; of a regular file it changes nothing.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(fd, "rb") as file:
-            return file.read(form.MAX_BYTES + 1)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise LicenceError("is no regular file; put it there, or correct licence.path")
+            with open(fd, "rb", closefd=False) as file:
+                return file.read(form.MAX_BYTES + 1)
+        finally:
+            os.close(fd)  # by us: open() leaves a descriptor that it refuses open
     except FileNotFoundError as error:
         raise LicenceError("is missing; put it there, or correct licence.path") from error
     except OSError as error:

@@ -239,8 +239,13 @@ class LicensePolicy(Protocol):
         same day has the same standing. May be cancelled at any time: the caller waits for a
         second, ten at the start, and goes on with what was known last.
 
+        Returns:
+            with ``absent`` where none was found, but not for one that is forged or another node's:
+            that lets a node go on with a takeover (R43).
+
         Raises:
-            LicenceError: it cannot be found out now; at the start, that ends the node.
+            LicenceError: it cannot be found out now; at the start, that ends the node, unless it
+                goes on with a takeover. Anything else that is raised counts as this, too.
         """
         ...
 

@@ -42,20 +42,73 @@ async def admit(policy: LicensePolicy, *, granted: bool) -> Standing:
         granted: it held a primacy under a grant when it ended, and has not given it back (R43).
 
     Returns:
-        how the licence stands.
+        how the licence stands; where that cannot be found out, and the node may run all the same,
+        that none was found.
 
     Raises:
         LicenceError: the node may not run; the text says why, and what to do.
     """
+    cause: LicenceError | None = None
     try:
-        with trio.fail_after(FIRST_BOUND_S):
-            standing = await policy.look()
-    except trio.TooSlowError as error:
-        text = f"how the licence stands could not be found out within {FIRST_BOUND_S:g} s"
-        raise LicenceError(text) from error
+        standing = await Guarded(policy).look(FIRST_BOUND_S)
+    except LicenceError as error:
+        cause, standing = error, Standing(problem=_unknown(error), absent=True)
     if not may_run(standing, granted=granted):
-        raise LicenceError(standing.problem)
+        raise LicenceError(standing.problem) from cause
     return standing
+
+
+def _unknown(error: LicenceError) -> str:
+    return f"how the licence stands cannot be found out ({error})"
+
+
+class Guarded:
+    """A policy, of whatever maker, from which only what its port promises comes.
+
+    A bug in an adapter must not end a node that serves, nor hinder a takeover: what it raises
+    against its contract counts as that nothing can be found out, and is logged once.
+
+    Args:
+        policy: to ask.
+    """
+
+    def __init__(self, policy: LicensePolicy) -> None:
+        self._policy = policy
+        self._logged = ""
+
+    async def look(self, bound_s: float) -> Standing:
+        """How the licence stands now.
+
+        Args:
+            bound_s: how long that may take.
+
+        Raises:
+            LicenceError: it cannot be found out.
+        """
+        try:
+            with trio.fail_after(bound_s):
+                return await self._policy.look()
+        except LicenceError:
+            raise
+        except trio.TooSlowError as error:
+            raise LicenceError(f"there was no answer within {bound_s:g} s") from error
+        except Exception as error:  # see the class
+            raise LicenceError(self._broken(error)) from error
+
+    def refusal(self, standing: Standing, start: Start) -> str:
+        """See :meth:`sbs.ports.LicensePolicy.refusal`."""
+        try:
+            return self._policy.refusal(standing, start)
+        except Exception as error:  # see the class; a start under a grant is never refused (R42)
+            text = self._broken(error)
+            return "" if start.granted else f"no service is started: {text}"
+
+    def _broken(self, error: Exception) -> str:
+        text = f"the licence adapter failed in a way it must not, with {type(error).__name__}"
+        if text != self._logged:  # it is asked every two seconds
+            _log.error("%s; this is a bug of it", text, exc_info=error)
+            self._logged = text
+        return f"{text}; the log has the details for its maker"
 
 
 class Licensing:
@@ -79,7 +132,7 @@ class Licensing:
         model: Callable[[], Model],
         succession: Succession,
     ) -> None:
-        self._policy = policy
+        self._policy = Guarded(policy)
         self._standing = standing
         self._services = services
         self._alarms = alarms
@@ -149,17 +202,11 @@ class Licensing:
 
     async def _look(self) -> None:
         try:
-            with trio.fail_after(LOOK_BOUND_S):
-                self._standing = await self._policy.look()
-        except trio.TooSlowError:
-            self._keep(f"not within {LOOK_BOUND_S:g} s")
+            self._standing = await self._policy.look(LOOK_BOUND_S)
         except LicenceError as error:
-            self._keep(str(error))
+            text = f"{_unknown(error)}; what was known last counts"
+            self._standing = attrs.evolve(self._standing, warning=text)
         self._succession.note(self._standing)
-
-    def _keep(self, why: str) -> None:
-        text = f"how the licence stands cannot be found out ({why}); what was known last counts"
-        self._standing = attrs.evolve(self._standing, warning=text)
 
     def _tell(self) -> None:
         text = self._withheld or self._standing.problem or self._standing.warning

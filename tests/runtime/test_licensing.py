@@ -207,6 +207,128 @@ async def test_a_takeover_goes_on_after_a_crash_although_the_licence_has_ended(
             await pair.beta.start()
 
 
+class Failing(FakePolicy):
+    """Fails in the way that it is told to."""
+
+    fault = ""
+
+    async def look(self) -> Standing:
+        match self.fault:
+            case "hangs":
+                await trio.sleep_forever()
+            case "broken":
+                raise RuntimeError("a bug")
+        return await super().look()
+
+    def refusal(self, standing: Standing, start: Start) -> str:
+        if self.fault == "broken":
+            raise RuntimeError("a bug")
+        return super().refusal(standing, start)
+
+
+@asynccontextmanager
+async def failing_pair(directory: Path) -> AsyncGenerator[tuple[MemoryPair, Failing], None]:
+    """As :func:`licensed_pair`."""
+    policy = Failing()
+    policy.put(licence(Kind.BACKUP, "beta"), "beta")
+    async with memory_pair(directory) as pair:
+        pair.beta.licence = policy.open
+        yield pair, policy
+
+
+def lose(policy: Failing, how: str) -> None:
+    match how:
+        case "missing":
+            policy.put(None, "beta")
+        case "unknown":
+            policy.unknown = "the server is away"
+        case _:
+            policy.fault = how
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("missing", "in memory: there is no licence; put one there"),
+        ("unknown", "the licence stands cannot be found out (the server is away)"),
+        ("hangs", "cannot be found out (there was no answer within 0.05 s)"),
+        ("broken", "failed in a way it must not, with RuntimeError"),
+    ],
+)
+async def test_a_takeover_goes_on_after_a_crash_although_no_licence_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, says: str
+) -> None:
+    """R43: what it lies on may be what has failed; the alarm says so, and it ends as any other."""
+    monkeypatch.setattr(licensing, "LOOK_BOUND_S", 0.05)
+    monkeypatch.setattr(licensing, "FIRST_BOUND_S", 0.05)
+    async with failing_pair(tmp_path) as (pair, policy):
+        await pair.start()
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+        await pair.beta.kill()
+        lose(policy, how)
+        await pair.beta.start()
+        await wait_running(pair.beta, BOTH)
+        assert says in await pair.beta.wait_alarm("licence")
+        await pair.beta.stop()
+        with pytest.raises(LicenceError) as caught:
+            await pair.beta.start()
+        assert says in str(caught.value)
+
+
+async def test_a_takeover_does_not_go_on_under_the_licence_of_another_node(tmp_path: Path) -> None:
+    """B40, R43"""
+    async with licensed_pair(tmp_path) as (pair, policy):
+        await pair.start()
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+        await pair.beta.kill()
+        policy.put(licence(Kind.FULL, "alpha"), "beta")
+        with pytest.raises(LicenceError, match="the licence is for alpha"):
+            await pair.beta.start()
+
+
+async def test_a_policy_that_breaks_its_contract_ends_no_node(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """B40, R42: its bug is logged once, refuses what is no takeover, and hinders none."""
+    async with failing_pair(tmp_path) as (pair, policy):
+        await pair.start()
+        policy.fault = "broken"
+        assert "in a way it must not" in await pair.beta.wait_alarm("licence")
+        await pair.alpha.kill()
+        await wait_running(pair.beta, BOTH)
+        await trio.sleep(4 * licensing.LOOK_S)
+        logged = [record for record in caplog.records if "this is a bug of it" in record.message]
+        assert [record.exc_info is not None for record in logged] == [True]
+        for name in BOTH:
+            await pair.beta.node.stop_unit(name)
+        with pytest.raises(LicenceError, match="no service is started: the licence adapter failed"):
+            await pair.beta.node.start_unit("printer-1")
+        policy.fault = ""
+        await pair.beta.wait_no_alarm("licence")
+
+
+async def test_a_forced_takeover_before_the_first_copy_is_complete_starts_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R42: the primary is lost although this node holds nothing of it yet."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ReplicationError("no room")
+
+    monkeypatch.setattr(Target, "begin", fail)
+    async with licensed_pair(tmp_path) as (pair, _):
+        await start_leading(pair.alpha)
+        await pair.beta.start()
+        await pair.beta.wait_role(Role.SECONDARY)
+        await pair.alpha.kill()
+        await pair.beta.wait_alarm("no-generation")
+        await pair.beta.node.takeover(force=True)
+        await wait_running(pair.beta, BOTH)
+        assert await status(pair.beta) == ("backup", True, False)
+
+
 async def test_what_was_known_last_counts_where_nothing_can_be_found_out(tmp_path: Path) -> None:
     """B40: the alarm says so."""
     async with licensed_pair(tmp_path) as (pair, policy):
@@ -221,34 +343,20 @@ async def test_what_was_known_last_counts_where_nothing_can_be_found_out(tmp_pat
         await pair.beta.wait_no_alarm("licence")
 
 
-class Slow(FakePolicy):
-    """Hangs once it is told to."""
-
-    hangs = False
-
-    async def look(self) -> Standing:
-        if self.hangs:
-            await trio.sleep_forever()
-        return await super().look()
-
-
 async def test_a_look_that_hangs_holds_nothing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B40: the question is given up; a takeover does not even ask it."""
     monkeypatch.setattr(licensing, "LOOK_BOUND_S", 0.05)
     monkeypatch.setattr(licensing, "FIRST_BOUND_S", 0.05)
-    policy = Slow()
-    policy.put(licence(Kind.BACKUP, "beta"), "beta")
-    async with memory_pair(tmp_path) as pair:
-        pair.beta.licence = policy.open
+    async with failing_pair(tmp_path) as (pair, policy):
         await pair.start()
-        policy.hangs = True
-        assert "not within 0.05 s" in await pair.beta.wait_alarm("licence")
+        policy.fault = "hangs"
+        assert "no answer within 0.05 s" in await pair.beta.wait_alarm("licence")
         await pair.alpha.kill()
         await wait_running(pair.beta, BOTH)
-        with pytest.raises(LicenceError, match=r"not be found out within 0.05 s"):
-            await admit(policy, granted=True)
+        with pytest.raises(LicenceError, match=r"found out \(there was no answer within 0.05 s\)"):
+            await admit(policy, granted=False)
 
 
 async def test_a_policy_of_another_package(tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_a_takeover_under_backup_outlives_sbs_and_ends_with_sbs_stop(licensed: P
         found = beta.status()["licence"]
         assert (found["kind"], found["granted"], found["refusal"]) == ("backup", True, "")
     assert "in place of a failed primary" in beta.sbs("status").stdout
+    beta.kill()
+    path = beta.directory / "licence"
+    away = path.rename(path.with_name("away"))  # as on a share that is gone
+    beta.start()
+    assert beta.wait_service()["node"] == "beta"
+    assert "the licence is missing" in beta.wait_alarm("licence")
+    away.rename(path)
+    wait_until(lambda: "licence" not in beta.alarms, "it is found again")
     beta.stop()
     beta.start()
     wait_withheld(beta)

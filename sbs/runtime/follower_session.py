@@ -35,7 +35,7 @@ from sbs.runtime.follower import Follower
 from sbs.runtime.link import Link
 
 MAX_WAITING: Final = 8
-"""Messages received ahead of the disk: eight megabytes at most."""
+"""Messages received ahead of the disk, besides as many on their way to it: 20 megabytes at most."""
 
 _log = logging.getLogger(__name__)
 

@@ -198,11 +198,15 @@ class Leader:
         try:
             await self._lead()
         finally:
-            self._error = "the connection to the secondary was lost"
-            self._context.tracker.end()
-            self.verifier.close()
-            self._asked.serve()
-            self._asked.answer()
+            self.close()
+
+    def close(self) -> None:
+        """The session has ended, or never began: whoever waits for an update is told."""
+        self._error = "the connection to the secondary was lost"
+        self._context.tracker.end()
+        self.verifier.close()
+        self._asked.serve()
+        self._asked.answer()
 
     async def _lead(self) -> None:
         while not await self._is_listed():

@@ -10,8 +10,9 @@ import ctypes
 import gc
 from typing import Final
 
-KEPT_BYTES: Final = 64 * 1024 * 1024
-"""Freed memory that stays with the process: what an update has in use at a time is half of it."""
+KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Freed memory that stays in each of glibc's arenas (a few: a thread has one): what an update has
+in use at a time in one of them is less."""
 
 MAPPED_BYTES: Final = 32 * 1024 * 1024
 """Size from which a buffer is mapped by itself, the largest that glibc takes; bodies have one."""

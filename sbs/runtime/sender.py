@@ -105,7 +105,10 @@ class Sender:
             # Raised below: what is raised here comes as a group from some releases of Python 3.11.
             failure = next(leaves(group))
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # else it refers to itself by this frame, which holds what was read
         if sent_bytes < size_bytes:
             _log.info("%d bytes of contents were sent as %d", size_bytes, sent_bytes)
         return size_bytes if self.begun else None

@@ -159,6 +159,7 @@ class Updates:
                     )
                 await leader.run()
         finally:
+            leader.close()
             if self._leader is leader:
                 self._leader = self._leading = None
                 self.guarded(None)

@@ -12,6 +12,8 @@ import pytest
 from sbs.core.manifest import Action, Entry, Kind
 from sbs.core.messages import Listing
 from sbs.replication.changes import EVERYTHING, MAX_DIRECTORIES, MAX_NAMES, NOTHING, Changes
+from sbs.replication.files.scan import Scanner
+from sbs.replication.files.visit import Part
 from sbs.replication.leading.peer_tree import PeerTree
 from sbs.replication.leading.watch import Watcher
 from tests.replication.rig import Pair, look, proceed, write
@@ -84,6 +86,60 @@ def test_names_in_a_directory_that_the_follower_lacks_are_all_of_it(tmp_path: Pa
         assert sorted(update(pair, Changes.of(names=[(0, "d", "f")]))) == [
             *("MKDIR d", "PUT d/f", "PUT d/g")
         ]
+
+
+def test_a_directory_is_seen_from_the_one_above_where_only_names_are_told(tmp_path: Path) -> None:
+    """Found by review: one that is gone, one that the follower lacks, with its mode."""
+    with Pair(str(tmp_path), strict_delete=True) as pair:
+        for name in ("x", "gone/deep/f"):
+            write(f"{pair.a}/{name}", "1")
+        pair.connect()
+        update(pair, EVERYTHING)
+        shutil.rmtree(f"{pair.a}/gone")
+        write(f"{pair.a}/new/deep/f", "1")
+        os.chmod(f"{pair.a}/new", 0o700)
+        told = Changes.of([(0, "gone/deep")], [(0, "", "x"), (0, "new/deep", "f")])
+        assert sorted(update(pair, told)) == [
+            *("DELETE gone", "DELETE gone/deep", "DELETE gone/deep/f"),
+            *("MKDIR new", "MKDIR new/deep", "PUT new/deep/f"),
+        ]
+        assert look(pair.a) == look(pair.b)
+
+
+def test_another_name_of_a_file_in_the_same_directory_is_looked_at(tmp_path: Path) -> None:
+    """The kernel tells of the name alone by which it was written."""
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/d/f", "1")
+        os.link(f"{pair.a}/d/f", f"{pair.a}/d/g")
+        pair.connect()
+        update(pair, EVERYTHING)
+        with open(f"{pair.a}/d/f", "r+") as file:
+            file.write("2")
+        assert update(pair, Changes.of(names=[(0, "d", "f")])) == ["PUT d/f", "PUT d/g"]
+
+
+def test_what_happens_in_an_excluded_directory_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B23: nor does a file in a directory that was empty cost all that is beside that."""
+    visited: list[str] = []
+    visit = Scanner._visit
+
+    def counted(self: Scanner, directory: str) -> Part:
+        visited.append(directory)
+        return visit(self, directory)
+
+    with Pair(str(tmp_path), filters=("- cache/",)) as pair:
+        write(f"{pair.a}/f", "1")
+        write(f"{pair.a}/cache/deep/f", "1")
+        os.mkdir(f"{pair.a}/spool")
+        pair.connect()
+        update(pair, EVERYTHING)
+        monkeypatch.setattr(Scanner, "_visit", counted)
+        assert update(pair, Changes.of(names=[(0, "cache/deep", "f")])) == []
+        write(f"{pair.a}/spool/f", "1")
+        assert update(pair, Changes.of(names=[(0, "spool", "f")])) == ["PUT spool/f"]
+        assert visited == ["spool"]
 
 
 def test_new_directories_are_looked_at_with_all_below(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import attrs
 import pytest
 
 from sbs.core.folding import Folding
@@ -15,7 +16,7 @@ from sbs.errors import ReplicationError
 from sbs.replication.changes import Changes
 from sbs.replication.files.places import Places
 from sbs.replication.former.versions import Versions
-from sbs.replication.leading.source import Update
+from sbs.replication.leading.source import Source, Update
 from sbs.replication.receiving.folding import Spellings, probe
 from tests.replication.mounts import FOLDING, folding_directory
 from tests.replication.rig import Pair, former, kept, proceed, read, write
@@ -260,3 +261,25 @@ def test_where_it_cannot_be_found_out_the_administrator_is_told(
         pair.replicate()
         assert [each.path for each in pair.target.problems] == ["data"]
         assert read(f"{pair.b}/f") == b"text"
+
+
+def test_names_by_which_files_were_opened_mean_those_that_the_directory_has(
+    tmp_path: Path, folded: str
+) -> None:
+    """Found by review: on a leader that folds names the watcher tells the former."""
+    with Pair(str(tmp_path), strict_delete=True) as pair:
+        pair.sources = [folded]
+        pair.specs = [attrs.evolve(pair.specs[0], path=folded)]
+        pair.source = Source(pair.specs, pair.index_a, "off")
+        for name in ("Report.txt", "Gone.txt", "Other.txt"):
+            write(f"{folded}/{name}", "old")
+        pair.replicate()
+        write(f"{folded}/REPORT.TXT", "new content")
+        os.unlink(f"{folded}/GONE.TXT")
+        # FUSE remembers for a second what it knows of the other name.
+        wait_until(lambda: os.stat(f"{folded}/Report.txt").st_size == 11, "it shows")
+        wait_until(lambda: not os.path.exists(f"{folded}/Gone.txt"), "it shows")
+        told = Changes.of(names=[(0, "", "REPORT.TXT"), (0, "", "GONE.TXT")])
+        record = pair.commit(pair.stage(changes=told))
+        pair.target.apply(record, proceed)
+        assert contents(pair.b) == {"Report.txt": b"new content", "Other.txt": b"old"}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any, NoReturn
 
 import pytest
 
@@ -15,11 +16,12 @@ from sbs.errors import ReplicationError
 from sbs.replication.files.content import BLOCK_BYTES, digest_of_blocks, digest_of_content
 from sbs.replication.files.index import Index, stat_key
 from sbs.replication.files.places import Places
+from sbs.replication.following import putting
 from sbs.replication.following.target import CommitRecord, Target
 from sbs.replication.former.quarantine import Quarantine
 from sbs.replication.former.restoring import find, put_back, write_out
 from sbs.replication.former.versions import Versions
-from sbs.replication.receiving import staging
+from sbs.replication.receiving import overlay, staging
 from sbs.replication.receiving.overlay import MAX_SHARE, Overlay, Ranges, alone
 from tests.replication.rig import Pair, former, kept, look, proceed, read, write
 
@@ -241,6 +243,35 @@ def test_the_roll_forward_can_be_taken_again_from_any_instant(
             assert look(pair.b, times=True) == look(pair.a, times=True)
             assert restored(pair, 1, tmp_path / "out") == before
             assert kept(pair.b) == {}, "what is half changed is nobody's version"
+
+
+def test_what_somebody_writes_while_a_crash_is_mended_is_noticed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by review: between the reading of the file and the lease on it."""
+    change(f"{pair.a}/f", 2)
+    record = committed(pair)
+    read_both = overlay.digest_of_both
+
+    def crash(*_: object) -> NoReturn:
+        raise StoppedError
+
+    def read_and_write(*arguments: Any) -> bytes:
+        digest = read_both(*arguments)
+        with open(f"{pair.b}/f", "r+b") as file:
+            file.seek(7 * BLOCK_BYTES)
+            file.write(b"by hand")
+        return digest
+
+    with monkeypatch.context() as patched:
+        patched.setattr(putting, "lay", crash)
+        with pytest.raises(StoppedError):
+            pair.target.apply(record, proceed)
+    monkeypatch.setattr(putting, "digest_of_both", read_and_write)
+    assert Target(pair.state_dir, pair.index_b, Versions(KEEP_S)).recover(proceed) == record
+    row = pair.index_b.row("data", "", "f")
+    assert row is None or row.stat != stat_key(os.stat(f"{pair.b}/f")) or not row.settled
+    assert b"by hand" in read(f"{pair.b}/f")
 
 
 def test_a_torn_version_is_kept_anew_after_a_power_cut(pair: Pair, tmp_path: Path) -> None:

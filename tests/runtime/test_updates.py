@@ -343,6 +343,32 @@ async def test_a_handover_fails_if_its_last_update_is_held(tmp_path: Path) -> No
         assert pair.beta.read("one") == "one"
 
 
+async def test_who_waits_for_an_update_is_told_although_none_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by review: the connection was lost while a large folder began to be watched."""
+    asked = trio.Event()
+
+    async def begin_to_watch(*_: object, task_status: object) -> None:
+        asked.set()
+        await trio.sleep_forever()
+
+    monkeypatch.setattr("sbs.runtime.updates.watch", begin_to_watch)
+    errors: list[str] = []
+    async with recorded_pair(tmp_path) as (pair, _), trio.open_nursery() as nursery:
+        await pair.alpha.start()
+        await pair.beta.start()
+        await asked.wait()
+
+        async def ask() -> None:
+            errors.append(await pair.alpha.node.updates.update_now())
+
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        await pair.beta.kill()
+    assert errors == ["the connection to the secondary was lost"]
+
+
 async def test_a_dry_run_needs_a_primary_with_a_secondary(tmp_path: Path) -> None:
     """B26."""
     async with recorded_pair(tmp_path) as (pair, _):

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from blake3 import blake3
 
-from sbs.core.filters import Filter, directories_above, parent_of
+from sbs.core.filters import Filter, basename, directories_above, parent_of
 from sbs.core.manifest import STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.replication.changes import Looks
@@ -130,25 +130,58 @@ class Scanner:
             ReplicationError: the folder's root is missing or cannot be read.
             StateError: the index cannot be read.
         """
+        wanted = self._wanted(looks, known)
         visited: set[str] = set()
-        pending = sorted(_with_unknown(looks, known), reverse=True)
+        pending = sorted(wanted, reverse=True)
         while pending:
             directory = pending.pop()
             if directory in visited or not self._is_included(directory):
                 continue
             visited.add(directory)
-            names = looks.get(directory) if known(directory) else None
+            names = wanted.get(directory)
             try:
                 part = self._visit(directory) if names is None else self._glance(directory, names)
             except OSError as error:
                 if not directory:
                     raise self._lost(error) from error
-                if error.errno in _GONE:
+                if error.errno in _GONE:  # a moment ago: the watcher will tell of it
                     pending.append(parent_of(directory))
                     continue
                 part = self._closed(directory, error)
             yield part
             pending += [path for path in reversed(part.below) if not known(path)]
+
+    def _wanted(
+        self, looks: Looks, known: Callable[[str], bool]
+    ) -> dict[str, frozenset[str] | None]:
+        """Where to look, so that directories that are gone, or not known, are seen from above."""
+        wanted: dict[str, frozenset[str] | None] = {}
+        for path, told in looks.items():
+            if not self._is_included(path):
+                continue
+            directory, names = path, told
+            while directory and not self._stands(directory):
+                names = frozenset({basename(directory)})
+                directory = parent_of(directory)
+            while True:
+                before = wanted.get(directory, frozenset())
+                if names is None or before is None or not known(directory):
+                    wanted[directory] = None
+                else:
+                    wanted[directory] = before | names
+                if not directory or known(directory):
+                    break
+                names = frozenset({basename(directory)})
+                directory = parent_of(directory)
+        return wanted
+
+    def _stands(self, directory: str) -> bool:
+        """Whether there is a directory at a path, if perhaps closed to us."""
+        try:
+            self._places.directory(self._folder, directory)
+        except OSError as error:
+            return error.errno not in _GONE
+        return True
 
     def _is_included(self, directory: str) -> bool:
         above = sorted(directories_above([f"{directory}/."])) if directory else []
@@ -200,9 +233,11 @@ class Scanner:
         return visit.part(directory, fingerprint)
 
     def _glance(self, directory: str, names: frozenset[str]) -> Part:
-        """Look at some names in a directory."""
+        """Look at some names in a directory; at all of it where these may mean others, too."""
         self._check()
         parent = self._places.directory(self._folder, directory)
+        if _may_fold(parent, names):
+            return self._visit(directory)
         visit = Visit(self._places, self._folder, self._name, self._reader)
         prefix = directory + "/" if directory else ""
         for name in sorted(names):
@@ -213,12 +248,38 @@ class Scanner:
                 entry = Named(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
             except FileNotFoundError:
                 continue
+            if entry.status.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                return self._visit(directory)  # another name of the file may be here
             path = prefix + name
             if self._rules.decide(path, entry.is_dir(follow_symlinks=False)).included:
                 visit.enter(entry, path)
         if visit.rows:
             self._index.drop(self._name, [(directory, name) for name in visit.rows])
         return visit.part(directory, names=names)
+
+
+def _may_fold(parent: int, names: Iterable[str]) -> bool:
+    """Whether names by which files were opened may not be those that the directory has.
+
+    The kernel tells a watcher the former. One name with letters is tried in the other case; what
+    the file system does to Unicode is not asked, so that such names are taken for others.
+    """
+    if not all(map(str.isascii, names)):
+        return True
+    if all(name == name.swapcase() for name in names):
+        return False
+    with os.scandir(parent) as entries:
+        for entry in entries:
+            other = entry.name.swapcase()
+            if entry.name == other or not entry.name.isascii():
+                continue
+            try:
+                os.stat(other, dir_fd=parent, follow_symlinks=False)
+            except OSError:
+                return False
+            if other not in os.listdir(parent):
+                return True
+    return True
 
 
 def _fingerprint(entries: Sequence[os.DirEntry[str]], check: Callable[[], object]) -> bytes:
@@ -233,16 +294,3 @@ def _fingerprint(entries: Sequence[os.DirEntry[str]], check: Callable[[], object
     except (OSError, struct.error):  # it is gone by now, or bears a date beyond all dates
         return b""
     return blake3(b"".join(states)).digest()
-
-
-def _with_unknown(directories: Iterable[str], known: Callable[[str], bool]) -> set[str]:
-    """The directories, and those above them that have to be made first."""
-    found: set[str] = set()
-    for path in directories:
-        directory = path
-        while directory not in found:
-            found.add(directory)
-            if known(directory):
-                break
-            directory = parent_of(directory)
-    return found

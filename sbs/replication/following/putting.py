@@ -175,11 +175,15 @@ class Putter:
         try:
             parent, name = self._parents.of(operation)
             with opened(parent, name) as fd:
+                before = settled_status(fd)
                 if self._again:  # it may be half changed; what it is to be tells whether it is it
                     self._expect(digest_of_both(stream, fd, overlay, self._check), operation)
                 with alone(fd) as is_alone:
                     status = os.fstat(fd)
-                    suits = status.st_nlink == 1 if self._again else overlay.suits(status)
+                    if self._again:
+                        suits = status.st_nlink == 1 and stat_key(status) == stat_key(before)
+                    else:
+                        suits = overlay.suits(status)
                     if is_alone and suits:
                         lay(stream, fd, overlay, self._check)
                         self.remember_mount(parent)
@@ -187,9 +191,8 @@ class Putter:
                         # Else the file would be read anew before the next change of it.
                         return Row.certain(stat_key(settled_status(fd)), operation.digest)
                 fill(fd, stream, overlay, self._check)
-                if not self._again:
-                    digest = digest_of(stream, operation.size_bytes, self._check)
-                    self._expect(digest, operation)
+                digest = digest_of(stream, operation.size_bytes, self._check)
+                self._expect(digest, operation)
                 os.fdatasync(stream)  # the file that it replaces is no version by itself
         finally:
             os.close(stream)

@@ -33,6 +33,7 @@ from sbs.replication.bodies import changes, content_bytes
 from sbs.replication.following.target import Target
 from sbs.runtime.follower import Follower
 from sbs.runtime.link import Link
+from sbs.runtime.memory import let_go
 
 MAX_WAITING: Final = 8
 """Messages received ahead of the disk, besides as many on their way to it: 20 megabytes at most."""
@@ -83,6 +84,12 @@ class FollowerSession:
         """One message or some contents; a failure is told to the leader, which tries again."""
         if self._failed and not isinstance(message, Folders | Begin | Audit):
             return  # the rest of an update that was refused already
+        failed = self._failed
+        await self._take_or_fail(message)
+        if self._failed and not failed:
+            let_go()
+
+    async def _take_or_fail(self, message: list[Content] | Message) -> None:
         try:
             await self._take(message)
         except (ReplicationError, StateError) as error:

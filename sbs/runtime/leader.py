@@ -36,6 +36,7 @@ from sbs.replication.leading.preview import Preview
 from sbs.replication.leading.source import PeerTree, Source, Update
 from sbs.runtime.asked import Asked
 from sbs.runtime.link import Link
+from sbs.runtime.memory import let_go
 from sbs.runtime.pace import Pace
 from sbs.runtime.placements import Placements
 from sbs.runtime.sender import Sender
@@ -195,20 +196,6 @@ class Leader:
 
     async def run(self) -> None:
         """Send folder settings, take the follower's listing, then update it for ever."""
-        try:
-            await self._lead()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """The session has ended, or never began: whoever waits for an update is told."""
-        self._error = "the connection to the secondary was lost"
-        self._context.tracker.end()
-        self.verifier.close()
-        self._asked.serve()
-        self._asked.answer()
-
-    async def _lead(self) -> None:
         while not await self._is_listed():
             self._asked.serve()
             self._asked.answer()
@@ -225,6 +212,14 @@ class Leader:
             if self._asked.last:
                 await trio.sleep_forever()
             await self._pace.wait()
+
+    def close(self) -> None:
+        """The session is over, or never began: tell those who wait for an update; call it once."""
+        self._error = "the connection to the secondary was lost"
+        self._context.tracker.end()
+        self.verifier.close()
+        self._asked.serve()
+        self._asked.answer()
 
     async def _is_listed(self) -> bool:
         """Whether the follower can take the folders: if not, it may when its disk is mended."""
@@ -269,6 +264,8 @@ class Leader:
             self._context.update_failed(self._error)
         finally:
             self._context.tracker.end()
+        if self._error:
+            let_go()
 
     async def _look_where(self) -> Changes:
         """Run the update scripts if it is time; then what this cycle looks at."""

@@ -18,8 +18,7 @@ MAPPED_BYTES: Final = 32 * 1024 * 1024
 """Size from which a buffer is mapped by itself, the largest that glibc takes; bodies have one."""
 
 YOUNG_OBJECTS: Final = 50_000
-"""New containers before Python looks for cycles: an update makes millions and no cycle; those of
-trio's exceptions take a few megabytes until then."""
+"""New containers before Python looks for cycles: an update makes millions and no cycle."""
 
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h
 _M_MMAP_THRESHOLD: Final = -3
@@ -37,3 +36,11 @@ def keep_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
     gc.set_threshold(YOUNG_OBJECTS)
     gc.freeze()
+
+
+def let_go() -> None:
+    """Free what a failure holds: to be called after one that may come again and again.
+
+    An exception that comes out of a worker thread refers to itself, and to all that was read.
+    """
+    gc.collect()

@@ -255,6 +255,14 @@ class Play:
         return self.link.sent.statistics().current_buffer_used == 0
 
 
+async def lead(leader: Leader) -> None:
+    """As a session does."""
+    try:
+        await leader.run()
+    finally:
+        leader.close()
+
+
 @asynccontextmanager
 async def playing(
     period_s: float = 0.01,
@@ -266,7 +274,7 @@ async def playing(
 ) -> AsyncGenerator[Play, None]:
     play = Play(period_s, rescan_s, own=own, theirs=theirs, held=held)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(play.leader.run)
+        nursery.start_soon(lead, play.leader)
         yield play
         nursery.cancel_scope.cancel()
 
@@ -611,7 +619,7 @@ async def test_broken_connection_ends_the_leader() -> None:
     play = Play()
     play.leader._link = cast("Link", Broken())
     with pytest.raises(TransportError, match="broken"):
-        await play.leader.run()
+        await lead(play.leader)
 
 
 async def test_after_the_last_update_no_other_begins() -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import random
-import weakref
 from collections.abc import Callable, Generator, Sequence
 from typing import cast
 
@@ -138,28 +135,6 @@ async def test_a_failure_says_whether_the_follower_knows_of_the_update() -> None
         with pytest.raises(ReplicationError, match="bad sector"):
             await sender.send(cast("Update", FakeUpdate(messages)), BEGIN, unhindered)
         assert sender.begun is begun
-
-
-async def test_nothing_of_failed_updates_is_kept() -> None:
-    """Not even until Python looks for cycles: updates may fail again and again."""
-
-    class Failing:
-        def messages(self, check: Callable[[], object]) -> Generator[Content, None, None]:
-            yield Chunk(0, bytes(BATCH_BYTES))
-            raise ReplicationError("bad sector")
-
-    sender = Sender(cast("Link", FakeLink(1e9)), SyncSettings(), Tracker(), never)
-    alive: weakref.WeakSet[Failing] = weakref.WeakSet()
-    gc.disable()
-    try:
-        for _ in range(10):
-            update = Failing()
-            alive.add(update)
-            with contextlib.suppress(ReplicationError):
-                await sender.send(cast("Update", update), BEGIN, unhindered)
-        assert len(alive) <= 2  # the last, and what the last thread has not let go of
-    finally:
-        gc.enable()
 
 
 NOISE = random.Random(4).randbytes(MIB)

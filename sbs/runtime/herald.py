@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -68,7 +68,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def _harmless() -> Iterator[None]:
+def _harmless() -> Generator[None]:
     """What goes wrong in telling is logged, and ends nothing else."""
     try:
         yield

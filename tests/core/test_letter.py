@@ -196,3 +196,8 @@ def test_ids_are_of_events_and_fit_a_file_s_name() -> None:
 if __name__ == "__main__":
     for name, notice in LETTERS.items():
         (GOLDEN / f"{name}.txt").write_text(shown(notice), "utf-8")
+
+
+def test_people_may_have_to_act_at_once_on_two_kinds() -> None:
+    """B50: these wait for nothing that failed before them, and give way last."""
+    assert {kind for kind in Kind if kind.pressing} == {Kind.TAKEOVER, Kind.URGENT}

@@ -54,7 +54,7 @@ class UnitFencer(Survivor):
         self.systemctl = systemctl
         self.permits = permits
         self.units = units
-        self.serial = 0
+        self.serial: int = 0
 
     def obey(self) -> bool:
         """Carry out one message, and say so: what SBS does next may rest on it."""

@@ -66,11 +66,11 @@ if TYPE_CHECKING:
     from sbs.replication.files.index import Index
     from sbs.replication.following.target import Target
     from sbs.replication.leading.source import Source
-    from sbs.runtime.checks import ProbeReport
     from sbs.runtime.node import Node
-    from sbs.runtime.probe import probe
+    from sbs.runtime.operating.status import Status, Switchover
+    from sbs.runtime.probing.checks import ProbeReport
+    from sbs.runtime.probing.probe import probe
     from sbs.runtime.running import run_node
-    from sbs.runtime.status import Status, Switchover
 
 __all__ = [
     "Address",
@@ -167,11 +167,11 @@ _PLACES: Final = {
     "sbs.replication.files.index": ("Index",),
     "sbs.replication.leading.source": ("Source",),
     "sbs.replication.following.target": ("Target",),
-    "sbs.runtime.checks": ("ProbeReport",),
+    "sbs.runtime.probing.checks": ("ProbeReport",),
     "sbs.runtime.node": ("Node",),
-    "sbs.runtime.probe": ("probe",),
+    "sbs.runtime.probing.probe": ("probe",),
     "sbs.runtime.running": ("run_node",),
-    "sbs.runtime.status": ("Status", "Switchover"),
+    "sbs.runtime.operating.status": ("Status", "Switchover"),
 }
 """Where the names of :data:`__all__` are defined; the errors are all in :mod:`sbs.errors`."""
 

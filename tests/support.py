@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from sbs.errors import NotRunningError
-from sbs.runtime import client
+from sbs.runtime.operating import client
 
 SBS = (sys.executable, "-m", "sbs.cli")
 """The command line under test."""

@@ -11,7 +11,7 @@ from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import shown
 from sbs.cli.text import plain
-from sbs.runtime import client
+from sbs.runtime.operating import client
 
 
 def ask(config_path: str, command: str, **arguments: Any) -> Any:

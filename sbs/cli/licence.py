@@ -41,7 +41,7 @@ def show(config_path: str, as_json: bool) -> None:
     if found.licence is None and found.problem:
         raise LicenceError(found.problem)
     if as_json:
-        from sbs.runtime.status import LicenceStatus  # noqa: PLC0415 - slow
+        from sbs.runtime.serving.licence_status import LicenceStatus  # noqa: PLC0415 - slow
 
         status = LicenceStatus.of(found)
         click.echo(json.dumps(None if status is None else status.to_json()))

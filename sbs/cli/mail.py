@@ -55,7 +55,7 @@ def _run(config: Config) -> None:
     import trio  # noqa: PLC0415 - slow
 
     from sbs.adapters import notifiers  # noqa: PLC0415 - likewise
-    from sbs.runtime.password import notifier_options, take_password  # noqa: PLC0415 - likewise
+    from sbs.runtime.mailing.password import notifier_options, take_password  # noqa: PLC0415 - likewise
 
     open_notifier = notifiers.load(config.mail.adapter)
     options = notifier_options(config.mail, take_password())

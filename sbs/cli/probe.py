@@ -17,7 +17,7 @@ from sbs.errors import ConfigError
 if TYPE_CHECKING:
     from sbs.config import Config
     from sbs.core.address import Address
-    from sbs.runtime.checks import Check, ProbeReport
+    from sbs.runtime.probing.checks import Check, ProbeReport
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
 
@@ -42,7 +42,7 @@ def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bo
     row that does not pass says what to do. Changes nothing. Without HOST the configured peer is
     probed; the port is 4445 when left out. With HOST and no configuration nothing is compared.
     """
-    from sbs.runtime.checks import Check, ProbeReport, Result  # noqa: PLC0415 - slow
+    from sbs.runtime.probing.checks import Check, ProbeReport, Result  # noqa: PLC0415 - slow
 
     wanted = None if address is None else _parse(address)
     try:
@@ -79,7 +79,7 @@ def _run(address: Address, config: Config | None) -> ProbeReport:
     import trio  # noqa: PLC0415 - slow
 
     from sbs.adapters.transports.tcp import TcpTransport  # noqa: PLC0415 - slow
-    from sbs.runtime.probe import probe as probe_node  # noqa: PLC0415 - slow
+    from sbs.runtime.probing.probe import probe as probe_node  # noqa: PLC0415 - slow
 
     return trio.run(probe_node, address, config, TcpTransport())
 

@@ -13,7 +13,7 @@ import click
 
 from sbs.cli.options import find_state_dir
 from sbs.errors import SbsError
-from sbs.runtime import client
+from sbs.runtime.operating import client
 
 INTERVAL_S: Final = 0.25
 """Between two looks: what moves more often cannot be read."""

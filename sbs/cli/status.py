@@ -15,7 +15,7 @@ from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import words
 from sbs.cli.text import plain
 from sbs.errors import NotRunningError
-from sbs.runtime import client
+from sbs.runtime.operating import client
 
 WATCH_INTERVAL_S: Final = 1.0
 """Between two looks of ``--watch``: a person sees no more."""
@@ -69,8 +69,8 @@ def read_status(config_path: str) -> Status:
 
 
 def _stopped(config_path: str) -> Status:
-    """The form of :class:`sbs.runtime.status.Status`, as far as it is known without a node."""
-    from sbs.runtime.status import SCHEMA  # noqa: PLC0415 - slow, and rarely needed
+    """What :class:`sbs.runtime.operating.status.Status` says, as far as known without a node."""
+    from sbs.runtime.operating.status import SCHEMA  # noqa: PLC0415 - slow, and rarely needed
 
     nothing = (
         "state",

@@ -15,12 +15,12 @@ from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.text import plain
 from sbs.errors import SbsError
-from sbs.runtime import client
+from sbs.runtime.operating import client
 
 if TYPE_CHECKING:
     from sbs.core.history import History
     from sbs.replication.former.past import Change, Summary
-    from sbs.runtime.keeping import Standing
+    from sbs.runtime.updating.keeping import Standing
 
 SCHEMA: Final = 1
 """Of the JSON form; it changes when a field changes its meaning or goes."""
@@ -109,7 +109,7 @@ def restore(
 @contextmanager
 def _held(config_path: str) -> Generator[tuple[Standing, History | None]]:
     """What the node has; and where none runs its history, while it cannot be started."""
-    from sbs.runtime import keeping  # noqa: PLC0415 - slow
+    from sbs.runtime.updating import keeping  # noqa: PLC0415 - slow
 
     try:
         answer = client.ask(find_state_dir(config_path), "folders")
@@ -129,7 +129,7 @@ def _put_back(
     generation: int,
 ) -> str:
     from sbs.cli.acting import ask  # noqa: PLC0415 - as above
-    from sbs.runtime import keeping  # noqa: PLC0415 - as above
+    from sbs.runtime.updating import keeping  # noqa: PLC0415 - as above
 
     if stopped is not None:
         return keeping.restore(held, stopped, folder, path, generation)

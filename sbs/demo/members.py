@@ -18,7 +18,7 @@ import trio
 from sbs.demo.files import UNFINISHED
 from sbs.demo.observer import LOOPBACK
 from sbs.demo.results import DemoError
-from sbs.runtime import control
+from sbs.runtime.operating import control
 
 PORTS: Final = range(15_000, 32_768)
 """Where ports are picked: below those that the kernel gives to outgoing connections."""

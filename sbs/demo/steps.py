@@ -16,7 +16,7 @@ from sbs.demo.members import Member
 from sbs.demo.observer import ask
 from sbs.demo.results import DemoError
 from sbs.demo.stage import Stage, limit, run_sbs, until
-from sbs.runtime import control
+from sbs.runtime.operating import control
 
 CHANGES: Final = 25
 """Changes timed one by one: enough for a median, and over in about a second."""

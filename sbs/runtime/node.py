@@ -27,29 +27,30 @@ from sbs.replication.leading.preview import Preview
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
-from sbs.runtime.attendant import Attendant
-from sbs.runtime.ballots import Ballots
-from sbs.runtime.greeting import Greeting
 from sbs.runtime.groups import plain
-from sbs.runtime.herald import make_herald
-from sbs.runtime.licensing import Licensing, admit
-from sbs.runtime.links import Links
-from sbs.runtime.lookout import Lookout
+from sbs.runtime.lasting.state import StateStore
+from sbs.runtime.linking.ballots import Ballots
+from sbs.runtime.linking.links import Links
+from sbs.runtime.linking.lookout import Lookout
 from sbs.runtime.loop import RoleLoop
+from sbs.runtime.mailing.herald import make_herald
 from sbs.runtime.opening import make_controller, make_policy, make_witness
+from sbs.runtime.operating.rehearsal import rehearse
+from sbs.runtime.operating.requests import Requests
+from sbs.runtime.operating.status import Status, Switchover, make_status
+from sbs.runtime.operating.tickets import Tickets
 from sbs.runtime.performer import Parts, Performer
+from sbs.runtime.probing.greeting import Greeting
 from sbs.runtime.recovery import recall, recover
-from sbs.runtime.rehearsal import rehearse
-from sbs.runtime.requests import Requests
 from sbs.runtime.role_settings import role_settings
 from sbs.runtime.saves import Saves
-from sbs.runtime.services import Services
-from sbs.runtime.state import StateStore
-from sbs.runtime.status import LastUpdate, Status, Switchover, make_status
-from sbs.runtime.succession import Succession
-from sbs.runtime.tickets import Tickets
-from sbs.runtime.updates import Updates
-from sbs.runtime.verifier import Verification
+from sbs.runtime.serving.attendant import Attendant
+from sbs.runtime.serving.licensing import Licensing, admit
+from sbs.runtime.serving.services import Services
+from sbs.runtime.serving.succession import Succession
+from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.updates import Updates
+from sbs.runtime.updating.verifier import Verification
 
 HOOK_END_S: Final = 10.0
 """How long the hooks of the last role change may take when the node ends."""
@@ -340,7 +341,7 @@ class Node:
         return await self.updates.preview()
 
     async def verify(self, bytes_s: float = 0.0) -> Verification:
-        """Compare all contents on both nodes; see :meth:`sbs.runtime.updates.Updates.verify` (B26).
+        """Compare all contents on both nodes; see ``Updates.verify`` (B26).
 
         Raises:
             RefusedError: this node is not the primary, or has no secondary.

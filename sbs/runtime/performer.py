@@ -35,17 +35,17 @@ from sbs.core.testament import SECRET_BYTES, Will
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
-from sbs.runtime.ballots import Ballots
-from sbs.runtime.herald import Herald
 from sbs.runtime.hooks import HookError, run_hook
-from sbs.runtime.licensing import Licensing
-from sbs.runtime.link import Link
-from sbs.runtime.links import Links
-from sbs.runtime.lookout import Lookout
+from sbs.runtime.linking.ballots import Ballots
+from sbs.runtime.linking.link import Link
+from sbs.runtime.linking.links import Links
+from sbs.runtime.linking.lookout import Lookout
+from sbs.runtime.mailing.herald import Herald
+from sbs.runtime.operating.tickets import Tickets
 from sbs.runtime.saves import Saves
-from sbs.runtime.services import Services
-from sbs.runtime.tickets import Tickets
-from sbs.runtime.updates import Updates
+from sbs.runtime.serving.licensing import Licensing
+from sbs.runtime.serving.services import Services
+from sbs.runtime.updating.updates import Updates
 
 _Speech: TypeAlias = (
     ef.Close

@@ -9,9 +9,9 @@ import trio
 
 from sbs.config import NodeSettings
 from sbs.replication.following.target import CommitRecord
-from sbs.runtime.slots import first_slot
-from sbs.runtime.state import StateStore, Stored, new_node
-from sbs.runtime.updates import Updates
+from sbs.runtime.lasting.slots import first_slot
+from sbs.runtime.lasting.state import StateStore, Stored, new_node
+from sbs.runtime.updating.updates import Updates
 
 _log = logging.getLogger(__name__)
 

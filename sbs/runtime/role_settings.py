@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sbs.config import Config
 from sbs.core.role import Settings
-from sbs.runtime.services import Services
+from sbs.runtime.serving.services import Services
 
 
 def role_settings(config: Config, node_id: str, services: Services) -> Settings:

@@ -11,8 +11,8 @@ import trio
 
 from sbs.config import Config
 from sbs.runtime.groups import plain
+from sbs.runtime.mailing.password import take_password
 from sbs.runtime.node import Node
-from sbs.runtime.password import take_password
 from sbs.runtime.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)

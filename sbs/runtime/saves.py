@@ -14,8 +14,8 @@ from sbs.core.effects import Save
 from sbs.core.history import History
 from sbs.errors import StateError
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.state import StateStore, Stored
-from sbs.runtime.updates import Updates
+from sbs.runtime.lasting.state import StateStore, Stored
+from sbs.runtime.updating.updates import Updates
 
 RETRY_S: Final = 1.0
 """Pause before a state that could not be written (a full disk, say) is tried again."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from sbs.runtime import client
+from sbs.runtime.operating import client
 from tests.bench import trees
 from tests.bench.cost import Cost, cpu_s, peak_bytes, reset_peak
 from tests.support import wait_until

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sbs.cli import main
 from sbs.cli.folders import MAX_PATHS_SHOWN
 from sbs.errors import RefusedError
-from sbs.runtime import client
+from sbs.runtime.operating import client
 
 HELD: dict[str, Any] = {
     "id": "3f6a90b1c2d4",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sbs.errors import NotRunningError, RefusedError, SbsError
-from sbs.runtime import client
+from sbs.runtime.operating import client
 from tests.support import ROOT, SBS, NodeProcess, Pair, is_alive, wait_until
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (INFO   |WARNING) \S.*")

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from sbs.cli import main, progress
 from sbs.cli.progress import amount, words
 from sbs.errors import NotRunningError, RefusedError
-from sbs.runtime import client
+from sbs.runtime.operating import client
 
 NOTHING: dict[str, Any] = {
     "phase": "sending",

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from sbs.cli import main
 from sbs.cli.text import plain
-from sbs.runtime import client
-from sbs.runtime.status import SCHEMA, LicenceStatus, Status
+from sbs.runtime.operating import client
+from sbs.runtime.operating.status import SCHEMA, Status
+from sbs.runtime.serving.licence_status import LicenceStatus
 
 RUNNING: dict[str, Any] = {
     "schema": 1,

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sbs.cli import main
 from sbs.core.history import History
 from sbs.replication.former.versions import Versions
-from sbs.runtime.state import StateStore, new_node
+from sbs.runtime.lasting.state import StateStore, new_node
 from tests.replication.rig import Pair, write
 
 

@@ -17,12 +17,12 @@ from sbs.core.messages import Commit, Committed, Failed, Folders, Listing, Messa
 from sbs.errors import ReplicationError, StateError
 from sbs.replication.files.problems import Problem
 from sbs.replication.following.target import CommitRecord
-from sbs.runtime import follower
-from sbs.runtime.follower import Follower
-from sbs.runtime.follower_session import FollowerSession
-from sbs.runtime.link import Link
-from sbs.runtime.status import LastUpdate
-from sbs.runtime.tracker import Tracker
+from sbs.runtime.linking.link import Link
+from sbs.runtime.updating import follower
+from sbs.runtime.updating.follower import Follower
+from sbs.runtime.updating.follower_session import FollowerSession
+from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.tracker import Tracker
 from tests.disk.standby import Prepared, Standby
 
 MAX_TRIES: Final = 12
@@ -51,7 +51,7 @@ class Troubles:
 
 
 class Node:
-    """What a follower asks of its node; see :class:`sbs.runtime.follower.FollowerContext`."""
+    """What a follower asks of its node, a ``FollowerContext``."""
 
     def __init__(self, standby: Standby, troubles: Troubles) -> None:
         self._standby = standby

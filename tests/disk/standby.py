@@ -19,7 +19,7 @@ from sbs.replication.files.index import Index
 from sbs.replication.following.target import Applied, CommitRecord, Target
 from sbs.replication.former.versions import Versions
 from sbs.replication.leading.source import PeerTree
-from sbs.runtime.state import StateStore, new_node
+from sbs.runtime.lasting.state import StateStore, new_node
 from tests.replication.rig import proceed
 
 KEEP_S = 3600.0

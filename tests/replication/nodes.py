@@ -20,7 +20,7 @@ from sbs.replication.following.apply import Applied
 from sbs.replication.following.target import CommitRecord, Target
 from sbs.replication.former.versions import Versions
 from sbs.replication.leading.source import PeerTree, Source, Update
-from sbs.runtime.placements import LONGEST_RETRY_S, Placements
+from sbs.runtime.updating.placements import LONGEST_RETRY_S, Placements
 from tests.replication.rig import NOTHING, proceed
 
 KEEP_S = 3600.0

@@ -14,7 +14,7 @@ from sbs.core.history import History
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.progress import Phase
 from sbs.ports import Unit
-from sbs.runtime.tracker import Tracker
+from sbs.runtime.updating.tracker import Tracker
 from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair
 from sbs.testing.services import FakeController
 

@@ -5,7 +5,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation
-from sbs.runtime.apply_scripts import ApplyScripts
+from sbs.runtime.updating.apply_scripts import ApplyScripts
 
 
 def generation(number: int) -> Generation:

@@ -18,7 +18,7 @@ QUICK = ServiceSettings(unit=UNITS, restart_limit=2, restart_period_s=600.0, res
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sbs.runtime.attendant.LOOK_S", 0.05)
+    monkeypatch.setattr("sbs.runtime.serving.attendant.LOOK_S", 0.05)
 
 
 def fake(node: MemoryNode) -> FakeController:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from sbs.core.claim import Role
-from sbs.runtime.state import StateStore
+from sbs.runtime.lasting.state import StateStore
 from sbs.testing.nodes import MemoryNode, wait_until
 from tests.runtime.rig import recorded_pair, running
 

@@ -9,7 +9,7 @@ import pytest
 from sbs.core.messages import Finding, Findings
 from sbs.replication.former.quarantine import Quarantine
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.conflicts import Conflict, Conflicts
+from sbs.runtime.updating.conflicts import Conflict, Conflicts
 from tests.replication.rig import write
 
 

@@ -38,10 +38,10 @@ from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.files.problems import Problem
 from sbs.replication.following.target import Applied, CommitRecord, Target
 from sbs.replication.former.kept import Kept
-from sbs.runtime.follower import Follower
-from sbs.runtime.follower_session import FollowerSession
-from sbs.runtime.link import Link
-from sbs.runtime.status import LastUpdate
+from sbs.runtime.linking.link import Link
+from sbs.runtime.updating.follower import Follower
+from sbs.runtime.updating.follower_session import FollowerSession
+from sbs.runtime.updating.last_update import LastUpdate
 from sbs.testing.nodes import wait_until
 from tests.replication.rig import Pair
 from tests.replication.test_bodies import bomb
@@ -370,7 +370,7 @@ async def test_commit_that_comes_after_the_claim_is_not_begun() -> None:
 
 
 async def test_roll_forward_is_tried_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sbs.runtime.follower.RETRY_S", 0.01)
+    monkeypatch.setattr("sbs.runtime.updating.follower.RETRY_S", 0.01)
     play = Play()
     play.context.known.set()
     play.target.failures = [ReplicationError("full")] * 3

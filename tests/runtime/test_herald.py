@@ -22,9 +22,10 @@ from sbs.core.history import Generation, History
 from sbs.core.notice import Kind, Notice
 from sbs.core.role import Model, Settings, transition
 from sbs.errors import ConfigError
-from sbs.runtime import clock, herald
+from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.postman import Postman
+from sbs.runtime.mailing import herald
+from sbs.runtime.mailing.postman import Postman
 from sbs.testing.licences import FakePolicy, licence
 from sbs.testing.nodes import MemoryPair, memory_pair, wait_until
 from sbs.testing.notifiers import MemoryNotifier

@@ -44,12 +44,12 @@ from sbs.replication.leading.hints import Hints
 from sbs.replication.leading.preview import Preview
 from sbs.replication.leading.source import PeerTree, Source, Update
 from sbs.replication.leading.watch import Watcher
-from sbs.runtime.leader import Leader
-from sbs.runtime.link import Link
-from sbs.runtime.placements import RETRY_REFUSED_S, Placements
-from sbs.runtime.reading_ahead import BATCH_BYTES
-from sbs.runtime.status import LastUpdate
-from sbs.runtime.verifier import Verification
+from sbs.runtime.linking.link import Link
+from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.leader import Leader
+from sbs.runtime.updating.placements import RETRY_REFUSED_S, Placements
+from sbs.runtime.updating.reading_ahead import BATCH_BYTES
+from sbs.runtime.updating.verifier import Verification
 from sbs.testing.nodes import wait_until
 from tests.runtime.rig import Phases
 
@@ -518,7 +518,7 @@ async def test_a_follower_that_takes_its_time_does_not_hold_up_the_updates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """B4: what it finds is taken when it comes: between two updates, or in the middle of one."""
-    monkeypatch.setattr("sbs.runtime.leader.FINDINGS_S", 0.01)
+    monkeypatch.setattr("sbs.runtime.updating.leader.FINDINGS_S", 0.01)
     async with playing() as play:
         await play.begin()
         await play.acknowledge(None)

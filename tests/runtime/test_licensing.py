@@ -17,8 +17,8 @@ from sbs.core.role import State
 from sbs.errors import LicenceError, RefusedError, ReplicationError
 from sbs.ports import LicenceOptions, LicensePolicy
 from sbs.replication.following.target import Target
-from sbs.runtime import licensing, succession
-from sbs.runtime.licensing import admit
+from sbs.runtime.serving import licensing, succession
+from sbs.runtime.serving.licensing import admit
 from sbs.testing.licences import FakePolicy, licence
 from sbs.testing.nodes import MemoryNode, MemoryPair, memory_pair, wait_until
 from tests.runtime.rig import fake, running

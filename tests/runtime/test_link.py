@@ -24,7 +24,7 @@ from sbs.core.messages import (
     Welcome,
 )
 from sbs.errors import ProtocolError, TransportError
-from sbs.runtime.link import MAX_POSTED, Link
+from sbs.runtime.linking.link import MAX_POSTED, Link
 from sbs.testing.memory import PIPE_BYTES, MemoryNetwork
 from sbs.testing.nodes import wait_until
 from tests.runtime.rig import hello

@@ -17,8 +17,8 @@ from sbs.core.frames import PREAMBLE
 from sbs.core.messages import Code, Follow, Heartbeat, Hello, Message, Refused
 from sbs.errors import RemoteProtocolError
 from sbs.ports import Listener, Transport
-from sbs.runtime.link import Link
-from sbs.runtime.links import MAX_ACCEPTED, Links
+from sbs.runtime.linking.link import Link
+from sbs.runtime.linking.links import MAX_ACCEPTED, Links
 from sbs.testing.memory import MemoryNetwork
 from tests.runtime.rig import hello
 
@@ -27,7 +27,7 @@ GREETING_S = 0.5
 
 @pytest.fixture(autouse=True)
 def quick_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sbs.runtime.links.GREETING_S", GREETING_S)
+    monkeypatch.setattr("sbs.runtime.linking.links.GREETING_S", GREETING_S)
 
 
 class Router:

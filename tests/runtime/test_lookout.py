@@ -13,8 +13,8 @@ import trio.testing
 from sbs.core.claim import Role
 from sbs.core.connection import Side
 from sbs.core.messages import Hello
-from sbs.runtime.link import Link
-from sbs.runtime.lookout import STALLED, Lookout
+from sbs.runtime.linking.link import Link
+from sbs.runtime.linking.lookout import STALLED, Lookout
 from sbs.testing.memory import MemoryNetwork
 from tests.runtime.rig import hello
 

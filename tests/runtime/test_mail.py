@@ -17,17 +17,17 @@ from sbs.config import MailSettings
 from sbs.core.notice import Kind, Notice
 from sbs.errors import NotifyError, StateError
 from sbs.ports import Notifier, NotifierOptions, SendStep
-from sbs.runtime import outbox, password
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.outbox import MAX_ENTRIES, Entry, Outbox
-from sbs.runtime.password import (
+from sbs.runtime.mailing import outbox, password
+from sbs.runtime.mailing.outbox import MAX_ENTRIES, Entry, Outbox
+from sbs.runtime.mailing.password import (
     MAX_PASSWORD_BYTES,
     READ_BOUND_S,
     Credentials,
     notifier_options,
     take_password,
 )
-from sbs.runtime.postman import Pace, Postman
+from sbs.runtime.mailing.postman import Pace, Postman
 from sbs.testing.notifiers import Delivery, MemoryNotifier
 
 A, B = "a@example.org", "b@example.org"

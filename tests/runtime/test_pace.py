@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from sbs.runtime.pace import MAX_LOOK_SHARE, SETTLE_S, Pace
+from sbs.runtime.updating.pace import MAX_LOOK_SHARE, SETTLE_S, Pace
 
 LOOK_S = 3.0
 

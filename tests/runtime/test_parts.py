@@ -22,15 +22,16 @@ from sbs.core.role import Model, Settings, State
 from sbs.errors import NotRunningError, RefusedError, SbsError, ServiceError, StateError
 from sbs.ports import Unit
 from sbs.replication.leading.preview import Change, Preview, PreviewedChange
-from sbs.runtime import client, control
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.keeping import Restored, Standing
+from sbs.runtime.lasting.slots import first_slot
 from sbs.runtime.loop import MAX_INBOX, RoleLoop
-from sbs.runtime.requests import Operated, Requests
-from sbs.runtime.services import Services, matched
-from sbs.runtime.slots import first_slot
-from sbs.runtime.status import LastUpdate, Status, Switchover
-from sbs.runtime.verifier import Verification
+from sbs.runtime.operating import client, control
+from sbs.runtime.operating.requests import Operated, Requests
+from sbs.runtime.operating.status import Status, Switchover
+from sbs.runtime.serving.services import Services, matched
+from sbs.runtime.updating.keeping import Restored, Standing
+from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.verifier import Verification
 from sbs.testing.services import FakeController
 
 # Alarms.
@@ -463,7 +464,7 @@ async def test_garbage_on_the_control_socket_harms_nobody(data: bytes, tmp_path:
 async def test_request_that_does_not_arrive_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sbs.runtime.requests.READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("sbs.runtime.operating.requests.READ_TIMEOUT_S", 0.05)
     async with controlled(tmp_path):
         stream = await trio.open_unix_socket(str(tmp_path / client.SOCKET_NAME))
         async with stream:

@@ -13,9 +13,9 @@ import pytest
 
 from sbs.config import Config, parse
 from sbs.core.address import Address
-from sbs.runtime import premises
-from sbs.runtime.checks import Result
-from sbs.runtime.premises import findings, leads_here, result_of
+from sbs.runtime.probing import premises
+from sbs.runtime.probing.checks import Result
+from sbs.runtime.probing.premises import findings, leads_here, result_of
 
 
 def config_of(text: str = "", listen: str = "127.0.0.1:4445") -> Config:

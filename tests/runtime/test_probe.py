@@ -22,14 +22,14 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.messages import Fact, Hello
 from sbs.errors import ProtocolError, TransportError
-from sbs.runtime import control
-from sbs.runtime.checks import ProbeReport, Result
-from sbs.runtime.facts import PEER, facts_of
-from sbs.runtime.fitting import MAX_CLOCK_DIFFERENCE_S
-from sbs.runtime.link import Link
-from sbs.runtime.premises import PREMISES, findings
-from sbs.runtime.probe import probe
-from sbs.runtime.state import StateStore, Stored
+from sbs.runtime.lasting.state import StateStore, Stored
+from sbs.runtime.linking.link import Link
+from sbs.runtime.operating import control
+from sbs.runtime.probing.checks import ProbeReport, Result
+from sbs.runtime.probing.facts import PEER, facts_of
+from sbs.runtime.probing.fitting import MAX_CLOCK_DIFFERENCE_S
+from sbs.runtime.probing.premises import PREMISES, findings
+from sbs.runtime.probing.probe import probe
 from tests.support import free_ports
 
 CLAIM = Claim(

@@ -17,9 +17,9 @@ from sbs.config import Config, HookSettings, NodeSettings
 from sbs.core.address import Address
 from sbs.core.claim import Role
 from sbs.errors import NotRunningError, RefusedError, StateError, TransportError
-from sbs.runtime import client, control
+from sbs.runtime.lasting.state import StateStore
+from sbs.runtime.operating import client, control
 from sbs.runtime.running import run_node
-from sbs.runtime.state import StateStore
 from sbs.testing.nodes import memory_pair, wait_until
 from tests.runtime.rig import recorded_pair
 

@@ -17,9 +17,9 @@ from sbs.core.epoch import Epoch
 from sbs.errors import StateError
 from sbs.runtime import saves as saves_module
 from sbs.runtime.alarms import Alarms
+from sbs.runtime.lasting.state import StateStore, Stored, new_node
 from sbs.runtime.saves import Saves
-from sbs.runtime.state import StateStore, Stored, new_node
-from sbs.runtime.updates import Updates
+from sbs.runtime.updating.updates import Updates
 from sbs.testing.nodes import wait_until
 
 MANY = 200

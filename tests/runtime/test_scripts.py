@@ -16,7 +16,7 @@ from sbs.core.manifest import FolderSpec
 from sbs.errors import ReplicationError
 from sbs.replication.changes import NOTHING, Changes
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.scripts import MAX_WARNING_CHARS, Scripts
+from sbs.runtime.updating.scripts import MAX_WARNING_CHARS, Scripts
 
 EPOCH = Epoch(3, 1)
 

@@ -17,10 +17,10 @@ from sbs.core.epoch import Epoch
 from sbs.core.messages import Begin, Chunk, Content, Message
 from sbs.errors import ReplicationError
 from sbs.replication.leading.source import Update
-from sbs.runtime.link import Link
-from sbs.runtime.reading_ahead import BATCH_BYTES, READ_AHEAD
-from sbs.runtime.sender import Sender
-from sbs.runtime.tracker import Tracker
+from sbs.runtime.linking.link import Link
+from sbs.runtime.updating.reading_ahead import BATCH_BYTES, READ_AHEAD
+from sbs.runtime.updating.sender import Sender
+from sbs.runtime.updating.tracker import Tracker
 from tests.runtime.test_link import session
 
 MIB = 1024 * 1024

@@ -19,7 +19,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.errors import StateError
-from sbs.runtime.state import MAX_STATE_BYTES, StateStore, Stored, new_node, read_node_id
+from sbs.runtime.lasting.state import MAX_STATE_BYTES, StateStore, Stored, new_node, read_node_id
 
 STORED = Stored(
     node_id="0123456789abcdef" * 2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sbs.core.progress import Phase, Progress
-from sbs.runtime.tracker import Tracker
+from sbs.runtime.updating.tracker import Tracker
 
 
 class Clock:

@@ -23,8 +23,8 @@ from sbs.core.messages import PROTOCOL_VERSION, Folders, Hello
 from sbs.core.role import State
 from sbs.errors import RefusedError
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.link import Link
-from sbs.runtime.updates import Updates
+from sbs.runtime.linking.link import Link
+from sbs.runtime.updating.updates import Updates
 from sbs.testing.nodes import MemoryNode, MemoryPair, wait_until
 from tests.replication.rig import look, read, write
 from tests.runtime.rig import recorded_pair
@@ -79,7 +79,7 @@ async def test_a_version_that_only_the_secondary_has_is_kept_and_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B4: on both nodes, until the administrator has dealt with it."""
-    monkeypatch.setattr("sbs.runtime.updates.REVIEW_S", 0.01)
+    monkeypatch.setattr("sbs.runtime.updating.updates.REVIEW_S", 0.01)
     async with recorded_pair(tmp_path) as (pair, _):
         alpha, beta = pair.alpha, pair.beta
         alpha.write("both", "one")
@@ -124,7 +124,7 @@ async def test_what_is_in_the_way_on_the_secondary_is_told_and_cured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R22: the primary's status says so, and whoever clears the way need not do more."""
-    monkeypatch.setattr("sbs.runtime.placements.RETRY_REFUSED_S", 0.0)
+    monkeypatch.setattr("sbs.runtime.updating.placements.RETRY_REFUSED_S", 0.0)
     async with recorded_pair(tmp_path) as (pair, _):
         alpha, beta = pair.alpha, pair.beta
         await pair.start()
@@ -145,7 +145,7 @@ async def test_what_keeps_a_directory_from_being_deleted_is_told_and_cured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R22: likewise; what filters protect is in the way of a delete."""
-    monkeypatch.setattr("sbs.runtime.placements.RETRY_REFUSED_S", 0.0)
+    monkeypatch.setattr("sbs.runtime.updating.placements.RETRY_REFUSED_S", 0.0)
     async with recorded_pair(tmp_path) as (pair, _):
         alpha, beta = pair.alpha, pair.beta
         for node in (alpha, beta):
@@ -192,7 +192,7 @@ async def test_an_owner_that_cannot_be_set_is_a_note_on_both_nodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R24: the primary's settings count; the content stands, and is not sent again."""
-    monkeypatch.setattr("sbs.runtime.placements.RETRY_REFUSED_S", 0.0)
+    monkeypatch.setattr("sbs.runtime.updating.placements.RETRY_REFUSED_S", 0.0)
     require(root=True)
     async with recorded_pair(tmp_path) as (pair, _):
         alpha, beta = pair.alpha, pair.beta
@@ -353,7 +353,7 @@ async def test_who_waits_for_an_update_is_told_although_none_has_begun(
         asked.set()
         await trio.sleep_forever()
 
-    monkeypatch.setattr("sbs.runtime.updates.watch", begin_to_watch)
+    monkeypatch.setattr("sbs.runtime.updating.updates.watch", begin_to_watch)
     errors: list[str] = []
     async with recorded_pair(tmp_path) as (pair, _), trio.open_nursery() as nursery:
         await pair.alpha.start()

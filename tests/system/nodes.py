@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sbs.runtime import client
+from sbs.runtime.operating import client
 from tests.support import POLL_S, WAIT_S, NodeProcess, free_ports, wait_until
 
 SERVICE = str(Path(__file__).with_name("service.py"))

@@ -1,0 +1,1 @@
+"""What of a node outlasts a crash: its state, and the records that hold it."""

@@ -1,0 +1,290 @@
+"""All connections of a node: dialled and accepted, from hello to the last byte."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import trio
+
+from sbs.core import events as ev
+from sbs.core.connection import Side
+from sbs.core.messages import (
+    AskLease,
+    AskRole,
+    Follow,
+    GrantLease,
+    Hello,
+    Message,
+    Refused,
+    Released,
+    Serving,
+    SetPause,
+    Taken,
+    Welcome,
+)
+from sbs.core.testament import Will
+from sbs.errors import DialRefusedError, ProtocolError, SbsError, TransportError
+from sbs.ports import Listener, Transport
+from sbs.runtime import clock
+from sbs.runtime.groups import leaves
+from sbs.runtime.linking.link import Link, PeerFencedError
+
+MAX_ACCEPTED: Final = 32
+"""Connections accepted at a time: a peer has one or two, a probe one; the rest is abuse."""
+
+GREETING_S: Final = 5.0
+"""How long a caller may take to say hello, and then to follow: it does both at once."""
+
+_log = logging.getLogger(__name__)
+
+
+class Router(Protocol):
+    """Where a session's messages go that are not about roles."""
+
+    async def route(self, link: Link, message: Message) -> None:
+        """Take a message about updates."""
+        ...
+
+
+class Links:
+    """The connections of one node.
+
+    Args:
+        transport: carries the bytes.
+        peer_address: whom to dial.
+        hello: makes this node's first message, as it stands at that moment.
+        post: gives the role machine an event.
+        router: takes what is not about roles.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        peer_address: str,
+        hello: Callable[[], Hello],
+        post: Callable[[ev.Event], Awaitable[None]],
+        router: Router,
+    ) -> None:
+        self._transport = transport
+        self._peer_address = peer_address
+        self._hello = hello
+        self._post = post
+        self._router = router
+        self.wish: str = ""
+        """Why the secondary asks for the role, until somebody has looked; empty: it does not."""
+        self._numbers = itertools.count(1)
+        self._links: dict[int, Link] = {}
+        self._tasks: dict[int, trio.Nursery] = {}
+        self._accepted = 0
+
+    def get(self, number: int) -> Link | None:
+        """The connection with this number, while it stands."""
+        return self._links.get(number)
+
+    def heard_at(self, number: int) -> float | None:
+        """When a connection last received anything; ``None`` if it is gone."""
+        link = self.get(number)
+        return None if link is None else link.heard_at
+
+    def attach(self, number: int, task: Callable[[], Awaitable[None]]) -> None:
+        """Run ``task`` for as long as the connection stands; if it fails, both end."""
+        if number in self._tasks:
+            self._tasks[number].start_soon(task)
+
+    def finish(self, nursery: trio.Nursery, number: int, last: Message) -> None:
+        """Say a last word on a connection, and close it."""
+        link = self._links.get(number)
+        if link is not None:
+            link.closed_here = True
+            nursery.start_soon(link.finish, last)
+
+    def close(self, number: int) -> None:
+        """Close a connection at once."""
+        link = self._links.get(number)
+        if link is not None:
+            link.cut()
+
+    async def accept_forever(self, listener: Listener) -> None:
+        """Serve the port."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                stream = await listener.accept()
+                if self._accepted >= MAX_ACCEPTED:
+                    _log.warning("more than %d connections at a time; one closed", MAX_ACCEPTED)
+                    await trio.aclose_forcefully(stream)
+                    continue
+                self._accepted += 1
+                nursery.start_soon(self._serve, stream)
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        try:
+            await self._run(stream, Side.ACCEPTOR, GREETING_S)
+        except TransportError as error:
+            _log.info("a caller left before it had said hello: %s", error)
+        finally:
+            self._accepted -= 1
+
+    async def dial(self, timeout_s: float) -> None:
+        """Connect to the peer; the outcome is an event. Runs until that connection ends.
+
+        Args:
+            timeout_s: to connect, and as long again for hellos: on a slow link each takes a while.
+        """
+        opened_at = clock.now()
+        try:
+            with trio.fail_after(timeout_s):
+                stream = await self._transport.dial(self._peer_address)
+            await self._run(stream, Side.DIALLER, timeout_s, opened_at)
+        except DialRefusedError:
+            await self._post(ev.DialFailed(refused=True))
+        except PeerFencedError as last_word:
+            _log.warning("%s: %s", self._peer_address, last_word)
+            await self._post(ev.PeerFenced(last_word.secret))
+        except (TransportError, trio.TooSlowError) as error:
+            _log.debug("dial %s: %r", self._peer_address, error)
+            await self._post(ev.DialFailed(refused=False))
+
+    async def _run(
+        self,
+        stream: trio.abc.Stream,
+        side: Side,
+        greeting_s: float,
+        opened_at: float | None = None,
+    ) -> None:
+        """One connection.
+
+        Raises:
+            TransportError: it ended before hellos were exchanged, or whoever was dialled makes
+                no claim.
+        """
+        link = Link(next(self._numbers), stream, side, self._hello(), opened_at)
+        try:
+            with link.scope:
+                await self._greet(link, greeting_s)
+                await self._converse(link)
+        finally:
+            await link.aclose()
+
+    async def _greet(self, link: Link, timeout_s: float) -> None:
+        try:
+            with trio.fail_after(timeout_s):
+                hello = await link.greet()
+        except trio.TooSlowError as error:
+            text = f"no complete hello within {timeout_s:g} s"
+            _log.warning("connection %d closed: %s", link.number, text)
+            raise TransportError(text) from error
+        except ProtocolError as error:
+            _log.warning("connection %d closed: %s", link.number, error)
+            raise TransportError(str(error)) from error
+        _log.debug("connection %d: hello from %s", link.number, hello.software)
+
+    async def _converse(self, link: Link) -> None:
+        hello = link.peer
+        claim = None if hello is None else hello.claim
+        if claim is None and link.side is Side.DIALLER:
+            raise TransportError("what answers there says nothing of itself")
+        if claim is None:
+            await self._host_visitor(link)
+            return
+        self._links[link.number] = link
+        dialled = link.side is Side.DIALLER
+        ended: ev.Event = ev.ConnectionLost(link.number)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._tasks[link.number] = nursery
+                await self._post(ev.PeerMet(connection=link.number, claim=claim, dialled=dialled))
+                await link.run(lambda message: self._take(link, message))
+        except* _PeerRefusedError as refusals:
+            ended = _turned_away(link.number, refusals)
+        except* SbsError as group:
+            for error in leaves(group):
+                _log.info("connection %d to %s ended: %s", link.number, claim.name, error)
+        finally:
+            del self._links[link.number], self._tasks[link.number]
+            with trio.CancelScope(shield=True):
+                await self._post(ended)
+
+    async def _host_visitor(self, link: Link) -> None:
+        """A visitor has seen all there is; it closes, or is closed."""
+        with trio.move_on_after(GREETING_S):
+            try:
+                await link.run(_refuse_to_talk)
+            except* SbsError as group:
+                _log.debug("connection %d: visitor left: %s", link.number, group.exceptions[0])
+
+    async def _take(self, link: Link, message: Message) -> None:
+        number = link.number
+        hello = link.peer
+        match message:
+            case Follow(epoch):
+                if hello is not None and hello.claim is not None:
+                    await self._post(
+                        ev.FollowAsked(
+                            connection=number,
+                            claim=hello.claim,
+                            epoch=epoch,
+                            opened_at=link.opened_at,
+                        )
+                    )
+            case Welcome(epoch, history):
+                await self._post(ev.Welcomed(connection=number, epoch=epoch, history=history))
+                # Nothing of this leader is looked at before the role machine has accepted it.
+                await link.session.wait()
+            case Refused():
+                raise _PeerRefusedError(message)
+            case AskRole(reason):
+                self.wish = reason
+            case _:
+                event = role_event(number, message)
+                if event is None:
+                    await self._router.route(link, message)
+                else:
+                    await self._post(event)
+
+
+def role_event(number: int, message: Message) -> ev.Event | None:
+    """What the role machine is told of a session's message; ``None``: it is about updates."""
+    match message:
+        case Released():
+            return ev.RoleReleased(
+                connection=number,
+                epoch=message.epoch,
+                generation=message.generation,
+                granted=message.granted,
+                leaving=message.leaving,
+            )
+        case Taken(epoch):
+            return ev.RoleTaken(number, epoch)
+        case Serving(epoch):
+            return ev.PeerServing(number, epoch)
+        case AskLease(epoch=epoch, serial=serial, hold_s=hold_s):
+            return ev.LeaseAsked(connection=number, epoch=epoch, serial=serial, hold_s=hold_s)
+        case GrantLease(serial):
+            return ev.LeaseGranted(number, serial)
+        case SetPause(pause):
+            return ev.PauseTold(number, pause)
+        case Will():
+            return ev.WillTold(number, message)
+        case _:
+            return None
+
+
+class _PeerRefusedError(SbsError):
+    """The peer said no, and closes."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.text)
+        self.refused = refused
+
+
+def _turned_away(number: int, group: BaseExceptionGroup[_PeerRefusedError]) -> ev.TurnedAway:
+    refused = next(leaves(group)).refused
+    _log.warning("the peer refuses: %s", refused.text)
+    return ev.TurnedAway(number, refused.code, refused.text)
+
+
+async def _refuse_to_talk(message: Message) -> None:
+    raise ProtocolError(f"a visitor sent {type(message).__name__}")

@@ -1,0 +1,218 @@
+"""What a running node does for the commands that reach its control socket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Protocol
+
+import attrs
+import trio
+
+from sbs.errors import SbsError
+from sbs.replication.leading.preview import Preview
+from sbs.runtime.operating import control
+from sbs.runtime.operating.status import Status, Switchover
+from sbs.runtime.updating.keeping import Standing
+from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.verifier import Verification
+
+MAX_REQUESTS: Final = 16
+"""Requests at a time: people and scripts ask one by one."""
+
+READ_TIMEOUT_S: Final = 5.0
+"""How long a request line may take to arrive."""
+
+_log = logging.getLogger(__name__)
+
+
+class Operated(Protocol):
+    """What an operator may ask of a node; see :class:`~sbs.runtime.node.Node`."""
+
+    async def status(self) -> Status:
+        """The node at this moment."""
+        ...
+
+    async def stop(self) -> None:
+        """End in order."""
+        ...
+
+    async def switchover(self, *, dry_run: bool = False) -> Switchover:
+        """Exchange the roles."""
+        ...
+
+    async def takeover(self, *, force: bool) -> None:
+        """Lead on the operator's word."""
+        ...
+
+    async def pause(self) -> None:
+        """Suspend automatic takeovers."""
+        ...
+
+    async def resume(self) -> None:
+        """Allow them again."""
+        ...
+
+    async def sync(self, *, accepted: str = "", quick: bool = False) -> LastUpdate | None:
+        """Run one update now."""
+        ...
+
+    async def diff(self) -> Preview:
+        """What an update would send."""
+        ...
+
+    async def verify(self, bytes_s: float = 0.0) -> Verification:
+        """Compare all contents on both nodes."""
+        ...
+
+    async def start_unit(self, name: str, *, again: bool = False) -> None:
+        """Start one service."""
+        ...
+
+    async def stop_unit(self, name: str) -> str:
+        """Stop one service; returns why it could not be started again."""
+        ...
+
+
+class Restoring(Protocol):
+    """What is asked of a node's folders; see :class:`~sbs.runtime.updating.keeping.Keeping`."""
+
+    def look(self) -> Standing:
+        """What it holds, and where."""
+        ...
+
+    async def restore(self, folder: str, path: str, generation: int) -> str:
+        """Put a former version in its place; returns what was done."""
+        ...
+
+
+class Requests:
+    """Serves the control socket of a node; a context manager, for the socket's file.
+
+    Args:
+        node: is asked.
+        state_dir: its state directory, locked.
+        restoring: its former versions.
+    """
+
+    def __init__(self, node: Operated, state_dir: str, restoring: Restoring) -> None:
+        self._node = node
+        self._restoring = restoring
+        self._state_dir = state_dir
+        self._limit = trio.CapacityLimiter(MAX_REQUESTS)
+        self._commands: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
+            "status": self._status,
+            "stop": self._stop,
+            "switchover": self._switchover,
+            "takeover": self._takeover,
+            "pause": self._pause,
+            "resume": self._resume,
+            "sync": self._sync,
+            "diff": self._diff,
+            "verify": self._verify,
+            "folders": self._folders,
+            "restore": self._restore,
+            "unit-start": self._unit_start,
+            "unit-stop": self._unit_stop,
+        }
+
+    async def __aenter__(self) -> Requests:
+        self._listener = await control.bind(self._state_dir)
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        control.remove(self._state_dir)
+        with trio.CancelScope(shield=True):
+            await self._listener.aclose()
+
+    async def serve_forever(self) -> None:
+        """Answer requests."""
+        await trio.serve_listeners(self._serve, [self._listener])
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        async with stream, self._limit:
+            try:
+                with trio.fail_after(READ_TIMEOUT_S):
+                    request = await control.read_line(stream)
+                if request is not None:
+                    await control.write_line(stream, await self._answer(request))
+            except (ValueError, trio.TooSlowError, trio.BrokenResourceError) as error:
+                _log.warning("control socket: request dropped: %r", error)
+
+    async def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        command = str(request.get("command"))
+        handler = self._commands.get(command)
+        if handler is None:
+            names = ", ".join(self._commands)
+            text = f"unknown command {command!a}; this node knows {names}"
+            return {"ok": False, "error": text, "exit_code": 2}
+        try:
+            return {"ok": True, "result": await handler(request)}
+        except SbsError as error:
+            return {"ok": False, "error": str(error), "exit_code": error.exit_code}
+
+    async def _status(self, _request: Mapping[str, Any]) -> Any:
+        return (await self._node.status()).to_json()
+
+    async def _stop(self, _request: Mapping[str, Any]) -> Any:
+        _log.info("stop asked for by command")
+        await self._node.stop()
+        await trio.sleep_forever()  # the end of the node is the answer
+
+    async def _switchover(self, request: Mapping[str, Any]) -> Any:
+        _log.info("switchover asked for by command")
+        return attrs.asdict(await self._node.switchover(dry_run=request.get("dry_run") is True))
+
+    async def _takeover(self, request: Mapping[str, Any]) -> Any:
+        force = request.get("force") is True
+        _log.warning("takeover asked for by command%s", ", by force" if force else "")
+        await self._node.takeover(force=force)
+
+    async def _pause(self, _request: Mapping[str, Any]) -> Any:
+        _log.info("pause asked for by command: no automatic takeover until resume")
+        await self._node.pause()
+
+    async def _resume(self, _request: Mapping[str, Any]) -> Any:
+        _log.info("resume asked for by command")
+        await self._node.resume()
+
+    async def _sync(self, request: Mapping[str, Any]) -> Any:
+        accepted = str(request.get("accept") or "")
+        if accepted:
+            _log.warning("the held update %s is accepted by command", ascii(accepted))
+        quick = request.get("quick") is True
+        update = await self._node.sync(accepted=accepted, quick=quick)
+        return None if update is None else attrs.asdict(update)
+
+    async def _diff(self, _request: Mapping[str, Any]) -> Any:
+        return attrs.asdict(await self._node.diff())
+
+    async def _verify(self, request: Mapping[str, Any]) -> Any:
+        bytes_s = request.get("bytes_s") or 0
+        if type(bytes_s) not in (int, float) or bytes_s < 0:
+            raise SbsError(f"bytes_s {bytes_s!a}: allowed is a number from 0")
+        return attrs.asdict(await self._node.verify(bytes_s))
+
+    async def _folders(self, _request: Mapping[str, Any]) -> Any:
+        return self._restoring.look().to_json()
+
+    async def _restore(self, request: Mapping[str, Any]) -> Any:
+        folder, path = str(request.get("folder")), str(request.get("path"))
+        generation = request.get("generation")
+        if type(generation) is not int:
+            raise SbsError(f"generation {generation!a}: allowed is an integer")
+        _log.info("restore of %a, generation %d, asked for by command", path, generation)
+        return await self._restoring.restore(folder, path, generation)
+
+    async def _unit_start(self, request: Mapping[str, Any]) -> Any:
+        again = request.get("again") is True
+        await self._node.start_unit(str(request.get("name")), again=again)
+
+    async def _unit_stop(self, request: Mapping[str, Any]) -> Any:
+        return await self._node.stop_unit(str(request.get("name")))

@@ -1,0 +1,1 @@
+"""The application's services: who starts, watches and stops them, and whether that is allowed."""

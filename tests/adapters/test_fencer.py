@@ -48,6 +48,7 @@ async def main():
             signal.pause()
         await trio.sleep_forever()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 trio.run(main)
 """
 

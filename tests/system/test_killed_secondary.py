@@ -79,9 +79,9 @@ def _kill_in_update(pair: Pair, delay_s: float, generation: int) -> tuple[str, s
     beta.start()
     beta.wait_role("probing")
     found = generations_in(beta.folder)
+    left = {path.name for path in beta.folder.glob(".sbs.staging/*")}
     alpha.signal(signal.SIGCONT)
     assert found in ({generation - 1}, {generation}), f"{found} after a kill in {phase}"
-    left = {path.name for path in beta.folder.glob(".sbs.staging/*")}
     assert left <= {"versions"}, f"a temporary file after a kill in {phase}"
     assert not list(beta.folder.glob(".sbs.staging.*"))
     pair.wait_settled(alpha, beta)

@@ -15,6 +15,9 @@ import attrs
 from tests.bench.measure import Spread
 from tests.system.nodes import Node, Pair, ask_service, pair_in
 
+SETTLED_S = 0.7
+"""Age of a session before it is cut: a younger one than a heartbeat is not called again at once."""
+
 GOAL_MS = 100.0
 """Of the detection (issue: Must show 2)."""
 
@@ -81,6 +84,7 @@ def run(count: int) -> Result:
 
 
 def _take_over(pair: Pair, primary: Node, secondary: Node) -> Takeover:
+    time.sleep(SETTLED_S)
     killed_at = time.time()
     primary.kill()
     while ask_service(secondary.service) is None:

@@ -1,6 +1,6 @@
 """The form of a licence file: text that a person can read, and a signature over its bytes.
 
-``docs/licences.md`` gives the layout. Needs the extra ``licence``.
+``docs/licences.md`` gives the layout.
 """
 
 from __future__ import annotations

@@ -17,12 +17,12 @@ def config() -> None:
 @config.command("check", cls=VerbatimCommand, epilog="Example:\n  sbs config check -c alpha.toml")
 @config_option
 def check(config_path: str) -> None:
-    """Check a configuration file; exit code 78 if it is wrong.
+    """Check a configuration file, for a node of this account; exit code 78 if it is wrong.
 
     Each problem is one line: file, key, value, and what is allowed. Settings without effect in
     this version are warnings, and no error.
     """
-    found = load_config(config_path)
+    found = load_config(config_path, to_run=True)
     for warning in found.warnings:
         click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {plain(warning)}", err=True)
     folders, services = len(found.folders), len(found.services.unit)

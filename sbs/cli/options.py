@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from sbs.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,15 +35,22 @@ def config_option(function: _Function) -> _Function:
     )(function)
 
 
-def load_config(path: str) -> Config:
+def load_config(path: str, *, to_run: bool = False) -> Config:
     """Read a configuration file.
 
+    Args:
+        path: of the file.
+        to_run: a node shall run with it, as this account.
+
     Raises:
-        ConfigError: it is wrong or cannot be read.
+        ConfigError: it is wrong or cannot be read, or others could change what is to run.
     """
     from sbs.config import load  # noqa: PLC0415 - slow, and a running node is found without
 
-    return load(path)
+    config = load(path)
+    if to_run and config.refusal:
+        raise ConfigError(config.refusal)
+    return config
 
 
 def find_state_dir(path: str) -> str:

@@ -25,7 +25,7 @@ def run(config_path: str, log_level: str) -> None:
     last update and hands its role to the secondary. A second signal ends it at once; the peer
     then takes over as after a crash. The log goes to standard error.
     """
-    config = load_config(config_path)
+    config = load_config(config_path, to_run=True)
     log_to_stderr(log_level)
     import trio  # noqa: PLC0415 - slow: sbs -h does not need it
 

@@ -46,7 +46,7 @@ def install(config_path: str, name: str, *, automatic: bool, shown: bool) -> Non
     It is started by hand, or at the boot with --automatic. Run it again to change that, or after
     SBS has moved; a node that runs is left alone.
     """
-    load_config(config_path)
+    load_config(config_path, to_run=True)
     path = os.path.abspath(config_path)
     _require_linux(sys.platform)
     from sbs.adapters.services.systemd import own_service  # noqa: PLC0415 - slow

@@ -9,10 +9,12 @@ from typing import Any
 
 import attrs
 
+from sbs.config.permissions import distrust
 from sbs.config.problems import Problem, touches
 from sbs.config.rules import check, warnings
 from sbs.config.settings import Config
 from sbs.config.structure import structured
+from sbs.core.permissions import shared
 from sbs.errors import ConfigError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -34,7 +36,8 @@ def load(path: str | os.PathLike[str]) -> Config:
         path: of the file; settings that are relative paths begin at its directory.
 
     Returns:
-        The settings, with absolute paths and defaults filled in.
+        The settings, with absolute paths and defaults filled in. Whether others than this account
+        could change the file is told, not refused: commands that run nothing may read it.
 
     Raises:
         ConfigError: the file cannot be read, or something in it is wrong. The text has one line
@@ -44,6 +47,8 @@ def load(path: str | os.PathLike[str]) -> Config:
     try:
         with open(name, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
+            found = os.fstat(file.fileno())
+        refusal = distrust(name, found)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         cause = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{name}: the file cannot be read: {cause}") from error
@@ -59,7 +64,10 @@ def load(path: str | os.PathLike[str]) -> Config:
         raise ConfigError(
             f"{name}: line {line}, column {column}: byte 0x{data[error.start]:02X} is not UTF-8"
         ) from error
-    return parse(text, name)
+    config = parse(text, name)
+    others = shared(found.st_mode)
+    named = (f"{name}: {others}",) if others else ()
+    return attrs.evolve(config, refusal=refusal, warnings=config.warnings + named)
 
 
 def parse(text: str, path: str | os.PathLike[str]) -> Config:

@@ -278,7 +278,9 @@ class Config:
 
     Args:
         path: the file it was read from.
-        warnings: settings that have no effect in this version, one line each.
+        warnings: settings that have no effect in this version, and the like, one line each.
+        refusal: why no node may run with this file: others could change it, and so choose the
+            commands that SBS runs; empty if there is no reason.
     """
 
     node: NodeSettings = attrs.field(metadata=section(NodeSettings, "This node and its peer."))
@@ -326,6 +328,7 @@ class Config:
     )
     path: str = ""
     warnings: tuple[str, ...] = ()
+    refusal: str = ""
 
     @property
     def policy(self) -> Policy:

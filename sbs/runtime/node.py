@@ -21,7 +21,7 @@ from sbs.config import Config
 from sbs.core import events as ev
 from sbs.core.claim import Role
 from sbs.core.role import Model, State
-from sbs.errors import RefusedError
+from sbs.errors import ConfigError, RefusedError
 from sbs.ports import LicenceFactory, NotifierFactory, ServiceFactory, Transport, WitnessFactory
 from sbs.replication.leading.preview import Preview
 from sbs.runtime import clock
@@ -108,11 +108,14 @@ class Node:
         """Run the node until it is stopped; ``started()`` is called when it serves its port.
 
         Raises:
+            ConfigError: others could change the configuration file.
             RefusedError: a rule (R6), or the licence, forbids this node to run; the text says why.
             StateError: the state directory is in use, damaged, or cannot be written.
             TransportError: the address cannot be served.
             ServiceError: the service adapter refuses the configured units.
         """
+        if self.config.refusal:
+            raise ConfigError(self.config.refusal)
         for warning in self.config.warnings:
             _log.warning("%s", warning)
         async with AsyncExitStack() as stack:

@@ -20,6 +20,7 @@ from sbs.core.history import Generation, History
 from sbs.core.manifest import FolderSpec
 from sbs.errors import StateError
 from sbs.runtime.lasting.state import MAX_STATE_BYTES, StateStore, Stored, new_node, read_node_id
+from tests.support import require
 
 STORED = Stored(
     node_id="0123456789abcdef" * 2,
@@ -172,6 +173,32 @@ def test_directory_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="Not a directory"):
         StateStore(str(tmp_path / "file" / "state"))
+
+
+def test_a_directory_that_everybody_can_write_to_is_refused(tmp_path: Path) -> None:
+    """B62: somebody else could put a link where a file is written, or a socket of his own."""
+    tmp_path.chmod(0o1777)
+    with pytest.raises(StateError, match=f"state_dir {tmp_path} everybody can write to it"):
+        StateStore(str(tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """B62: made before the node was, in a directory where everybody may make one."""
+    require(root=True)
+    planted = tmp_path / "state"
+    planted.mkdir()
+    os.chown(planted, 12345, -1)
+    with pytest.raises(StateError, match="state belongs to the account 12345, and this one is 0"):
+        StateStore(str(planted))
+
+
+def test_a_directory_that_its_group_can_write_to_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(0o770)
+    StateStore(str(tmp_path)).close()
+    assert f"state_dir {tmp_path}: its group can write to it; run chmod g-w on it" in caplog.text
 
 
 def test_failed_write_leaves_the_last_state(store: StateStore) -> None:

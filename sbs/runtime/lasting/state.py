@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 
@@ -16,9 +17,11 @@ import attrs
 from cattrs.errors import BaseValidationError
 from cattrs.preconf.json import make_converter
 
+from sbs.config.permissions import distrust
 from sbs.core.effects import Durable
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.manifest import FolderSpec
+from sbs.core.permissions import shared
 from sbs.errors import StateError
 from sbs.runtime.lasting.records import sealed, unsealed, write_durably
 
@@ -27,6 +30,8 @@ VERSION = 1
 
 MAX_STATE_BYTES = 16 * 1024 * 1024
 """Largest file read: a bounded history, and folders with a thousand filters each, fit well."""
+
+_log = logging.getLogger(__name__)
 
 _converter = make_converter(detailed_validation=False)
 
@@ -64,13 +69,14 @@ class StateStore:
         state_dir: created, for its owner alone, if it is missing.
 
     Raises:
-        StateError: another process uses it, or it cannot be created.
+        StateError: another process uses it, others could change it, or it cannot be created.
     """
 
     def __init__(self, state_dir: str) -> None:
         self.path: str = os.path.join(state_dir, "node.json")
         try:
             os.makedirs(state_dir, mode=0o700, exist_ok=True)
+            _check_access(state_dir)
             self._lock_fd = os.open(
                 os.path.join(state_dir, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
@@ -132,6 +138,22 @@ class StateStore:
             write_durably(self.path, _format(stored))
         except OSError as error:
             raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+
+def _check_access(state_dir: str) -> None:
+    """Refuse a directory in which others could put a state, a link or a control socket.
+
+    Raises:
+        StateError: it is one.
+        OSError: it cannot be looked at.
+    """
+    found = os.stat(state_dir)
+    why = distrust(state_dir, found)
+    if why:
+        raise StateError(f"state_dir {why}")
+    others = shared(found.st_mode)
+    if others:
+        _log.warning("state_dir %s: %s", state_dir, others)
 
 
 def read_node_id(state_dir: str) -> str | None:

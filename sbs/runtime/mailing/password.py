@@ -9,6 +9,7 @@ from typing import Final
 import trio
 
 from sbs.config.mail import PASSWORD_VARIABLE, MailSettings
+from sbs.core.permissions import exposed
 from sbs.errors import NotifyError
 from sbs.ports import NotifierOptions
 
@@ -93,8 +94,9 @@ def _read(path: str) -> str:
             line = file.readline(MAX_PASSWORD_BYTES + 2)
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from error
-    if mode & stat.S_IRWXO:
-        raise _refused(path, "everybody can read it; run chmod o= on it")
+    exposure = exposed(mode, to_group=True)
+    if exposure:
+        raise _refused(path, exposure)
     try:
         password = line.rstrip(b"\r\n").decode()
     except UnicodeDecodeError:

@@ -99,9 +99,12 @@ class _Visit:
     def _check_config(self) -> None:
         if self._config is None:
             return
-        if self._config.warnings:
-            hint = "take these keys out, or use a version of SBS that knows them"
-            self._add("config", Result.WARN, "; ".join(self._config.warnings), hint)
+        found = [*self._config.warnings]
+        if self._config.refusal:
+            found.insert(0, f"sbs run refuses it here: {self._config.refusal}")
+        if found:
+            hint = "mend what is named; a key without effect is for another version of SBS"
+            self._add("config", Result.WARN, "; ".join(found), hint)
         else:
             self._add("config", Result.PASS, self._config.path)
 

@@ -53,7 +53,7 @@ def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bo
         _show(ProbeReport(address=address or "", checks=(check,)), as_json)
         ctx.exit(error.exit_code)
     if wanted is None:
-        assert config is not None
+        assert config is not None  # noqa: S101 - for the type checker
         wanted = config.node.peer
     report = _run(wanted, config)
     _show(report, as_json)

@@ -18,7 +18,7 @@ MAX_ADDRESS_CHARS: Final = 254
 MAX_RECEIVERS: Final = 100
 """Most receivers of a message: a server takes as many at least (RFC 5321, section 4.5.3.1.8)."""
 
-PASSWORD_VARIABLE: Final = "SBS_MAIL_PASSWORD"
+PASSWORD_VARIABLE: Final = "SBS_MAIL_PASSWORD"  # noqa: S105 - a name
 """The environment variable that holds the password where no file does."""
 
 OPTIONAL: Final = ("handover", "restart", "recovery", "alarm")

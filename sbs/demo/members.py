@@ -135,7 +135,7 @@ class Member:
         reading, writing = os.pipe()
         try:
             # Not by trio: it starts processes in worker threads, see leash.py.
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - this program
                 [
                     *(sys.executable, "-I", "-S", _LEASH, str(os.getpid())),
                     *(sys.executable, "-m", "sbs", "run", "-c", self.config),

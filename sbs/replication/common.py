@@ -49,7 +49,8 @@ class Common:
         """
         with self._index.transaction() as database:
             found = database.execute(
-                f"SELECT digest FROM common WHERE {_KEY}", _key(folder, path)
+                f"SELECT digest FROM common WHERE {_KEY}",  # noqa: S608 - a constant
+                _key(folder, path),
             ).fetchone()
         return None if found is None else found[0]
 
@@ -101,7 +102,7 @@ class Common:
                 ((*_key(*at), digest) for at, digest in contents.items() if digest is not None),
             )
             database.executemany(
-                f"DELETE FROM common WHERE {_KEY}",
+                f"DELETE FROM common WHERE {_KEY}",  # noqa: S608 - a constant
                 (_key(*at) for at, digest in contents.items() if digest is None),
             )
             database.execute("DELETE FROM mark")

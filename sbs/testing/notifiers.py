@@ -19,7 +19,7 @@ CANCELLED_AFTER_S: Final = (0.0, 0.001, 0.003, 0.01)
 RETURN_S: Final = 20.0
 """How long a call that was cancelled may take to return, on a busy machine."""
 
-PASSWORD: Final = "Tr0ub4dor-and-3"
+PASSWORD: Final = "Tr0ub4dor-and-3"  # noqa: S105 - of no account
 """With which a notifier is opened for the checks; no error may hold it."""
 
 A, B, C = "a@example.org", "b@example.org", "c@example.org"

@@ -124,7 +124,7 @@ class Versions:
 
     def pair(self) -> Pair:
         with open(self._history, "rb") as file:
-            history = pickle.load(file)
+            history = pickle.load(file)  # noqa: S301 - the test wrote it
         return Pair(self.base, strict_delete=True, history=history)
 
     def _save(self, history: History) -> None:

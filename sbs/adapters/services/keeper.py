@@ -111,7 +111,7 @@ def execute(argv: list[str], environment: dict[str, str], keeper_pid: int, error
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == keeper_pid:  # else it died before the line above took effect
-            os.execvpe(argv[0], argv, {**os.environ, **environment})
+            os.execvpe(argv[0], argv, {**os.environ, **environment})  # noqa: S606 - the configured argv
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error)
         os.write(errors, (cause or repr(error)).encode()[:MAX_COMMAND_BYTES])

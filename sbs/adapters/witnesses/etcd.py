@@ -273,7 +273,7 @@ async def open_witness(options: WitnessOptions) -> AsyncGenerator[Witness, None]
         options: the endpoints of the cluster, and the name of the pair.
     """
     async with httpx.AsyncClient(
-        timeout=None,  # each attempt has one limit for all of it
+        timeout=None,  # noqa: S113 - each attempt has one limit for all of it
         headers={"Accept-Encoding": "identity"},  # so that the limit of an answer is one
         verify=_certificates(options.endpoints),
         trust_env=False,

@@ -159,7 +159,9 @@ class Incoming:
                     raise ReplicationError(
                         f"{operation.path!r}: its content does not fit its digest"
                     )
-            elif operation.stream is not None and (blocks := self.staging.claim(operation)):
+            elif (stream := operation.stream) is not None and (
+                blocks := self.staging.claim(operation, stream)
+            ):
                 self._index.store_blocks(operation.digest, blocks)
             with mapped(f"{self._places.roots[operation.folder]}/{operation.path}"):
                 if not self._builder.take(operation, content) and content:

@@ -190,8 +190,12 @@ class Staging:
             else:
                 copy_content(base, self._fd, patch.size_bytes, check)
 
-    def claim(self, operation: Operation) -> bytes:
+    def claim(self, operation: Operation, number: int) -> bytes:
         """The operation takes its content from a stream, which nothing else may then do.
+
+        Args:
+            operation: puts a file.
+            number: of the stream.
 
         Returns:
             the digests of the content's blocks; empty where they are not remembered.
@@ -199,8 +203,6 @@ class Staging:
         Raises:
             ReplicationError: there is no such stream, or its content is not the right one.
         """
-        number = operation.stream
-        assert number is not None
         if number == self._current:
             with mapped(f"{self._places.roots[operation.folder]}/{operation.path}"):
                 self.finish()

@@ -198,7 +198,7 @@ def _mounts(table: str) -> Iterator[tuple[str, str, str]]:
 def _run(*command: str) -> str | None:
     """What a command prints; ``None`` if it fails or is not there."""
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - constants of this module
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -91,7 +91,7 @@ class UnitFencer(Survivor):
 
     def stop_once(self, kill_at: float) -> float:
         """One stop job for each unit, killed when it is time; return when to kill again."""
-        stop = subprocess.Popen(
+        stop = subprocess.Popen(  # noqa: S603 - "--", then configured names
             [self.systemctl, "stop", "--", *self.units],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -110,7 +110,7 @@ class UnitFencer(Survivor):
     def ask(self, *words: str) -> str | None:
         """Ask PID 1 about all units; nothing if it refuses or does not answer."""
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603 - "--", then configured names
                 [self.systemctl, *words, "--", *self.units],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

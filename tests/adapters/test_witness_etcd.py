@@ -150,7 +150,7 @@ def response(answer: bytes, status: str = "200 OK") -> bytes:
 @asynccontextmanager
 async def gateway(etcd: Etcd, meddle: Meddle) -> AsyncGenerator[str, None]:
     """Another address of etcd, where ``meddle`` sees each answer first."""
-    async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - the test has a limit
+    async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - who asks gives up
 
         async def forward(path: str, body: bytes) -> bytes | None:
             answer = await client.post(etcd.endpoint + path, content=body)

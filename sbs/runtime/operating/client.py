@@ -87,7 +87,8 @@ def _exchange(path: str, request: bytes, timeout_s: float) -> bytes:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, reachable(path) as name:
             sock.settimeout(_rest_s(give_up_at))
             sock.connect(name)
-            sock.sendall(request)
+            with suppress(BrokenPipeError):  # a node that does not listen has said why
+                sock.sendall(request)
             return _read_line(sock, path, give_up_at)
     except TimeoutError as error:
         raise NotRunningError(

@@ -1,8 +1,8 @@
 """The control socket: how commands reach a running node.
 
-A Unix socket ``state_dir/control.sock`` for the node's own account. One request a connection: a
-line of JSON ``{"command": ..., ...}``; one line comes back, ``{"ok": true, "result": ...}`` or
-``{"ok": false, "error": ..., "exit_code": ...}``, when the command is done.
+A Unix socket ``state_dir/control.sock`` for the node's own account, and root. One request a
+connection: a line of JSON ``{"command": ..., ...}``; one line comes back, ``{"ok": true,
+"result": ...}`` or ``{"ok": false, "error": ..., "exit_code": ...}``, when the command is done.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import contextlib
 import functools
 import json
 import os
+import socket
 import stat
-from typing import Any, cast
+import struct
+import sys
+from typing import Any, Final, cast
 
 import trio
 
@@ -20,7 +23,10 @@ from sbs.errors import StateError
 from sbs.runtime.operating import client
 from sbs.runtime.operating.client import ASK_TIMEOUT_S, MAX_LINE_BYTES, SOCKET_NAME, reachable
 
-__all__ = ["ask", "bind", "read_line", "remove", "write_line"]
+__all__ = ["account_of", "ask", "bind", "read_line", "remove", "write_line"]
+
+_CREDENTIALS: Final = struct.Struct("iII")
+"""Process, user and group, as Linux's ``struct ucred`` has them."""
 
 
 async def bind(state_dir: str) -> trio.SocketListener:
@@ -51,11 +57,28 @@ def remove(state_dir: str) -> None:
         os.unlink(path)
 
 
-async def read_line(stream: trio.abc.Stream) -> dict[str, Any] | None:
+def account_of(stream: trio.SocketStream) -> int | None:
+    """The account that connected; ``None`` where the system does not say.
+
+    There the mode of the socket's file decides alone who gets in.
+    """
+    if sys.platform != "linux":
+        return None
+    said = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(said)[1])
+
+
+async def read_line(
+    stream: trio.abc.Stream, *, most_bytes: int = MAX_LINE_BYTES
+) -> dict[str, Any] | None:
     """Read one line of JSON; ``None`` if the other side closed before it was whole.
 
+    Args:
+        stream: to read from.
+        most_bytes: of the line.
+
     Raises:
-        ValueError: it is no JSON object, or longer than :data:`MAX_LINE_BYTES`.
+        ValueError: it is no JSON object, or longer than allowed.
     """
     line = bytearray()
     while not line.endswith(b"\n"):
@@ -63,8 +86,8 @@ async def read_line(stream: trio.abc.Stream) -> dict[str, Any] | None:
         if not data:
             return None
         line += data
-        if len(line) > MAX_LINE_BYTES:
-            raise ValueError(f"a line over {MAX_LINE_BYTES} bytes")
+        if len(line) > most_bytes:
+            raise ValueError(f"a line over {most_bytes} bytes")
     try:
         value: Any = json.loads(line)
     except RecursionError as error:

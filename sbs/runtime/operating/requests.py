@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
-from sbs.errors import SbsError
+from sbs.core.permissions import ROOT
+from sbs.errors import RefusedError, SbsError
 from sbs.replication.leading.preview import Preview
 from sbs.runtime.operating import control
 from sbs.runtime.operating.status import Status, Switchover
@@ -18,11 +21,27 @@ from sbs.runtime.updating.keeping import Standing
 from sbs.runtime.updating.last_update import LastUpdate
 from sbs.runtime.updating.verifier import Verification
 
-MAX_REQUESTS: Final = 16
-"""Requests at a time: people and scripts ask one by one."""
+MAX_CONNECTIONS: Final = 64
+"""Requests at a time, with those that have not arrived yet; people and scripts ask one by one."""
+
+LASTING: Final = frozenset({"diff", "restore", "sync", "verify"})
+"""Commands that wait for disks, as long as these take."""
+
+MAX_LASTING: Final = 16
+"""Of these at a time: a script that asks again and again while a disk hangs must not take the
+connections that ``sbs status`` and ``sbs stop`` need."""
+
+MAX_REQUEST_BYTES: Final = 64 * 1024
+"""Longest request: a path of 4096 bytes, each of them escaped, is half of that."""
 
 READ_TIMEOUT_S: Final = 5.0
 """How long a request line may take to arrive."""
+
+WRITE_TIMEOUT_S: Final = 5.0
+"""How long an answer may take to be read."""
+
+MAX_STRANGERS: Final = 100
+"""Accounts that were refused and are remembered, so that each is logged once."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +119,9 @@ class Requests:
         self._node = node
         self._restoring = restoring
         self._state_dir = state_dir
-        self._limit = trio.CapacityLimiter(MAX_REQUESTS)
+        self._connections = trio.CapacityLimiter(MAX_CONNECTIONS)
+        self._lasting = trio.CapacityLimiter(MAX_LASTING)
+        self._strangers: set[int] = set()
         self._commands: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
             "stop": self._stop,
@@ -136,14 +157,38 @@ class Requests:
         await trio.serve_listeners(self._serve, [self._listener])
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        async with stream, self._limit:
+        async with stream:
             try:
-                with trio.fail_after(READ_TIMEOUT_S):
-                    request = await control.read_line(stream)
-                if request is not None:
-                    await control.write_line(stream, await self._answer(request))
+                self._check_account(control.account_of(stream))
+                with _place(self._connections, "requests"):
+                    await self._converse(stream)
+            except RefusedError as error:  # in a line that waits for nobody to read it
+                await _tell(stream, _failure(error))
             except (ValueError, trio.TooSlowError, trio.BrokenResourceError) as error:
                 _log.warning("control socket: request dropped: %r", error)
+
+    def _check_account(self, account: int | None) -> None:
+        """Refuse accounts other than the node's own and root, whatever the socket's mode.
+
+        Raises:
+            RefusedError: it is another one.
+        """
+        own = os.geteuid()
+        if account in (None, own, ROOT):
+            return
+        if account not in self._strangers and len(self._strangers) < MAX_STRANGERS:
+            self._strangers.add(account)
+            _log.warning("control socket: the account %d is refused, from now on silently", account)
+        raise RefusedError(
+            f"the account {account} may not give commands to this node: only its own, {own}, and "
+            "root may"
+        )
+
+    async def _converse(self, stream: trio.SocketStream) -> None:
+        with trio.fail_after(READ_TIMEOUT_S):
+            request = await control.read_line(stream, most_bytes=MAX_REQUEST_BYTES)
+        if request is not None:
+            await _tell(stream, await self._answer(request))
 
     async def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         command = str(request.get("command"))
@@ -153,9 +198,12 @@ class Requests:
             text = f"unknown command {command!a}; this node knows {names}"
             return {"ok": False, "error": text, "exit_code": 2}
         try:
-            return {"ok": True, "result": await handler(request)}
+            if command not in LASTING:
+                return {"ok": True, "result": await handler(request)}
+            with _place(self._lasting, f"commands ({', '.join(sorted(LASTING))})"):
+                return {"ok": True, "result": await handler(request)}
         except SbsError as error:
-            return {"ok": False, "error": str(error), "exit_code": error.exit_code}
+            return _failure(error)
 
     async def _status(self, _request: Mapping[str, Any]) -> Any:
         return (await self._node.status()).to_json()
@@ -216,3 +264,31 @@ class Requests:
 
     async def _unit_stop(self, request: Mapping[str, Any]) -> Any:
         return await self._node.stop_unit(str(request.get("name")))
+
+
+@contextmanager
+def _place(limit: trio.CapacityLimiter, what: str) -> Generator[None]:
+    """One of a limited number of places; nobody waits for one.
+
+    Raises:
+        RefusedError: none is free.
+    """
+    try:
+        limit.acquire_nowait()
+    except trio.WouldBlock:
+        count = limit.total_tokens
+        text = f"{count} {what} are under way, no more are taken; try again when one is done"
+        raise RefusedError(text) from None
+    try:
+        yield
+    finally:
+        limit.release()
+
+
+def _failure(error: SbsError) -> dict[str, Any]:
+    return {"ok": False, "error": str(error), "exit_code": error.exit_code}
+
+
+async def _tell(stream: trio.SocketStream, answer: Mapping[str, Any]) -> None:
+    with trio.fail_after(WRITE_TIMEOUT_S):
+        await control.write_line(stream, answer)

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -207,6 +208,19 @@ async def test_a_mount_point_is_no_shared_folder() -> None:
     async with open_witness(options(Path("/proc"))) as witness:
         with pytest.raises(WitnessError, match=r"^/proc: is a mount point.* a folder on the share"):
             await witness.acquire("a.1", TTL_S)
+
+
+async def test_a_folder_where_everybody_can_give_the_vote_away_is_refused(tmp_path: Path) -> None:
+    """B62: a process of any account on either machine could make two primaries."""
+    async with open_witness(options(tmp_path)) as witness:
+        for mode in (0o777, 0o1777):
+            os.chmod(tmp_path, mode)
+            with pytest.raises(WitnessError, match=r"everybody can write .*run chmod o-w on it"):
+                await witness.acquire("a.1", TTL_S)
+        assert os.listdir(tmp_path) == []
+        os.chmod(tmp_path, 0o775)
+        assert (await witness.acquire("a.1", TTL_S)).granted
+        assert stat.S_IMODE(os.stat(tmp_path / "sbs-pair.lease").st_mode) & stat.S_IRWXO == 0
 
 
 async def test_a_system_without_such_locks_is_refused(

@@ -27,6 +27,19 @@ def test_rows_are_kept_over_a_restart(tmp_path: Path) -> None:
     index.close()
 
 
+def test_names_of_files_are_for_the_nodes_account_alone(tmp_path: Path) -> None:
+    """B62: also in a state directory that others may look into."""
+    before = os.umask(0)
+    try:
+        index = Index(f"{tmp_path}/index")
+        index.store("f", [("a", "x", ROW)])
+    finally:
+        os.umask(before)
+    found = {name: os.stat(tmp_path / name).st_mode & 0o777 for name in os.listdir(tmp_path)}
+    assert found == {"index": 0o600, "index-wal": 0o600, "index-shm": 0o600}
+    index.close()
+
+
 def test_rows_are_replaced_and_dropped(tmp_path: Path) -> None:
     index = Index(f"{tmp_path}/index")
     index.store("f", [("a", "x", ROW), ("a", "y", ROW), ("b", "x", ROW), ("c", "x", ROW)])

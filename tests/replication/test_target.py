@@ -28,6 +28,7 @@ from sbs.replication.files import index
 from sbs.replication.files.content import BLOCKS_ABOVE
 from sbs.replication.seal import Seal
 from tests.replication.rig import EPOCH, Pair, kept, look, proceed, read, write
+from tests.support import require
 
 
 @pytest.fixture
@@ -425,6 +426,23 @@ def test_what_somebody_planted_as_staging_directory_is_removed(tmp_path: Path, k
         pair.replicate()
         assert os.listdir(pair.b) == ["f"]
         assert read(f"{tmp_path}/outside/f") == b"outside"
+
+
+def test_a_staging_directory_that_somebody_else_owns_takes_no_content(tmp_path: Path) -> None:
+    """B62: in a folder where everybody may make files; its owner could exchange what lies there."""
+    require(root=True)
+    with Pair(str(tmp_path)) as pair:
+        planted = f"{pair.b}/{STAGING_NAME}"
+        os.chmod(pair.b, 0o1777)
+        os.makedirs(f"{planted}/versions")  # which keeps the directory from being removed
+        os.chown(planted, 12345, -1)
+        write(f"{pair.a}/f", b"f")
+        with pytest.raises(ReplicationError, match=f"{planted} belongs to the account 12345"):
+            pair.replicate()
+        assert os.listdir(pair.b) == [STAGING_NAME]
+        os.chown(pair.b, 12345, -1)  # to whom the folder belongs could do it anyway
+        pair.replicate()
+        assert read(f"{pair.b}/f") == b"f"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import json
 import math
 import os
 import secrets
+import stat
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -121,7 +122,7 @@ class FolderWitness:
             raise WitnessError(f"{self._path}: {error.strerror or error}") from error
 
     def _acquire(self, holder: str, ttl_s: float, replaces: str) -> Vote:
-        self._check_mount()
+        self._check_folder()
         with LeaseFile(self._path, create=True) as file:
             raw = file.read()
             record = _parse(raw)
@@ -140,12 +141,20 @@ class FolderWitness:
         """Whether this client has made the file, which it had never met before."""
         return file.is_new if self._fresh is None else self._fresh and not file.is_new
 
-    def _check_mount(self) -> None:
-        """An empty mount point looks like a share on which nobody has asked for the vote yet."""
+    def _check_folder(self) -> None:
+        """The vote is no vote where it is not on the share, or where everybody can give it away.
+
+        An empty mount point looks like a share on which nobody has asked for the vote yet.
+        """
         if os.path.ismount(os.path.realpath(self._folder)):
             raise WitnessError(
                 f"{self._folder}: is a mount point, which stays when nothing is mounted on it, and "
                 "would be taken for the share; name a folder on the share"
+            )
+        if os.stat(self._folder).st_mode & stat.S_IWOTH:
+            raise WitnessError(
+                f"{self._folder}: everybody can write to it, and so give the vote away; give the "
+                "folder to the account of SBS, and run chmod o-w on it"
             )
 
     def _is_given(self, raw: bytes, record: _Record | None, holder: str, replaces: str) -> bool:
@@ -171,7 +180,7 @@ class FolderWitness:
         self._doubted = b""
 
     def _release(self, holder: str) -> None:
-        self._check_mount()
+        self._check_folder()
         with LeaseFile(self._path, create=False) as file:
             raw = file.read()
             record = _parse(raw)

@@ -283,6 +283,9 @@ class Index:
 
 
 def _open(path: str, boot: str) -> sqlite3.Connection:
+    with contextlib.suppress(OSError):  # which SQLite tells better
+        # For its owner alone: names are in it. SQLite gives the files beside it the same mode.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     database = sqlite3.connect(path, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL").fetchone()

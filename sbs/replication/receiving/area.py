@@ -8,6 +8,8 @@ import secrets
 from typing import Final
 
 from sbs.core.manifest import STAGING_NAME
+from sbs.core.permissions import ROOT
+from sbs.errors import ReplicationError
 from sbs.replication.files.places import Places
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,9 +39,21 @@ def create(name: str, directory: int) -> int:
 
 
 def open_staging(places: Places, folder: int) -> int:
-    """A descriptor of the folder's staging directory, which is made if need be."""
+    """A descriptor of the folder's staging directory, which is made if need be.
+
+    Raises:
+        ReplicationError: somebody has made it who could exchange there what is put in the places of
+            others' files. He may in a folder in which everybody may make files.
+    """
     with contextlib.suppress(FileExistsError):
         os.mkdir(STAGING_NAME, 0o700, dir_fd=places.directory(folder))
+    staging = places.directory(folder, STAGING_NAME)
+    owner = os.fstat(staging).st_uid
+    if owner not in (os.geteuid(), ROOT) and owner != os.fstat(places.directory(folder)).st_uid:
+        raise ReplicationError(
+            f"{places.roots[folder]}/{STAGING_NAME} belongs to the account {owner}, and neither to "
+            "SBS nor to whom the folder belongs: look who made it, and remove it"
+        )
     return places.directory(folder, STAGING_NAME)
 
 

@@ -101,11 +101,14 @@ def _drop_in(unit: str) -> Path:
 def _write(path: Path, text: str) -> None:
     """Replace a file as a whole: whoever reads it meanwhile gets the old one or the new one."""
     new = path.with_name(f".{path.name}.new")
+    mode = 0o600 if path.parent == PERMIT_DIR else 0o644
     try:
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, mode=0o755)
-        new.write_text(text, encoding="utf-8", errors="surrogateescape")
-        new.chmod(0o600 if path.parent == PERMIT_DIR else 0o644)
+        for directory in (path.parent.parent, path.parent):  # each by itself, for the mode
+            directory.mkdir(mode=0o755, exist_ok=True)
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            os.fchmod(fd, mode)
         os.replace(new, path)
     except OSError as error:
         raise ServiceError(f"cannot write {path}: {error.strerror}; SBS needs root") from error

@@ -91,3 +91,17 @@ class TransportError(SbsError):
 
 class DialRefusedError(TransportError):
     """The peer's host answers, but nothing listens on the port."""
+
+
+class PairingError(SbsError):
+    """Two nodes could not learn each other's certificate; the text says why, and what to do."""
+
+
+class WrongCodeError(PairingError):
+    """They do not have the same code."""
+
+
+class UnreachableError(PairingError):
+    """Nobody answers where the other node should wait for it."""
+
+    exit_code = 3

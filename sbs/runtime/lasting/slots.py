@@ -18,7 +18,7 @@ async def first_slot(listen: Address, peer: Address) -> int:
     """
     host = listen.host
     if _is_wildcard(host):
-        host = await _route_to(peer) or host
+        host = await route_to(peer) or host
     return 0 if (_sortable(host), listen.port) < (_sortable(peer.host), peer.port) else 1
 
 
@@ -29,7 +29,11 @@ def _is_wildcard(host: str) -> bool:
         return False
 
 
-async def _route_to(peer: Address) -> str:
+async def route_to(peer: Address) -> str:
+    """The address of this machine from which it would reach ``peer``; empty if that is not known.
+
+    Nothing is sent.
+    """
     try:
         found = await trio.socket.getaddrinfo(peer.host, peer.port, type=trio.socket.SOCK_DGRAM)
         family, kind, protocol, _, address = found[0]

@@ -1,0 +1,1 @@
+"""Two nodes that learn each other's certificate: ``sbs pair`` (B62)."""

@@ -29,11 +29,11 @@ def distrust(path: str, found: os.stat_result) -> str:
     account = os.geteuid()
     why = permissions.changeable(found.st_mode, found.st_uid, account)
     if why:
-        return f"{path} {why}"
+        return f"{path}: {why}"
     names = os.path.abspath(path), os.path.realpath(path)
     for directory in sorted({os.path.dirname(name) for name in names}):
         around = os.stat(directory)
         why = permissions.replaceable(around.st_mode, around.st_uid, account)
         if why:
-            return f"{directory}, where {os.path.basename(path)} lies, {why}"
+            return f"{directory}, where {os.path.basename(path)} lies: {why}"
     return ""

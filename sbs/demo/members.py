@@ -114,7 +114,8 @@ class Member:
         self._log = os.path.join(base, f"{name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._reading = trio.CancelScope(shield=True)
-        os.makedirs(self.folder)
+        os.mkdir(os.path.dirname(self.folder), 0o700)  # whatever the umask
+        os.mkdir(self.folder)
         values = {
             "name": name,
             "listen": f"{LOOPBACK}:{port}",
@@ -126,6 +127,7 @@ class Member:
         }
         # JSON's strings, numbers and arrays are TOML's, too.
         quoted = {key: json.dumps(value) for key, value in values.items()}
+        Path(self.config).touch(mode=0o600)  # it holds commands
         Path(self.config).write_text(
             _CONFIG.format(**quoted, unfinished=UNFINISHED), encoding="utf-8"
         )

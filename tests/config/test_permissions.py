@@ -35,7 +35,7 @@ def test_a_file_of_this_account_alone_is_trusted(file: Path) -> None:
 
 def test_a_file_that_everybody_can_write_to_runs_no_node(file: Path) -> None:
     file.chmod(0o646)
-    why = f"{file} everybody can write to it; run chmod o-w on it"
+    why = f"{file}: everybody can write to it; run chmod o-w on it"
     assert load(file).refusal == why
     with pytest.raises(ConfigError, match="everybody can write to it"):
         trio.run(Node(load(file)).run)
@@ -66,10 +66,10 @@ def test_a_group_that_can_write_to_it_is_a_warning(file: Path) -> None:
 
 def test_nor_may_others_put_another_in_its_place(file: Path, tmp_path: Path) -> None:
     file.parent.chmod(0o757)
-    assert load(file).refusal.startswith(f"{file.parent}, where sbs.toml lies, everybody can")
+    assert load(file).refusal.startswith(f"{file.parent}, where sbs.toml lies: everybody can")
     link = tmp_path / "link.toml"
     link.symlink_to(file)
-    assert load(link).refusal.startswith(f"{file.parent}, where link.toml lies, everybody can")
+    assert load(link).refusal.startswith(f"{file.parent}, where link.toml lies: everybody can")
     file.parent.chmod(0o1757)
     assert load(file).refusal == ""
 

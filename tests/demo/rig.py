@@ -44,6 +44,7 @@ class Demo:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            umask=0,  # with which a node refuses a file that was made without a mode
         )
         try:
             with process:

@@ -52,6 +52,7 @@ def test_plain_form_has_a_line_for_each_step_and_evidence_is_kept(tmp_path: Path
     assert list(demo.temporary.iterdir()) == [kept]
     for name in ("alpha", "beta"):
         config = tomllib.loads((kept / f"{name}.toml").read_text())
+        assert (kept / f"{name}.toml").stat().st_mode & 0o077 == 0
         assert "role primary, epoch " in (kept / f"{name}.log").read_text()
         assert any((kept / name / "data" / "orders").iterdir())
         host, port = config["node"]["listen"].split(":")

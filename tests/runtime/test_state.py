@@ -178,7 +178,7 @@ def test_directory_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
 def test_a_directory_that_everybody_can_write_to_is_refused(tmp_path: Path) -> None:
     """B62: somebody else could put a link where a file is written, or a socket of his own."""
     tmp_path.chmod(0o1777)
-    with pytest.raises(StateError, match=f"state_dir {tmp_path} everybody can write to it"):
+    with pytest.raises(StateError, match=f"state_dir {tmp_path}: everybody can write to it"):
         StateStore(str(tmp_path))
     assert os.listdir(tmp_path) == []
 
@@ -189,7 +189,7 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     planted = tmp_path / "state"
     planted.mkdir()
     os.chown(planted, 12345, -1)
-    with pytest.raises(StateError, match="state belongs to the account 12345, and this one is 0"):
+    with pytest.raises(StateError, match="state: belongs to the account 12345, and this one is 0"):
         StateStore(str(planted))
 
 

@@ -82,6 +82,11 @@ def _check_name(_instance: object, _attribute: attrs.Attribute[str], value: str)
         )
 
 
+def _check_witness(_instance: object, _attribute: attrs.Attribute[str], value: str) -> None:
+    if not value.isprintable():
+        raise ValueError(f"'witness' {value!r} holds a character that cannot be printed")
+
+
 @attrs.frozen(kw_only=True)
 class Claim:
     """One node's side of the question who is primary.
@@ -118,7 +123,8 @@ class Claim:
     services_die: bool = attrs.field(default=False, validator=instance_of(bool))
     policy: Policy = attrs.field(default=Policy.AVAILABILITY, validator=instance_of(Policy))
     witness: str = attrs.field(
-        default="", validator=[instance_of(str), max_len(MAX_WITNESS_CHARACTERS)]
+        default="",
+        validator=[instance_of(str), max_len(MAX_WITNESS_CHARACTERS), _check_witness],
     )
     pause: Pause = attrs.field(factory=Pause, validator=instance_of(Pause))
 

@@ -16,6 +16,8 @@ The rules:
    be sent to say why. Of data with an error in it no message is handed out, as if the line had
    been cut before them.
 6. The end of the stream is clean only between frames.
+7. No epoch, generation or pause is taken that the peer cannot have come to
+   (:mod:`sbs.core.reach`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from sbs.core.codec import NUMBERS, decode, decode_versions, encode, encode_part
 from sbs.core.frames import GREETING_LIMITS, PREAMBLE, SESSION_LIMITS, Frame, FrameDecoder
 from sbs.core.legality import TRANSITIONS, Mark, Side, State, Word, step, word_of
 from sbs.core.messages import Hello, Message, Refused
+from sbs.core.reach import check_reach
 from sbs.core.testament import Fenced
 from sbs.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, VersionError
 
@@ -172,10 +175,19 @@ class Connection:
             self._version = self._common_version(decode_versions(frame))
         message = decode(frame)
         self._step(self.side.other, message, RemoteProtocolError)
+        self._check_reach(message)
         if isinstance(message, Hello):
             self._peer = message
             self._decoder.limits = SESSION_LIMITS
         return message
+
+    def _check_reach(self, message: Message) -> None:
+        if self.hello.claim is None:  # a visitor takes nothing over
+            return
+        try:
+            check_reach(self.hello.claim, message)
+        except ValueError as error:
+            raise RemoteProtocolError(f"{type(message).__name__}: {error}") from error
 
     def _common_version(self, theirs: tuple[int, int]) -> int:
         """The highest version of both."""

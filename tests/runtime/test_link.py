@@ -196,6 +196,21 @@ async def test_garbage_is_refused_with_a_word() -> None:
     assert last.code is Code.PROTOCOL
 
 
+async def test_who_breaks_the_protocol_is_told_why_whatever_waits_to_be_said() -> None:
+    """A heartbeat that was due just then took the last word's place."""
+    follower, leader = await session()
+    await follower._stream.send_all(encode(Heartbeat(1)) + encode(Follow(NO_EPOCH)))
+    leader.post(Heartbeat(1))
+    with pytest.raises(ProtocolError):
+        await leader._read()
+    leader.post(Heartbeat(2))
+    while not follower._received:
+        await follower._read()
+    last = follower._received.pop()
+    assert isinstance(last, Refused)
+    assert last.code is Code.PROTOCOL
+
+
 async def test_versions_that_do_not_meet_are_named() -> None:
     dialled, accepted = await streams()
     acceptor = Link(2, accepted, Side.ACCEPTOR, hello("a"))

@@ -291,10 +291,11 @@ def role_released(model: Model, event: RoleReleased, now: float) -> Step:
         text = f"epoch {event.epoch} is over; {model.durable.epoch} was seen"
         model = attrs.evolve(model, session=None, dial_at=now + _pause(model))
         return model, (Refuse(event.connection, Code.STALE, text),)
-    if event.generation != model.durable.history.tip:
+    tip = model.durable.history.tip
+    if tip is None or event.generation != tip:
         text = (
-            f"{steps.peer_name(model)} released its role after generation {event.generation}, but "
-            f"this node holds {model.durable.history.tip}; not taken"
+            f"{steps.peer_name(model)} released its role after generation "
+            f"{event.generation or 'none'}, but this node holds {tip or 'none'}; not taken"
         )
         model = attrs.evolve(model, session=None, dial_at=now + _pause(model))
         return model, (Close(event.connection), RaiseAlarm(Alarm.HANDOVER_FAILED, text))

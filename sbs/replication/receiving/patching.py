@@ -35,7 +35,10 @@ def opened_base(
         OSError: it cannot be read.
         StateError: the index cannot be read.
     """
-    fd = open_file(places, patch.folder, patch.path)
+    try:
+        fd = open_file(places, patch.folder, patch.path)
+    except ReplicationError as error:
+        raise ReplicationError(f"{patch.path!r}: {error}") from error
     try:
         before = settled_status(fd)
         yield fd, _blocks(fd, before, index, name, patch, check)

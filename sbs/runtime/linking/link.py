@@ -76,6 +76,7 @@ class Link:
         self._wake = trio.Event()
         self._received: deque[Message] = deque()
         self._delivering = False
+        self._broken = False
         self._received_at = clock.now()
         self._vouched_at = self._received_at
         self._heartbeat = 0
@@ -171,6 +172,8 @@ class Link:
             self._received.extend(self._connection.receive(data))
         except ProtocolError as error:
             code = Code.VERSION if isinstance(error, VersionError) else Code.PROTOCOL
+            self._broken = True  # nothing may be sent any more but why
+            self._posted.clear()
             await self.finish(Refused(code, str(error)[:MAX_TEXT]))
             raise
 
@@ -186,6 +189,8 @@ class Link:
 
     def post(self, message: Message) -> None:
         """Write a control message soon, in order, without waiting."""
+        if self._broken:
+            return
         if len(self._posted) >= MAX_POSTED:
             _log.warning("connection %d: the peer takes no messages; closed", self.number)
             self.cut()

@@ -110,3 +110,23 @@ def test_a_role_does_not_go_back_to_a_node_that_keeps_failing(
     alarms = [effect.alarm for effect in effects if isinstance(effect, RaiseAlarm)]
     assert (alarms == [Alarm.FLAPPING]) is held_back
     assert (model.failback_at is None) is held_back
+
+
+def test_a_role_that_is_released_with_nothing_is_not_taken_with_nothing() -> None:
+    """R8, B20: a primary of good will always names a generation, if only the start of its own."""
+    leader = attrs.evolve(claim_of("b"), role=Role.PRIMARY, epoch=Epoch(1, 1))
+    model = Model(
+        settings=Settings(node_id="a" * 32, name="node-a"),
+        durable=Durable(slot=0, epoch=Epoch(1, 1)),
+        state=State.SECONDARY,
+        session=PEER,
+        peer=leader,
+    )
+    released = ev.RoleReleased(
+        connection=PEER, epoch=Epoch(1, 1), generation=None, granted=0, leaving=False
+    )
+    model, effects = run(model, released)
+    assert model.state is State.SECONDARY
+    assert [each.alarm for each in effects if isinstance(each, RaiseAlarm)] == [
+        Alarm.HANDOVER_FAILED
+    ]

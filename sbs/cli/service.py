@@ -7,8 +7,11 @@ import sys
 
 import click
 
+import sbs
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
+from sbs.cli.text import plain
+from sbs.core.permissions import ROOT
 from sbs.errors import ServiceError
 
 
@@ -50,7 +53,12 @@ def install(config_path: str, name: str, *, automatic: bool, shown: bool) -> Non
     path = os.path.abspath(config_path)
     _require_linux(sys.platform)
     from sbs.adapters.services.systemd import own_service  # noqa: PLC0415 - slow
+    from sbs.config.permissions import distrust  # noqa: PLC0415 - likewise
 
+    for program in (sys.executable, sbs.__file__):
+        if why := distrust(program, os.stat(program), ROOT):
+            mark = click.style("Warning:", fg="yellow", bold=True)
+            click.echo(f"{mark} {plain(why)}; the service runs it as root", err=True)
     command = [sys.executable, "-P", "-m", "sbs", "run", "-c", path]
     text = own_service.unit_file(command, path)
     click.echo(text.rstrip() if shown else own_service.install(name, text, automatic=automatic))

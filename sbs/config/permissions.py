@@ -8,8 +8,8 @@ import sys
 from sbs.core import permissions
 
 
-def distrust(path: str, found: os.stat_result) -> str:
-    """Why this process must not trust a file or directory: others could change or replace it.
+def distrust(path: str, found: os.stat_result, account: int | None = None) -> str:
+    """Why an account must not trust a file or directory: others could change or replace it.
 
     It itself is looked at, and the directory in which it lies: also the one of a link, and that
     of its target.
@@ -17,6 +17,7 @@ def distrust(path: str, found: os.stat_result) -> str:
     Args:
         path: of it.
         found: what ``stat`` says of it, of the open one where there is one.
+        account: that would trust it; this process's own if left out.
 
     Returns:
         the reason, with the path; empty if there is none, or the system has no such modes.
@@ -26,7 +27,7 @@ def distrust(path: str, found: os.stat_result) -> str:
     """
     if sys.platform == "win32":
         return ""
-    account = os.geteuid()
+    account = os.geteuid() if account is None else account
     why = permissions.changeable(found.st_mode, found.st_uid, account)
     if why:
         return f"{path}: {why}"

@@ -11,8 +11,10 @@ import pytest
 from sbs.adapters.services.systemd import own_service
 from sbs.adapters.services.systemd.own_service import unit_file
 from sbs.cli.service import _require_linux
+from sbs.config import reading
 from sbs.errors import ServiceError
 from tests.cli.test_commands import RIGHT, run
+from tests.support import require
 
 
 @pytest.fixture
@@ -30,6 +32,7 @@ def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(own_service, "UNITS", directory)
     monkeypatch.setattr(own_service, "UNIT_DIR", directory)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(reading, "distrust", lambda *_: "")  # the files are not root's
     return directory
 
 
@@ -41,6 +44,26 @@ def test_the_unit_is_shown_without_installing_anything(config: Path) -> None:
     assert f'\nExecStart={sys.executable} -P -m sbs run -c "{path}"\n' in out
     assert "\nType=notify\n" in out
     assert out.startswith(own_service.MARK)
+
+
+def test_a_program_that_others_can_change_is_a_warning(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B62: as a service it runs as root."""
+    require(root=True)
+    assert run("service", "install", "--print", "-c", str(config))[2] == ""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.parent.chmod(0o777)
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    code, out, err = run("service", "install", "--print", "-c", str(config))
+    assert code == 0
+    assert f"\nExecStart={python} -P -m sbs" in out
+    assert err == (
+        f"Warning: {python.parent}, where python lies: everybody can write to it; run chmod o-w "
+        "on it; the service runs it as root\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,7 @@ class UnreachableError(PairingError):
     """Nobody answers where the other node should wait for it."""
 
     exit_code = 3
+
+
+class IdentityError(TransportError):
+    """One side is not whom the other expects, or does not speak TLS; the text says what to do."""

@@ -362,7 +362,12 @@ class Listener(Protocol):
 
 @runtime_checkable
 class Transport(Protocol):
-    """Carries bytes between the nodes: TCP, TLS, or memory in a test."""
+    """Carries bytes between the nodes: TCP, TLS, or memory in a test.
+
+    Its streams are as :class:`trio.abc.Stream` says. They may raise TransportError, too:
+    IdentityError when either side is not whom the other expects (B62), which may come as late as
+    with the first bytes received. Before any byte passes both sides may have to use the stream.
+    """
 
     async def listen(self, address: str) -> Listener:
         """Serve ``address``.

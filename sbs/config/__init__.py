@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sbs.config.failover import FailoverSettings, WitnessSettings
-from sbs.config.later import TlsSettings, WebSettings
+from sbs.config.later import WebSettings
 from sbs.config.licence import LicenceSettings
 from sbs.config.mail import MailSettings
 from sbs.config.reading import load, parse
@@ -16,6 +16,7 @@ from sbs.config.settings import (
     RequirementSettings,
     SyncSettings,
 )
+from sbs.config.tls import TlsSettings
 
 __all__ = [
     "Config",

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sbs.config.failover import NO_WITNESS, WitnessSettings
 from sbs.config.licence import NO_LICENCE
 from sbs.config.mail_rules import check_mail, warn_mail
-from sbs.config.places import is_definite, is_loopback, same_place
+from sbs.config.places import is_definite, same_place
 from sbs.config.problems import KeyPath, Problem, about
 from sbs.config.services import BUILT_IN, UNIT_COMMANDS
 from sbs.config.settings import Config
 from sbs.config.text import dotted, quoted, shown
+from sbs.config.tls_rules import check_tls, warn_tls
 from sbs.core.claim import Mode, Policy
 from sbs.core.lease import hold_s
 
@@ -32,7 +33,7 @@ def check(config: Config) -> Iterator[Problem]:
 
 def warnings(config: Config) -> tuple[str, ...]:
     """Settings that have no effect, and those that an administrator should know to be unwise."""
-    return (*_vote_warnings(config), *warn_mail(config))
+    return (*_vote_warnings(config), *warn_mail(config), *warn_tls(config))
 
 
 def _vote_warnings(config: Config) -> Iterator[str]:
@@ -63,21 +64,6 @@ def _peer_is_another(config: Config) -> Iterator[Problem]:
                 "allowed is the address of the other node",
             ),
             (("node", "peer"), ("node", "listen")),
-        )
-
-
-def _loopback_without_tls(config: Config) -> Iterator[Problem]:
-    """B62: a node never listens beyond loopback without TLS unless told so."""
-    if not config.tls.insecure and not is_loopback(config.node.listen.host):
-        yield Problem(
-            about(
-                ("node", "listen"),
-                config.node.listen,
-                "this version has no TLS, so allowed are only loopback addresses (127.0.0.0/8, "
-                "::1, localhost), unless tls.insecure = true says that everyone who reaches the "
-                "port may pose as the peer",
-            ),
-            (("node", "listen"), ("tls", "insecure")),
         )
 
 
@@ -255,7 +241,7 @@ def _leases_can_be_kept(config: Config) -> Iterator[Problem]:
 
 _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _peer_is_another,
-    _loopback_without_tls,
+    check_tls,
     _down_interval_holds_heartbeats,
     _names_are_unique,
     _directories_are_apart,

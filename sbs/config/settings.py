@@ -13,7 +13,7 @@ import attrs
 from sbs.config.declare import checked, key, root, section
 from sbs.config.failover import NO_WITNESS, FailoverSettings, WitnessSettings
 from sbs.config.kinds import Choice, Flag, Integer, Member, Number, Path, Place, Text
-from sbs.config.later import TlsSettings, WebSettings
+from sbs.config.later import WebSettings
 from sbs.config.licence import LicenceSettings
 from sbs.config.limits import (
     MAX_BYTES_S,
@@ -26,6 +26,7 @@ from sbs.config.lists import Array, ByteRate, Command, DeleteLimit, Filters, Pat
 from sbs.config.mail import MailSettings
 from sbs.config.places import pair_name
 from sbs.config.services import ServiceSettings
+from sbs.config.tls import TlsSettings
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import MAX_PRIORITY, Mode, Policy
 from sbs.core.guard import DEFAULT_LIMIT
@@ -66,7 +67,7 @@ class NodeSettings:
         metadata=key(
             Place(any_port=True),
             "The address this node serves, whatever its role. Beyond loopback only with "
-            "`tls.insecure`.",
+            "`tls.identity`, or `tls.insecure`.",
         ),
     )
     peer: Address = attrs.field(
@@ -320,7 +321,7 @@ class Config:
     )
     tls: TlsSettings = attrs.field(
         factory=TlsSettings,
-        metadata=section(TlsSettings, "How the nodes prove who they are; a later version has it."),
+        metadata=section(TlsSettings, "How the nodes prove who they are (docs/pairing.md)."),
     )
     web: WebSettings = attrs.field(
         factory=WebSettings,

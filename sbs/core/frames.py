@@ -29,6 +29,9 @@ PREAMBLE = b"\x93SBS\r\n\x1a\n"
 """First bytes of either side. As in PNG: a byte that is not ASCII, a name, and line ends that
 a line-mode transfer would change."""
 
+_TLS = (b"\x15", b"\x16")
+"""How an alert and a handshake of TLS begin (RFC 8446, section 5.1)."""
+
 HEADER = struct.Struct(">II")
 """Length of head and body; then the type in the upper 8 bits, length of the head in the rest."""
 
@@ -178,6 +181,11 @@ class FrameDecoder:
         """Read on in the preamble; whether it is complete."""
         begun = self._part.getvalue()
         seen = begun + self._data[: MAX_QUOTED_BYTES - len(begun)]
+        if seen.startswith(_TLS):
+            raise RemoteProtocolError(
+                "the other side speaks TLS, it seems; set tls.identity and tls.peer_certificate "
+                "here, too (sbs pair)"
+            )
         if not PREAMBLE.startswith(seen[: len(PREAMBLE)]):
             raise RemoteProtocolError(f"the other side does not speak SBS; it sent {seen!r}")
         self._preamble_done = self._take(len(PREAMBLE)) is not None

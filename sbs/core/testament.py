@@ -8,6 +8,8 @@ import hmac
 import attrs
 from attrs.validators import instance_of, max_len
 
+from sbs.errors import TransportError
+
 SECRET_BYTES = 32
 """Size of a testament's secret, and of its SHA-256."""
 
@@ -47,3 +49,11 @@ class Fenced:
     """
 
     secret: bytes = attrs.field(repr=False, validator=[instance_of(bytes), _check_secret])
+
+
+class PeerFencedError(TransportError):
+    """SBS is dead at the other end, and so are its services; the text is for ``sbs probe``."""
+
+    def __init__(self, secret: bytes) -> None:
+        super().__init__("SBS has just died there; its fencer has ended the services")
+        self.secret: bytes = secret

@@ -16,7 +16,6 @@ from typing import Final
 import attrs
 import trio
 
-from sbs.adapters.transports.tcp import TcpTransport
 from sbs.config import Config
 from sbs.core import events as ev
 from sbs.core.claim import Role
@@ -30,11 +29,12 @@ from sbs.runtime.announcer import Announcer
 from sbs.runtime.groups import plain
 from sbs.runtime.lasting.state import StateStore
 from sbs.runtime.linking.ballots import Ballots
+from sbs.runtime.linking.identity_watch import IdentityWatch
 from sbs.runtime.linking.links import Links
 from sbs.runtime.linking.lookout import Lookout
 from sbs.runtime.loop import RoleLoop
 from sbs.runtime.mailing.herald import make_herald
-from sbs.runtime.opening import make_controller, make_policy, make_witness
+from sbs.runtime.opening import make_controller, make_policy, make_transport, make_witness
 from sbs.runtime.operating.rehearsal import rehearse
 from sbs.runtime.operating.requests import Requests
 from sbs.runtime.operating.status import Status, Switchover, make_status
@@ -63,7 +63,7 @@ class Node:
 
     Args:
         config: as :func:`sbs.config.load` makes it.
-        transport: carries bytes between the nodes; TCP if left out.
+        transport: carries bytes between the nodes; TLS or TCP, as configured, if left out.
         services: makes the service controller; the configured adapter if left out.
         witness: makes the witness, if one is configured; the configured adapter if left out.
         licence: makes the licence policy; the configured adapter if left out (B40).
@@ -92,7 +92,7 @@ class Node:
         self.alarms: Alarms = Alarms()
         self.announcer: Announcer = Announcer(config.hooks, config.node.name, self.alarms)
         self.listen: str = str(config.node.listen)
-        self._transport = transport or TcpTransport()
+        self._carrier = transport
         self._factory, self._witness, self._licence = services, witness, licence
         self._make_herald = partial(
             make_herald, config, self.alarms, notifier=notifier, password=mail_password
@@ -111,6 +111,7 @@ class Node:
             ConfigError: others could change the configuration file.
             RefusedError: a rule (R6), or the licence, forbids this node to run; the text says why.
             StateError: the state directory is in use, damaged, or cannot be written.
+            ConfigError: the identity, or what is pinned of the peer, cannot be used.
             TransportError: the address cannot be served.
             ServiceError: the service adapter refuses the configured units.
         """
@@ -131,8 +132,9 @@ class Node:
             raise RefusedError(self._refusal)
 
     async def _open(self, stack: AsyncExitStack) -> None:
-        """Get hold of everything, in this order: state, licence, folders, port, services."""
+        """Get hold of everything, in order: identity, state, licence, folders, port, services."""
         node = self.config.node
+        self._transport: Transport = self._carrier or make_transport(self.config)
         self._store = StateStore(node.state_dir)
         stack.callback(self._store.close)
         stored = await recall(self._store, node)
@@ -153,7 +155,12 @@ class Node:
         self.services: Services = await Services.of(self.config, controller, self.alarms)
         self._greeting = Greeting(self.config, lambda: self.model)
         self.links: Links = Links(
-            self._transport, str(node.peer), self._greeting.hello, self.post, self.updates
+            self._transport,
+            str(node.peer),
+            self._greeting.hello,
+            self.post,
+            self.updates,
+            self.alarms,
         )
         succession = Succession(lambda: self.model, self.switchover, self.links)
         self.licensing: Licensing = Licensing(
@@ -201,6 +208,7 @@ class Node:
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._attendant.run_forever)
                 background.start_soon(self._greeting.run_forever)
+                background.start_soon(IdentityWatch(self.config, self.alarms).run_forever)
                 background.start_soon(self.licensing.run_forever)
                 background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.run_forever)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from sbs.adapters import licences, services, witnesses
+from sbs.adapters.transports.tcp import TcpTransport
+from sbs.adapters.transports.tls import Credentials, TlsTransport
 from sbs.config import Config
 from sbs.config.failover import NO_WITNESS
 from sbs.ports import (
@@ -14,6 +16,7 @@ from sbs.ports import (
     LicensePolicy,
     ServiceController,
     ServiceFactory,
+    Transport,
     Witness,
     WitnessFactory,
     WitnessOptions,
@@ -62,3 +65,17 @@ def make_witness(
         pair=config.witness_pair, path=witness.path, endpoints=witness.endpoints
     )
     return (brought or witnesses.load(witness.adapter))(options)
+
+
+def make_transport(config: Config) -> Transport:
+    """What carries bytes between the nodes: TLS where it is configured, else plain TCP (B62).
+
+    Raises:
+        ConfigError: the identity or the pinned certificate cannot be used.
+    """
+    tls = config.tls
+    return (
+        TlsTransport(Credentials(tls.identity, tls.peer_certificate))
+        if tls.is_on
+        else TcpTransport()
+    )

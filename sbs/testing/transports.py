@@ -41,9 +41,14 @@ async def check_transport(transport: Transport, make_address: Callable[[], str])
 async def _connected(
     transport: Transport, listener: Listener
 ) -> tuple[trio.abc.Stream, trio.abc.Stream]:
-    """Both ends of a new connection: the dialling, the accepting one."""
+    """Both ends of a new connection that both have used: the dialling, the accepting one."""
     dialled = await transport.dial(listener.address)
-    return dialled, await listener.accept()
+    accepted = await listener.accept()
+    async with trio.open_nursery() as nursery:
+        for source, target in ((dialled, accepted), (accepted, dialled)):
+            nursery.start_soon(source.send_all, b"?")
+            nursery.start_soon(_receive_exactly, target, 1)
+    return dialled, accepted
 
 
 async def _receive_exactly(stream: trio.abc.ReceiveStream, count: int) -> bytes:

@@ -19,9 +19,9 @@ NOT_YET = "not available in this version; allowed:"
 ODD_KEY = "A" * 42 + "B="  # its last character has bits that are none of the 32 bytes
 APART = "allowed are folders and a state directory that lie apart"
 NO_TLS = (
-    "this version has no TLS, so allowed are only loopback addresses (127.0.0.0/8, ::1, "
-    "localhost), unless tls.insecure = true says that everyone who reaches the port may pose as "
-    "the peer"
+    "without tls.identity and tls.peer_certificate (sbs pair) allowed are only loopback addresses "
+    "(127.0.0.0/8, ::1, localhost), unless tls.insecure = true says that everyone who reaches the "
+    "port may pose as the peer"
 )
 ADDRESSES = "host, host:port, [IPv6] or [IPv6]:port"
 COMMANDS = "an array of commands, each an array of strings"
@@ -546,10 +546,20 @@ CASES = [
             "string for none"
         ],
     ),
-    (PEER + '[tls]\nidentity = "hunter2"', [f'tls.identity = (not shown): {NOT_YET} ""']),
+    (
+        PEER + '[tls]\nidentity = "a.pem"',
+        ["tls.peer_certificate is not set: tls.identity requires it; set both, or none"],
+    ),
+    (
+        PEER + '[tls]\nidentity = "a.pem"\npeer_certificate = "./a.pem"',
+        [
+            "tls.peer_certificate = (not shown): is tls.identity, too; allowed is a file of its "
+            "own, with the peer's certificate"
+        ],
+    ),
     (
         PEER + '[tls]\npeer_certificate = "x"',
-        [f'tls.peer_certificate = (not shown): {NOT_YET} ""'],
+        ["tls.identity is not set: tls.peer_certificate requires it; set both, or none"],
     ),
     (PEER + '[web]\nlisten = "127.0.0.1:1"', [f'web.listen = "127.0.0.1:1": {NOT_YET} ""']),
     # not TOML

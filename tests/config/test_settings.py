@@ -124,9 +124,9 @@ sender = "s@example.org"
 receivers = ["r@example.org"]
 also = ["alarm"]
 [tls]
-identity = ""
-peer_certificate = ""
-insecure = true
+identity = "alpha.pem"
+peer_certificate = "beta.pem"
+insecure = false
 [web]
 listen = ""
 """
@@ -184,7 +184,9 @@ def test_every_key_of_the_file_arrives() -> None:
     assert config.mail.ca_file == "/etc/sbs/ca.pem"
     assert config.mail.receivers == ("r@example.org",)
     assert config.mail.also == ("alarm",)
-    assert config.tls.insecure
+    assert config.tls.identity == "/etc/sbs/alpha.pem"
+    assert config.tls.peer_certificate == "/etc/sbs/beta.pem"
+    assert config.tls.is_on
     assert config.path == "/etc/sbs/sbs.toml"
 
 
@@ -311,8 +313,27 @@ def test_beyond_loopback_needs_an_explicit_word() -> None:
     """B62: a node never listens beyond loopback without TLS unless told so."""
     text = PEER + 'listen = "0.0.0.0"\n[tls]\ninsecure = '
     assert parse(text + "true", "sbs.toml").node.listen == Address("0.0.0.0", 4445)
-    with pytest.raises(ConfigError, match="no TLS"):
+    with pytest.raises(ConfigError, match="without tls"):
         parse(text + "false", "sbs.toml")
+    pinned = text + 'false\nidentity = "a.pem"\npeer_certificate = "b.pem"'
+    assert parse(pinned, "sbs.toml").tls.is_on
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (PEER + "[tls]\ninsecure = true", "node.listen is a loopback address"),
+        (
+            PEER + 'listen = "0.0.0.0"\n[tls]\ninsecure = true\n'
+            'identity = "a.pem"\npeer_certificate = "b.pem"',
+            "tls.identity is set",
+        ),
+    ],
+)
+def test_insecure_without_effect_is_a_warning(text: str, why: str) -> None:
+    """B62: whoever has set it once shall not forget it."""
+    (warning,) = parse(text, "sbs.toml").warnings
+    assert warning == f"tls.insecure = true has no effect: {why}; take it out"
 
 
 def test_the_same_host_with_another_port_is_another_node() -> None:

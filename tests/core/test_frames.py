@@ -91,18 +91,25 @@ def test_end_is_clean_only_between_frames() -> None:
     "foreign",
     [
         b"GET / HTTP/1.1\r\nHost: example\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01",
         PREAMBLE.replace(b"\r\n", b"\n"),
         b"\x13" + PREAMBLE[1:],
         b"x",
     ],
-    ids=["http", "tls", "line-mode", "seven-bit", "one-byte"],
+    ids=["http", "line-mode", "seven-bit", "one-byte"],
 )
 def test_foreign_protocol_is_named_and_quoted(foreign: bytes) -> None:
     """R64: a diagnosis starts with what the other side really said."""
     with pytest.raises(RemoteProtocolError) as caught:
         list(FrameDecoder(GREETING_LIMITS).feed(foreign))
     assert str(caught.value) == f"the other side does not speak SBS; it sent {foreign[:32]!r}"
+
+
+@pytest.mark.parametrize("record", [b"\x15\x03\x03\x00\x02\x02\x46", b"\x16\x03\x01"])
+def test_tls_is_recognized(record: bytes) -> None:
+    """B62: one node has an identity, and the other was forgotten; at once, and byte by byte."""
+    for data in (record, record[:1]):
+        with pytest.raises(RemoteProtocolError, match=r"speaks TLS, it seems; set tls\.identity"):
+            list(FrameDecoder(GREETING_LIMITS).feed(data))
 
 
 def test_foreign_protocol_is_told_at_its_first_wrong_byte() -> None:

@@ -15,10 +15,12 @@ from sbs.core.connection import Connection, Side
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.frames import PREAMBLE
 from sbs.core.messages import Code, Follow, Heartbeat, Hello, Message, Refused
-from sbs.errors import RemoteProtocolError
+from sbs.errors import RemoteProtocolError, TransportError
 from sbs.ports import Listener, Transport
+from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.link import Link
 from sbs.runtime.linking.links import MAX_ACCEPTED, Links
+from sbs.runtime.linking.strangers import MAX_STRANGERS, MAX_TOLD
 from sbs.testing.memory import MemoryNetwork
 from tests.runtime.rig import hello
 
@@ -58,13 +60,24 @@ class Served:
         self.network = MemoryNetwork()
         self.events: list[ev.Event] = []
         self.there = self.network.transport("b")
+        self.alarms = Alarms()
+        self.heard: list[Message] = []
         self.links = Links(
-            self.network.transport("a"), "b:1", lambda: hello("a"), self._post, Router()
+            self.network.transport("a"),
+            "b:1",
+            lambda: hello("a"),
+            self._post,
+            Router(),
+            self.alarms,
         )
 
     async def _post(self, event: ev.Event) -> None:
         await trio.lowlevel.checkpoint()
         self.events.append(event)
+
+    async def hear(self, message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        self.heard.append(message)
 
     async def call(self) -> trio.abc.Stream:
         return await self.there.dial("a:1")
@@ -165,19 +178,49 @@ async def test_garbage_is_answered_and_closed(data: bytes) -> None:
         assert served.kinds == ["PeerMet"]
 
 
-async def test_connections_are_limited_and_places_come_free() -> None:
+async def test_the_oldest_stranger_gives_way_to_the_newest() -> None:
+    """B62: whoever connects and says nothing does not keep the peer out."""
     async with serving() as served:
-        callers = []
-        for _ in range(MAX_ACCEPTED):
-            callers.append(await served.call())
-            await trio.testing.wait_all_tasks_blocked()
-        late = await served.call()
-        assert await late.receive_some() == b""
-        for caller in callers[:2]:
-            await caller.aclose()
-        await trio.testing.wait_all_tasks_blocked()
+        callers = [await served.call() for _ in range(MAX_STRANGERS)]
+        for caller in callers:
+            assert await caller.receive_some()  # our hello
         await served.greet()
         assert served.kinds == ["PeerMet"]
+        assert await callers[0].receive_some() == b""
+        with trio.move_on_after(0.1) as scope:
+            await callers[1].receive_some()
+        assert scope.cancelled_caught
+
+
+async def test_nodes_are_limited_and_places_come_free() -> None:
+    async with serving() as served:
+        nodes = [await served.greet() for _ in range(MAX_ACCEPTED)]
+        late, _ = await served.greet()
+        with pytest.RaisesGroup(TransportError):
+            await late.run(served.hear)
+        assert served.heard == [Refused(Code.BUSY, "32 connections stand")]
+        for _, stream in nodes[:2]:
+            await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        await served.greet()
+        assert served.kinds.count("PeerMet") == MAX_ACCEPTED + 1
+
+
+async def test_the_log_tells_of_a_few_who_were_turned_away(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knocks without end does not fill the disk; the log says how many did."""
+    monkeypatch.setattr("sbs.runtime.linking.strangers.TOLD_S", GREETING_S)
+    async with serving() as served:
+        for knocks in (MAX_TOLD + 5, 1):
+            for _ in range(knocks):
+                stream = await served.call()
+                await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+                await read_all(stream)
+            await trio.sleep(GREETING_S)
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("does not speak SBS" in line for line in lines) == MAX_TOLD + 1
+    assert lines.count("5 more callers were turned away, untold") == 1
 
 
 async def visit(served: Served) -> Link:

@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection: how fast it is can be told from nothing else.
+"""What the kernel knows of a TCP connection: how fast it is, and where it comes from.
 
 How long a write takes tells little: the kernel's buffers take megabytes at once. Linux says what
 has arrived, and what still waits (``struct tcp_info`` of ``linux/tcp.h``, since version 4.6).
@@ -13,6 +13,8 @@ from typing import Final
 
 import attrs
 import trio
+
+from sbs.adapters.transports.tls_stream import TlsStream
 
 _INFO: Final = struct.Struct("@120xQ16xI")
 """``tcpi_bytes_acked`` and ``tcpi_notsent_bytes``."""
@@ -32,7 +34,11 @@ class Account:
 
 
 def account_of(stream: trio.abc.Stream) -> Account | None:
-    """What is known of a stream; ``None`` where nobody counts: no TCP, another system."""
+    """What is known of a stream; ``None`` where nobody counts: no TCP, another system.
+
+    Of TLS the bytes that travel are counted: some in a thousand more than the content.
+    """
+    stream = _lowest(stream)
     if sys.platform != "linux" or not isinstance(stream, trio.SocketStream):
         return None
     try:
@@ -47,6 +53,7 @@ def account_of(stream: trio.abc.Stream) -> Account | None:
 
 def is_local(stream: trio.abc.Stream) -> bool:
     """Whether both ends of a stream have one address: then they are on one machine."""
+    stream = _lowest(stream)
     if not isinstance(stream, trio.SocketStream):
         return False
     try:
@@ -54,3 +61,19 @@ def is_local(stream: trio.abc.Stream) -> bool:
     except OSError:  # the peer has reset it
         return False
     return bool(own[0] == other[0])
+
+
+def caller_of(stream: trio.abc.Stream) -> str:
+    """The address from which a stream came, without its port; for people."""
+    stream = _lowest(stream)
+    if not isinstance(stream, trio.SocketStream):
+        return "this process"
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:  # it has gone already
+        return "an unknown address"
+
+
+def _lowest(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """The stream that carries the bytes."""
+    return stream.transport_stream if isinstance(stream, TlsStream) else stream

@@ -16,7 +16,7 @@ import trio
 from sbs.adapters.transports.account import Account, account_of, is_local
 from sbs.core.connection import Connection, Side
 from sbs.core.messages import MAX_TEXT, Code, Heartbeat, Hello, Message, Refused
-from sbs.core.testament import Fenced
+from sbs.core.testament import Fenced, PeerFencedError
 from sbs.errors import ProtocolError, RemoteProtocolError, TransportError, VersionError
 from sbs.runtime import clock
 
@@ -33,14 +33,6 @@ FAREWELL_S: Final = 1.0
 """How long a last word may take to be written before the connection is cut."""
 
 _log = logging.getLogger(__name__)
-
-
-class PeerFencedError(TransportError):
-    """SBS is dead at the other end, and so are its services; the text is for ``sbs probe``."""
-
-    def __init__(self, secret: bytes) -> None:
-        super().__init__("SBS has just died there; its fencer has ended the services")
-        self.secret = secret
 
 
 class Link:

@@ -9,11 +9,14 @@ from typing import Final, Protocol
 
 import trio
 
+from sbs.adapters.transports.account import caller_of
 from sbs.core import events as ev
+from sbs.core.claim import Claim
 from sbs.core.connection import Side
 from sbs.core.messages import (
     AskLease,
     AskRole,
+    Code,
     Follow,
     GrantLease,
     Hello,
@@ -25,18 +28,22 @@ from sbs.core.messages import (
     Taken,
     Welcome,
 )
-from sbs.core.testament import Will
-from sbs.errors import DialRefusedError, ProtocolError, SbsError, TransportError
+from sbs.core.testament import PeerFencedError, Will
+from sbs.errors import DialRefusedError, IdentityError, ProtocolError, SbsError, TransportError
 from sbs.ports import Listener, Transport
 from sbs.runtime import clock
+from sbs.runtime.alarms import Alarms
 from sbs.runtime.groups import leaves
-from sbs.runtime.linking.link import Link, PeerFencedError
+from sbs.runtime.linking.link import Link
+from sbs.runtime.linking.strangers import Strangers
 
 MAX_ACCEPTED: Final = 32
-"""Connections accepted at a time: a peer has one or two, a probe one; the rest is abuse."""
+"""Accepted connections of nodes that have said hello: a peer has one or two; more is abuse."""
 
 GREETING_S: Final = 5.0
 """How long a caller may take to say hello, and then to follow: it does both at once."""
+
+ALARM: Final = "identity-refused"
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +65,7 @@ class Links:
         hello: makes this node's first message, as it stands at that moment.
         post: gives the role machine an event.
         router: takes what is not about roles.
+        alarms: of the node.
     """
 
     def __init__(
@@ -67,12 +75,15 @@ class Links:
         hello: Callable[[], Hello],
         post: Callable[[ev.Event], Awaitable[None]],
         router: Router,
+        alarms: Alarms,
     ) -> None:
         self._transport = transport
         self._peer_address = peer_address
         self._hello = hello
         self._post = post
         self._router = router
+        self._alarms = alarms
+        self._strangers = Strangers()
         self.wish: str = ""
         """Why the secondary asks for the role, until somebody has looked; empty: it does not."""
         self._numbers = itertools.count(1)
@@ -111,21 +122,31 @@ class Links:
         """Serve the port."""
         async with trio.open_nursery() as nursery:
             while True:
-                stream = await listener.accept()
-                if self._accepted >= MAX_ACCEPTED:
-                    _log.warning("more than %d connections at a time; one closed", MAX_ACCEPTED)
-                    await trio.aclose_forcefully(stream)
-                    continue
-                self._accepted += 1
-                nursery.start_soon(self._serve, stream)
+                nursery.start_soon(self._serve, await listener.accept())
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
+        link = Link(next(self._numbers), stream, Side.ACCEPTOR, self._hello())
         try:
-            await self._run(stream, Side.ACCEPTOR, GREETING_S)
+            with link.scope:
+                with self._strangers.among(link, caller_of(stream)):
+                    claim = (await self._greet(link, GREETING_S)).claim
+                    if claim is None:
+                        await self._host_visitor(link)
+                        return
+                if self._accepted < MAX_ACCEPTED:
+                    self._accepted += 1
+                    try:
+                        await self._converse(link, claim)
+                    finally:
+                        self._accepted -= 1
+                else:
+                    await link.finish(Refused(Code.BUSY, f"{MAX_ACCEPTED} connections stand"))
+        except IdentityError as error:
+            self._strangers.tell(f"a caller was turned away: {error}")
         except TransportError as error:
-            _log.info("a caller left before it had said hello: %s", error)
+            _log.debug("connection %d: a caller left before its hello: %s", link.number, error)
         finally:
-            self._accepted -= 1
+            await link.aclose()
 
     async def dial(self, timeout_s: float) -> None:
         """Connect to the peer; the outcome is an event. Runs until that connection ends.
@@ -137,58 +158,54 @@ class Links:
         try:
             with trio.fail_after(timeout_s):
                 stream = await self._transport.dial(self._peer_address)
-            await self._run(stream, Side.DIALLER, timeout_s, opened_at)
+            await self._follow_up(stream, timeout_s, opened_at)
         except DialRefusedError:
             await self._post(ev.DialFailed(refused=True))
         except PeerFencedError as last_word:
             _log.warning("%s: %s", self._peer_address, last_word)
             await self._post(ev.PeerFenced(last_word.secret))
+        except IdentityError as error:
+            self._alarms.raise_(ALARM, str(error))
+            await self._post(ev.DialFailed(refused=False))
         except (TransportError, trio.TooSlowError) as error:
             _log.debug("dial %s: %r", self._peer_address, error)
             await self._post(ev.DialFailed(refused=False))
 
-    async def _run(
-        self,
-        stream: trio.abc.Stream,
-        side: Side,
-        greeting_s: float,
-        opened_at: float | None = None,
+    async def _follow_up(
+        self, stream: trio.abc.Stream, greeting_s: float, opened_at: float
     ) -> None:
-        """One connection.
+        """A connection that this node has dialled.
 
         Raises:
             TransportError: it ended before hellos were exchanged, or whoever was dialled makes
                 no claim.
         """
-        link = Link(next(self._numbers), stream, side, self._hello(), opened_at)
+        link = Link(next(self._numbers), stream, Side.DIALLER, self._hello(), opened_at)
         try:
             with link.scope:
-                await self._greet(link, greeting_s)
-                await self._converse(link)
+                claim = (await self._greet(link, greeting_s)).claim
+                self._alarms.clear(ALARM)
+                if claim is None:
+                    raise TransportError("what answers there says nothing of itself")
+                await self._converse(link, claim)
         finally:
             await link.aclose()
 
-    async def _greet(self, link: Link, timeout_s: float) -> None:
+    async def _greet(self, link: Link, timeout_s: float) -> Hello:
         try:
             with trio.fail_after(timeout_s):
                 hello = await link.greet()
         except trio.TooSlowError as error:
             text = f"no complete hello within {timeout_s:g} s"
-            _log.warning("connection %d closed: %s", link.number, text)
+            self._strangers.tell(f"connection {link.number} closed: {text}")
             raise TransportError(text) from error
         except ProtocolError as error:
-            _log.warning("connection %d closed: %s", link.number, error)
+            self._strangers.tell(f"connection {link.number} closed: {error}")
             raise TransportError(str(error)) from error
         _log.debug("connection %d: hello from %s", link.number, hello.software)
+        return hello
 
-    async def _converse(self, link: Link) -> None:
-        hello = link.peer
-        claim = None if hello is None else hello.claim
-        if claim is None and link.side is Side.DIALLER:
-            raise TransportError("what answers there says nothing of itself")
-        if claim is None:
-            await self._host_visitor(link)
-            return
+    async def _converse(self, link: Link, claim: Claim) -> None:
         self._links[link.number] = link
         dialled = link.side is Side.DIALLER
         ended: ev.Event = ev.ConnectionLost(link.number)

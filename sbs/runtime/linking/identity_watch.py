@@ -1,0 +1,92 @@
+"""Tells in time that an identity expires, and keeps saying that a pair is not protected (B62)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import Final
+
+import trio
+
+from sbs.adapters.transports.identity import Certificate, read_identity, read_pins
+from sbs.config import Config
+from sbs.config.places import is_loopback
+from sbs.errors import ConfigError
+from sbs.runtime.alarms import Alarms
+
+LOOK_PERIOD_S: Final = 3600.0
+"""From one look to the next."""
+
+NOTICE_DAYS: Final = 30
+"""The alarm comes so long before: time enough for an appointment."""
+
+EXPIRES_ALARM: Final = "identity-expires"
+
+INSECURE_ALARM: Final = "insecure"
+
+UNREADABLE_ALARM: Final = "identity-unreadable"
+
+_INSECURE: Final = (
+    "the connection to the peer is neither encrypted nor authenticated, and node.listen is beyond "
+    "loopback (tls.insecure = true): whoever reaches the port can pose as the peer, and read and "
+    "change what is replicated; run sbs pair on both nodes"
+)
+
+_log = logging.getLogger(__name__)
+
+
+class IdentityWatch:
+    """Looks after what proves who is who.
+
+    Args:
+        config: of the node.
+        alarms: of the node.
+    """
+
+    def __init__(self, config: Config, alarms: Alarms) -> None:
+        self._tls = config.tls
+        self._beyond = not is_loopback(config.node.listen.host)
+        self._alarms = alarms
+
+    async def run_forever(self) -> None:
+        """Look again and again."""
+        while True:
+            if self._tls.is_on:
+                self.look(dt.datetime.now(dt.UTC))
+            elif self._beyond:
+                self._alarms.raise_(INSECURE_ALARM, _INSECURE)
+                _log.warning("%s", _INSECURE)
+            await trio.sleep(LOOK_PERIOD_S)
+
+    def look(self, now: dt.datetime) -> None:
+        """Read the files, and raise or clear the alarms.
+
+        Args:
+            now: the time, with its zone.
+        """
+        try:
+            own, pins = read_identity(self._tls.identity), read_pins(self._tls.peer_certificate)
+        except ConfigError as error:
+            self._alarms.raise_(UNREADABLE_ALARM, f"{error}; it stays in use until SBS ends")
+            return
+        self._alarms.clear(UNREADABLE_ALARM)
+        newest = max(pins, key=lambda pin: pin.expires_at)
+        texts = [
+            f"{whose} certificate {_when(certificate, now)}; run sbs pair --renew {where}"
+            for whose, certificate, where in (
+                ("this node's", own, "here"),
+                ("the peer's", newest, "there"),
+            )
+            if certificate.expires_at - now <= dt.timedelta(days=NOTICE_DAYS)
+        ]
+        if texts:
+            self._alarms.raise_(EXPIRES_ALARM, "; ".join(texts))
+        else:
+            self._alarms.clear(EXPIRES_ALARM)
+
+
+def _when(certificate: Certificate, now: dt.datetime) -> str:
+    day = certificate.expires_at.date().isoformat()
+    if certificate.expires_at <= now:
+        return f"has expired on {day}: the nodes do not find each other any more"
+    return f"expires on {day}: from then on the nodes do not find each other"

@@ -1,0 +1,73 @@
+"""Callers who have not said yet who they are: how many there may be, and what is told of them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+from sbs.runtime import clock
+from sbs.runtime.linking.link import Link
+
+MAX_STRANGERS: Final = 128
+"""At a time. One more, and the oldest gives way: a peer says who it is within milliseconds, so it
+gets through between those who say nothing. Each has some 50 kB until it has."""
+
+MAX_TOLD: Final = 10
+"""Lines of the log in :data:`TOLD_S`: whoever is turned away must not fill a disk."""
+
+TOLD_S: Final = 60.0
+"""After so many seconds the log tells again, and how many it did not tell of."""
+
+_log = logging.getLogger(__name__)
+
+
+class Strangers:
+    """The strangers of one node."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[Link, str] = {}
+        self._told = 0
+        self._untold = 0
+        self._quiet_until = 0.0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._hosts)
+
+    @contextmanager
+    def among(self, link: Link, host: str) -> Generator[None]:
+        """One more, from an address, until the context is left.
+
+        Where there are too many, the oldest of the address that has most of them is cut.
+        """
+        if len(self._hosts) >= MAX_STRANGERS:
+            busiest = Counter(self._hosts.values()).most_common(1)[0][0]
+            oldest = next(each for each, its in self._hosts.items() if its == busiest)
+            del self._hosts[oldest]
+            oldest.cut()
+            self.tell(
+                f"{MAX_STRANGERS} callers have not said who they are; the oldest from {busiest} "
+                "was closed: who connects there?"
+            )
+        self._hosts[link] = host
+        try:
+            yield
+        finally:
+            self._hosts.pop(link, None)
+
+    def tell(self, text: str) -> None:
+        """Say in the log why a caller was turned away, or that others were, too."""
+        now = clock.now()
+        if now >= self._quiet_until:
+            if self._untold:
+                _log.warning("%d more callers were turned away, untold", self._untold)
+            self._quiet_until = now + TOLD_S
+            self._told = self._untold = 0
+        if self._told < MAX_TOLD:
+            self._told += 1
+            _log.warning("%s", text)
+        else:
+            self._untold += 1

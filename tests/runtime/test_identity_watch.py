@@ -68,7 +68,7 @@ def test_files_that_cannot_be_read_are_told_of(tmp_path: Path) -> None:
     watching, now = protected(made, alarms), dt.datetime.now(dt.UTC)
     os.chmod(made.path("a"), 0o644)
     watching.look(now)
-    assert "others can read or change it" in alarms.text("identity-unreadable")
+    assert "everybody can read it" in alarms.text("identity-unreadable")
     os.chmod(made.path("a"), 0o600)
     watching.look(now)
     assert alarms.standing == ()

@@ -105,7 +105,7 @@ def test_the_identity_is_changed_while_the_pair_runs(pair: Pair, made: Identitie
 def test_a_wrong_file_ends_the_start_with_what_to_do(pair: Pair, made: Identities) -> None:
     alpha = pair.alpha
     for spoil, words in (
-        (lambda path: os.chmod(path, 0o644), "others can read or change it; run chmod 0600 on it"),
+        (lambda path: os.chmod(path, 0o644), "everybody can read it; run chmod go= on it"),
         (os.unlink, "does not exist; sbs init and sbs pair make it"),
     ):
         spoil(made.path("alpha"))

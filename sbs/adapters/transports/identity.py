@@ -16,6 +16,7 @@ from typing import Final
 
 import attrs
 
+from sbs.core.permissions import changeable, exposed
 from sbs.core.printable import plain
 from sbs.errors import ConfigError
 
@@ -195,10 +196,11 @@ def _read(key: str, path: str, *, secret: bool) -> str:
         raise ConfigError(f"{key} {path}: {error.strerror}") from error
     if not stat.S_ISREG(found.st_mode):
         raise ConfigError(f"{key} {path}: is no regular file")
-    forbidden = (stat.S_IRWXG | stat.S_IRWXO) if secret else (stat.S_IWGRP | stat.S_IWOTH)
-    if found.st_mode & forbidden:
-        verb, mode = ("read or change", "0600") if secret else ("change", "0644")
-        raise ConfigError(f"{key} {path}: others can {verb} it; run chmod {mode} on it")
+    reason = changeable(found.st_mode, found.st_uid, os.geteuid())
+    if secret and not reason:
+        reason = exposed(found.st_mode)
+    if reason:
+        raise ConfigError(f"{key} {path}: {reason}")
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{key} {path}: has over {MAX_FILE_BYTES} bytes")
     return data.decode("ascii", "replace")

@@ -99,7 +99,7 @@ class Meeting:
     """
 
     def __init__(self, side: Side, code: str, party: Party, now: dt.datetime) -> None:
-        self.pairing = Pairing(side, code, party.identities)
+        self.pairing: Pairing = Pairing(side, code, party.identities)
         self._party = party
         self._now = now
         self._peer: Identities | None = None

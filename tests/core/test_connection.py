@@ -29,7 +29,7 @@ from sbs.core.legality import (
     step,
     word_of,
 )
-from sbs.core.testament import Fenced, Will
+from sbs.core.testament import Fenced, PeerFencedError, Will
 from sbs.errors import (
     LocalProtocolError,
     RemoteProtocolError,
@@ -499,3 +499,10 @@ def test_a_testament_is_all_that_its_reader_gets() -> None:
     assert reader.peer_state is State.FENCED
     with pytest.raises(ValueError, match="'secret' must be 32 bytes, not 3"):
         Fenced(b"abc")
+
+
+def test_the_error_of_a_dead_peer_has_its_secret() -> None:
+    """B31: it says what has happened, for `sbs probe`."""
+    error = PeerFencedError(b"s" * 32)
+    assert error.secret == b"s" * 32
+    assert "its fencer has ended the services" in str(error)

@@ -126,10 +126,10 @@ class NodeProcess:
         }
         for section, keys in settings.items():
             tables[section] = {**tables.get(section, {}), **keys}
-        text = "".join(_table(f"[{section}]", keys) for section, keys in tables.items())
-        text += _table("[[folders]]", {"name": "data", "path": "data"})
+        text = "".join(table(f"[{section}]", keys) for section, keys in tables.items())
+        text += table("[[folders]]", {"name": "data", "path": "data"})
         for name, command in (units or {}).items():
-            text += _table("[[services.unit]]", {"name": name, "command": list(command)})
+            text += table("[[services.unit]]", {"name": name, "command": list(command)})
         self.config.write_text(text, encoding="utf-8")
 
     def start(self) -> None:
@@ -283,7 +283,8 @@ def answering(answer: bytes | None) -> Iterator[str]:
             process.kill()
 
 
-def _table(title: str, keys: Mapping[str, object]) -> str:
+def table(title: str, keys: Mapping[str, object]) -> str:
+    """A table of a configuration."""
     # What JSON writes for texts, numbers, flags and arrays of them is TOML, too.
     return title + "\n" + "".join(f"{key} = {json.dumps(keys[key])}\n" for key in keys) + "\n"
 

@@ -17,6 +17,8 @@ from sbs.version import __version__
 
 COMMANDS: Final = {
     "demo": "sbs.cli.demo:demo",
+    "init": "sbs.cli.init:init",
+    "pair": "sbs.cli.pair:pair",
     "run": "sbs.cli.run:run",
     "stop": "sbs.cli.acting:stop",
     "switchover": "sbs.cli.roles:switchover",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import random
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -124,3 +126,24 @@ def test_a_pipe_or_a_directory_is_not_waited_for(tmp_path: Path) -> None:
         read_identity(str(tmp_path / "pipe"))
     with pytest.raises(ConfigError, match=r"is no regular file|Is a directory"):
         read_identity(str(tmp_path))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_certificate_is_refused_or_one_that_openssl_takes(seed: int) -> None:
+    """Found by this: versions and kinds of keys that are none raised errors of their own."""
+    chance = random.Random(seed)
+    whole = parse_certificates(make_identity("alpha", NOW).decode(), "here")[0].der
+    for _ in range(50):
+        der = bytearray(whole)
+        for _ in range(chance.randint(1, 3)):
+            der[chance.randrange(len(der))] = chance.randrange(256)
+        text = ssl.DER_cert_to_PEM_cert(bytes(der))
+        try:
+            (found,) = parse_certificates(text, "here")
+        except ConfigError:
+            continue
+        else:
+            assert found.der == bytes(der)
+            assert found.name.isprintable()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_verify_locations(cadata=found.der)

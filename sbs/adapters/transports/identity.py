@@ -12,6 +12,7 @@ import hashlib
 import os
 import ssl
 import stat
+import warnings
 from typing import Final
 
 import attrs
@@ -28,6 +29,9 @@ MAX_FILE_BYTES: Final = 64 * 1024
 
 MAX_PINS: Final = 4
 """Certificates in a file of pins: that of the peer, and its next one while it changes."""
+
+MAX_NAME_CHARS: Final = 64
+"""Of a node's name; that in a certificate of others may be any."""
 
 _NOT_BEFORE: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 """A server whose clock has lost its battery must still find its peer."""
@@ -167,18 +171,23 @@ def parse_certificates(text: str, where: str) -> tuple[Certificate, ...]:
 
 def _parse(text: str, where: str) -> Certificate:
     from cryptography import x509  # noqa: PLC0415 - slow to import
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - likewise
 
     body, end, _ = text.partition(_END)
     try:
-        found = x509.load_pem_x509_certificate((body + end).encode())
+        with warnings.catch_warnings(action="ignore"):  # of what OpenSSL takes all the same
+            found = x509.load_pem_x509_certificate((body + end).encode())
+            names = found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+            found.public_key()
         der = ssl.PEM_cert_to_DER_cert(body + end)
-        names = found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        # It is OpenSSL that has to use it, and that rejects a whole file for one certificate.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
         return Certificate(
             der=der,
-            name=plain(str(names[0].value)) if names else "",
+            name=plain(str(names[0].value))[:MAX_NAME_CHARS] if names else "",
             expires_at=found.not_valid_after_utc,
         )
-    except ValueError as error:
+    except (ValueError, ssl.SSLError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise ConfigError(f"{where}: a certificate cannot be read: {error}") from error
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import assert_never
+from typing import Final, assert_never
 
 import attrs
 
@@ -29,6 +29,10 @@ from sbs.adapters.transports.pairing import (
 )
 from sbs.errors import PairingError, SbsError
 from sbs.runtime.pairing.files import NewIdentity, PairFiles
+
+SETTLE_S: Final = 1.0
+"""From the new identity in its place to Done: a connection that was begun with the former one has
+been proven by then, and the former one may be refused."""
 
 
 @attrs.frozen(kw_only=True)
@@ -104,6 +108,7 @@ class Meeting:
         self._now = now
         self._peer: Identities | None = None
         self._is_known = False
+        self._has_renewed = False
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes of the other node, and act; what is to be sent lies ready then.
@@ -116,6 +121,11 @@ class Meeting:
         """
         for event in self.pairing.receive(data):
             self._act(event)
+
+    def pause_s(self) -> float:
+        """How long to wait before what lies ready is sent, in seconds; once, then 0."""
+        has_renewed, self._has_renewed = self._has_renewed, False
+        return SETTLE_S if has_renewed else 0.0
 
     def ended(self, error: SbsError) -> Paired:
         """What an end before the end means.
@@ -164,6 +174,7 @@ class Meeting:
                 if self._party.renewal is not None:
                     with self._refusing(Reason.STORAGE):
                         self._party.files.put_identity(self._party.renewal)
+                    self._has_renewed = True
                 self._is_known = True
                 self.pairing.say(Word.DONE)
             case Word.DONE:

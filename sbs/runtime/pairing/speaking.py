@@ -32,7 +32,7 @@ async def hear(stream: trio.abc.Stream) -> bytes:
 
 
 async def say(stream: trio.abc.Stream, meeting: Meeting) -> None:
-    """Send what lies ready.
+    """Send what lies ready, if it may go yet.
 
     Raises:
         PairingError: it was not taken in time, or the connection broke.
@@ -40,6 +40,7 @@ async def say(stream: trio.abc.Stream, meeting: Meeting) -> None:
     data = meeting.pairing.outgoing()
     if not data:
         return
+    await trio.sleep(meeting.pause_s())
     try:
         with trio.fail_after(STEP_S):
             await stream.send_all(data)

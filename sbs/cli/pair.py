@@ -1,0 +1,218 @@
+"""``sbs pair``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.options import config_option, load_config
+from sbs.cli.text import plain
+from sbs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sbs.adapters.transports.identity import Certificate
+    from sbs.config import Config
+    from sbs.core.address import Address
+    from sbs.runtime.pairing.files import PairFiles
+    from sbs.runtime.pairing.meeting import Paired, Party
+
+PAIR_PORT: Final = 4449
+"""Where the node waits; its own port serves the node meanwhile."""
+
+_ResultT = TypeVar("_ResultT")
+
+_EPILOG = """\
+Exit codes: 0 both nodes know each other; 1 they do not, the text says what is true; 3 nobody waits
+at ADDRESS; 78 the configuration is wrong.
+
+Examples:
+  sbs pair                                  on one node: shows what to run on the other
+  sbs pair alpha.example.net 123-456-789    on the other
+  sbs pair --renew                          a new identity, while both nodes run"""
+
+
+@click.command(cls=VerbatimCommand, epilog=_EPILOG)
+@click.argument("address", metavar="[ADDRESS", required=False)
+@click.argument("code", metavar="[CODE]]", required=False)
+@config_option
+@click.option(
+    "--listen",
+    metavar="HOST[:PORT]",
+    help=f"Where to wait.  [default: the host of node.listen, port {PAIR_PORT}]",
+)
+@click.option("--renew", is_flag=True, help="Give this node a new identity.")
+@click.option("--show", "only_show", is_flag=True, help="Print both nodes' fingerprints.")
+def pair(
+    config_path: str,
+    address: str | None,
+    code: str | None,
+    listen: str | None,
+    renew: bool,
+    only_show: bool,
+) -> None:
+    """Let two nodes know each other, once: each pins the other's certificate.
+
+    Without ADDRESS this node shows a code, and waits for ten minutes; with ADDRESS and CODE it
+    calls the node that waits. CODE is asked for when left out, so that other accounts of this
+    machine do not see it. Nodes that run are not disturbed.
+    """
+    config = load_config(config_path)
+    files = _files(config)
+    if only_show:
+        _forbid("--show", {"ADDRESS": address, "--listen": listen, "--renew": renew})
+        _show_files(files)
+    elif address is None:
+        _wait(config, files, listen, renew=renew)
+    else:
+        _forbid("ADDRESS", {"--listen": listen})
+        _call(config, files, _parse_address("ADDRESS", address), code, renew=renew)
+
+
+def _forbid(option: str, others: dict[str, object]) -> None:
+    for name, value in others.items():
+        if value:
+            raise click.UsageError(f"{name} has no meaning with {option}")
+
+
+def _parse_address(name: str, text: str) -> Address:
+    from sbs.core.address import Address  # noqa: PLC0415 - slow
+
+    try:
+        return Address.parse(text, PAIR_PORT)
+    except ValueError as error:
+        raise click.UsageError(f"{name}: {error}") from error
+
+
+def _files(config: Config) -> PairFiles:
+    from sbs.runtime.pairing.files import PairFiles  # noqa: PLC0415 - slow
+
+    tls = config.tls
+    if not (tls.identity and tls.peer_certificate):
+        raise ConfigError(
+            f"{config.path}: names no files for what the nodes know of each other; add\n"
+            '[tls]\nidentity = "identity.pem"\npeer_certificate = "peer.pem"'
+        )
+    return PairFiles(identity=tls.identity, pins=tls.peer_certificate)
+
+
+def _wait(config: Config, files: PairFiles, listen: str | None, *, renew: bool) -> None:
+    from sbs.adapters.transports.pairing import new_code, parse_code  # noqa: PLC0415 - slow
+    from sbs.adapters.transports.tcp import TcpTransport  # noqa: PLC0415 - slow
+    from sbs.config.places import is_loopback  # noqa: PLC0415 - slow
+    from sbs.core.address import Address  # noqa: PLC0415 - slow
+    from sbs.runtime.pairing.waiting import LIFETIME_S, wait_for_peer  # noqa: PLC0415 - slow
+
+    node = config.node
+    place = _parse_address("--listen", listen or str(Address(node.listen.host, PAIR_PORT)))
+    if is_loopback(place.host) and not is_loopback(node.peer.host):
+        _warn(f"{place} can be called from this machine alone; name another by --listen")
+    now, party = _begin(config, files, renew=renew)
+    code = new_code()
+
+    async def wait() -> Paired:
+        listener = await TcpTransport(bind_bound_s=0).listen(str(place))
+        shown = await _reachable(Address.parse(listener.address), node.peer)
+        click.echo(
+            f"On the other node run, within {LIFETIME_S / 60:g} minutes, with its -c FILE:\n"
+            f"  sbs pair {shown} {code}"
+        )
+        try:
+            return await wait_for_peer(listener, parse_code(code), party, now, _warn)
+        finally:
+            await listener.aclose()
+
+    _report(_run(wait))
+
+
+def _call(
+    config: Config, files: PairFiles, address: Address, code: str | None, *, renew: bool
+) -> None:
+    from sbs.adapters.transports.tcp import TcpTransport  # noqa: PLC0415 - slow
+    from sbs.runtime.pairing.calling import call  # noqa: PLC0415 - slow
+
+    digits = _digits(code)
+    now, party = _begin(config, files, renew=renew)
+    _report(_run(lambda: call(address, digits, party, now, TcpTransport())))
+
+
+def _digits(code: str | None) -> str:
+    from sbs.adapters.transports.pairing import parse_code  # noqa: PLC0415 - slow
+
+    if code is None:
+
+        def read(text: str) -> str:
+            try:
+                return parse_code(text)
+            except ValueError as error:
+                raise click.BadParameter(str(error)) from error
+
+        found: str = click.prompt("Code that the other node shows", value_proc=read)
+        return found
+    try:
+        return parse_code(code)
+    except ValueError as error:
+        raise click.UsageError(f"CODE: {error}") from error
+
+
+def _begin(config: Config, files: PairFiles, *, renew: bool) -> tuple[dt.datetime, Party]:
+    """This node as it takes part; it has an identity from here on."""
+    from sbs.runtime.pairing.meeting import Party  # noqa: PLC0415 - slow
+
+    now = dt.datetime.now(dt.UTC)
+    return now, Party.of(files, config.node.name, now, renew=renew)
+
+
+async def _reachable(listening: Address, peer: Address) -> Address:
+    """Where the other node reaches this one: a wildcard is no address to call."""
+    from sbs.config.places import is_definite  # noqa: PLC0415 - slow
+    from sbs.core.address import Address  # noqa: PLC0415 - slow
+    from sbs.runtime.lasting.slots import route_to  # noqa: PLC0415 - slow
+
+    if is_definite(listening):
+        return listening
+    return Address(await route_to(peer) or listening.host, listening.port)
+
+
+def _run(work: Callable[[], Awaitable[_ResultT]]) -> _ResultT:
+    import trio  # noqa: PLC0415 - slow
+
+    try:
+        return trio.run(work)
+    except BaseExceptionGroup as group:  # of a nursery, around Ctrl-C
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise click.Abort from group
+        raise
+
+
+def _warn(line: str) -> None:
+    click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {line}", err=True)
+
+
+def _report(paired: Paired) -> None:
+    click.echo(f"{plain(paired.own.name)} and {plain(paired.peer.name)} know each other")
+    _show("this node", paired.own)
+    _show("its peer", paired.peer)
+    if paired.leftover:
+        _warn(plain(paired.leftover))
+
+
+def _show_files(files: PairFiles) -> None:
+    from sbs.adapters.transports.identity import read_identity  # noqa: PLC0415 - slow
+
+    _show("this node", read_identity(files.identity))
+    pinned = files.pinned()
+    for certificate in pinned:
+        _show("its peer", certificate)
+    if not pinned:
+        click.echo("its peer   none is pinned; run sbs pair on both nodes")
+
+
+def _show(who: str, certificate: Certificate) -> None:
+    click.echo(
+        f"{who:<10} {plain(certificate.name)}, until {certificate.expires_at:%Y-%m-%d}\n"
+        f"  {certificate.fingerprint}"
+    )

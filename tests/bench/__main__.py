@@ -16,7 +16,20 @@ import attrs
 import click
 
 import sbs
-from tests.bench import again, detection, first, growth, peers, slow, starts, table, w7, w8, w9
+from tests.bench import (
+    again,
+    detection,
+    encrypted,
+    first,
+    growth,
+    peers,
+    slow,
+    starts,
+    table,
+    w7,
+    w8,
+    w9,
+)
 from tests.bench.order import Order
 from tests.bench.plot import svg
 
@@ -41,6 +54,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Order], Result], int]] = {
     "W7": (w7.run, 100),
     "W8": (lambda order: w8.run(order.count), 20),
     "W9": (w9.run, 10),
+    "TLS": (encrypted.run, 3),
     "detection": (lambda order: detection.run(order.count), 3),
     "growth": (growth.run, 3),
     "slow": (slow.run, 3),
@@ -48,7 +62,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Order], Result], int]] = {
 }
 """Each with the number of runs when none is given."""
 
-TABLE = tuple(name for name in BENCHMARKS if name.startswith("W"))
+TABLE = tuple(name for name in BENCHMARKS if name.startswith(("W", "TLS")))
 """What runs when nothing is named."""
 
 
@@ -60,7 +74,7 @@ TABLE = tuple(name for name in BENCHMARKS if name.startswith("W"))
     type=click.FloatRange(0.0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Size of W1 to W7, W9 and growth, 1 for that of the table.",
+    help="Size of W1 to W7, W9, TLS and growth, 1 for that of the table.",
 )
 @click.option(
     "--directory",
@@ -82,7 +96,7 @@ def main(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Run benchmarks, W1 to W9 if none is named; the exit code is 1 if a goal was missed."""
+    """Run benchmarks (W1 to W9, TLS if none is named); the exit code is 1 if a goal was missed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # file systems are unmounted
     if plot is not None and "growth" not in names:
         raise click.UsageError("--plot is for growth, which is not named")

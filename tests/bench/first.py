@@ -13,7 +13,6 @@ from pathlib import Path
 
 import attrs
 
-from sbs.core.manifest import STAGING_NAME
 from tests.bench import trees
 from tests.bench.cost import Cost
 from tests.bench.disk import MIB, Disk, disk
@@ -129,8 +128,8 @@ def _ours(source: Disk, target: Disk, tree: Path) -> Cost:
         pair.start()
         source.flush()
         target.flush()
-        cost = pair.update(lambda: _move(tree, folder)).cost
-    _move(folder, tree)
+        cost = pair.update(lambda: trees.move(tree, folder)).cost
+    trees.move(folder, tree)
     folder.rmdir()
     return cost
 
@@ -143,9 +142,3 @@ def _rsync(source: Disk, target: Disk, tree: Path, options: Sequence[str]) -> Co
         cost = daemon.push(tree, *options)
     assert trees.census(tree) == trees.census(target.path / "target")
     return cost
-
-
-def _move(here: Path, there: Path) -> None:
-    for path in here.iterdir():
-        if path.name != STAGING_NAME:
-            path.rename(there / path.name)

@@ -131,7 +131,7 @@ def _by_files(order: Order) -> Times:
             with _pair(order, files * SMALL_BYTES, files) as (pair, aside):
                 names = [path.relative_to(aside) for path in trees.many(aside, files, SMALL_BYTES)]
                 paths = [pair.folder / name for name in names]
-                times["first"][files].append(_time_s(pair, partial(_move, aside, pair.folder)))
+                times["first"][files].append(_time_s(pair, partial(trees.move, aside, pair.folder)))
                 _time_s(pair)  # what it left to be done is done
                 times["scan"][files].append(_time_s(pair))
                 times["quick"][files].append(_time_s(pair, quick=True))
@@ -148,7 +148,7 @@ def _by_changes(order: Order) -> Times:
     with _pair(order, files * SMALL_BYTES, files) as (pair, aside):
         names = [path.relative_to(aside) for path in trees.many(aside, files, SMALL_BYTES)]
         paths = [pair.folder / name for name in names]
-        _time_s(pair, partial(_move, aside, pair.folder))
+        _time_s(pair, partial(trees.move, aside, pair.folder))
         _time_s(pair)
         for seed in range(order.count):
             for changes in sizes:
@@ -163,7 +163,7 @@ def _by_bytes(order: Order) -> Times:
         for _ in range(order.count):
             with _pair(order, mib * MIB, 1) as (pair, aside):
                 name = trees.large(aside, mib * MIB).name
-                times["first"][mib].append(_time_s(pair, partial(_move, aside, pair.folder)))
+                times["first"][mib].append(_time_s(pair, partial(trees.move, aside, pair.folder)))
                 for number in range(2):  # the first finds a file that was written a moment ago
                     change = partial(trees.flip, pair.folder / name, number)
                     taken_s = _time_s(pair, change, quick=True)
@@ -194,8 +194,3 @@ def _time_s(
     pair: Ours, change: Callable[[], object] | None = None, *, quick: bool = False
 ) -> float:
     return pair.update(change, quick=quick).cost.flushed_s
-
-
-def _move(here: Path, there: Path) -> None:
-    for path in here.iterdir():
-        path.rename(there / path.name)

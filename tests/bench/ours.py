@@ -46,7 +46,7 @@ class Ours:
     """A pair: ``alpha`` is primary; see :func:`ours`."""
 
     def __init__(self, pair: Pair, folder: Path) -> None:
-        self._pair = pair
+        self.pair = pair
         self.primary = pair.alpha
         self.secondary = pair.beta
         self.folder = folder
@@ -57,13 +57,13 @@ class Ours:
         self.primary.start()
         self.primary.wait_role("primary")
         self.secondary.start()
-        self._pair.wait_settled(self.primary, self.secondary, UPDATE_S)
+        self.pair.wait_settled(self.primary, self.secondary, UPDATE_S)
 
     def restart(self, sync: Mapping[str, object]) -> None:
         """Stop both in order and start them with other settings of ``[sync]``."""
         for node in (self.secondary, self.primary):
             node.stop_at_once()
-        self._pair.configure({"sync": sync})
+        self.pair.configure({"sync": sync})
         self.start()
 
     def update(self, change: Callable[[], object] | None = None, *, quick: bool = False) -> Done:
@@ -74,8 +74,8 @@ class Ours:
                 watcher cannot begin early.
             quick: look only where the watcher has seen something.
         """
-        pids = [node.pid for node in self._pair.nodes]
-        before = [_last_update(node) for node in self._pair.nodes]
+        pids = [node.pid for node in self.pair.nodes]
+        before = [_last_update(node) for node in self.pair.nodes]
         for pid in pids:
             reset_peak(pid)
         used_s = sum(map(cpu_s, pids))
@@ -105,7 +105,7 @@ class Ours:
     def _check(self) -> None:
         """No figure counts for an update that did not do its work."""
         assert trees.census(self.folder) == trees.census(self.secondary.folder)
-        for node in self._pair.nodes:
+        for node in self.pair.nodes:
             assert not node.alarms, node.alarms
 
 

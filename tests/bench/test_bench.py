@@ -103,6 +103,18 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
 
 
+def test_tls_is_compared_with_plain() -> None:
+    """B62 (issue 6, must show 5)."""
+    require("mkfs.ext4", root=True)
+    done = _bench("TLS", "--scale", "0.003", "--count", "1", "--json")
+    shown = json.loads(done.stdout)["TLS"]
+    plain, tls = (side["cost"]["flushed_s"] for side in shown["sides"])
+    (check,) = shown["checks"]
+    assert check["what"] == "SBS, TLS / SBS, plain flushed"
+    assert check["value"] == round(tls / plain, 4)
+    assert done.returncode == (0 if shown["met"] else 1)
+
+
 def test_w8_prints_its_figures() -> None:
     """R7 (Must show 2): min, median, p99 and max of each step of a takeover."""
     done = subprocess.run(

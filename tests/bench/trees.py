@@ -130,3 +130,10 @@ def census(at: Path) -> tuple[int, int]:
                     files += 1
                     size_bytes += entry.stat(follow_symlinks=False).st_size
     return files, size_bytes
+
+
+def move(here: Path, there: Path) -> None:
+    """Rename what is in one directory into another, but for what is SBS's own."""
+    for path in here.iterdir():
+        if path.name != STAGING_NAME:
+            path.rename(there / path.name)

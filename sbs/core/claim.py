@@ -10,6 +10,9 @@ from attrs.validators import ge, instance_of, le, matches_re, max_len
 from sbs.core.epoch import Epoch
 from sbs.core.history import History
 
+NODE_ID = r"[0-9a-f]{32}"
+"""What an identity looks like."""
+
 MAX_PRIORITY = 1000
 """Priorities run from 0 to this; only their order counts."""
 
@@ -110,7 +113,7 @@ class Claim:
         pause: the newest pause or resume that it has heard of.
     """
 
-    node_id: str = attrs.field(validator=[instance_of(str), matches_re(r"[0-9a-f]{32}")])
+    node_id: str = attrs.field(validator=[instance_of(str), matches_re(NODE_ID)])
     name: str = attrs.field(validator=[instance_of(str), _check_name])
     mode: Mode = attrs.field(validator=instance_of(Mode))
     priority: int = attrs.field(validator=[instance_of(int), ge(0), le(MAX_PRIORITY)])

@@ -35,6 +35,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.frames import GREETING_LIMITS, SESSION_LIMITS, Frame, frame_head
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Entry, Operation
+from sbs.core.printable import MAX_QUOTED, quoted
 from sbs.core.rows import (
     ENTRY_FIELDS,
     EPOCH,
@@ -101,8 +102,8 @@ MAX_GREETING_ARRAY = 1024
 """Items of an array in a stranger's message. msgpack makes room for the announced items before
 it reads them, in as many levels as a hostile sender nests: this keeps that room at 8 MiB."""
 
-MAX_REASON = 300
-"""Characters of a decoding error: whole numbers and short texts are quoted in full."""
+MAX_MAP = 1024
+"""Fields of a map in any message, for the same reason; a later version may need more than ours."""
 
 
 def encode(message: m.Message) -> bytes:
@@ -188,6 +189,7 @@ def _unpack(cls: type[m.Message], head: bytes) -> dict[str, Any]:
             unicode_errors="surrogateescape",
             object_pairs_hook=_unique,
             max_array_len=MAX_GREETING_ARRAY if greeting else m.MAX_ITEMS,
+            max_map_len=MAX_MAP,
         )
     except ValueError as error:  # all that msgpack raises
         text = str(error) or type_name(error)
@@ -216,8 +218,7 @@ def _structure(cls: Any, where: str, fields: Any) -> Any:
                 named = isinstance(note, AttributeValidationNote)
                 where += f".{note.name}" if named else f"[{note.index}]"
         text = str(cause.args[0])  # the rest are the objects of a validator of attrs
-        short = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
-        raise RemoteProtocolError(f"{where}: {short}") from error
+        raise RemoteProtocolError(f"{where}: {quoted(text)}") from error
 
 
 def _exactly(cls: type[T]) -> Hook:
@@ -235,7 +236,7 @@ def _member(cls: type[enum.Enum]) -> Hook:
 
     def structure(value: Any, _: Any) -> enum.Enum:
         if type(value) is not str or value not in members:
-            shown = repr(value[:MAX_REASON]) if type(value) is str else type_name(value)
+            shown = repr(value[:MAX_QUOTED]) if type(value) is str else type_name(value)
             raise ValueError(f"must be one of {', '.join(members)}; not {shown}")
         return members[value]
 

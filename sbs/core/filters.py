@@ -31,6 +31,10 @@ MAX_RULES: Final = 1000
 MAX_RULE_CHARACTERS: Final = 1024
 """Longest rule: four names of full length; bounds the work of one comparison."""
 
+MAX_RULE_COMPONENTS: Final = 64
+"""Names in a rule: more than a person writes. Each may be tried at each of 2000 places of a path,
+which takes 5 ms at most; so all rules of a folder take 5 s, after which a comparison can end."""
+
 _DIRECTORIES: Final = "(?:[^/]+/)*"
 _GAP: Final = "(?:[^/]+/)*?"
 
@@ -62,6 +66,10 @@ class _Rule:
     directories_only: bool
 
 
+def _go_on() -> None:
+    """What cancels nothing."""
+
+
 @attrs.frozen
 class Filter:
     """The rules of one folder; make it with :meth:`parse`."""
@@ -73,7 +81,8 @@ class Filter:
         """Compile rules in the order in which they are configured.
 
         Args:
-            rules: at most :data:`MAX_RULES`, each at most :data:`MAX_RULE_CHARACTERS` long.
+            rules: at most :data:`MAX_RULES`, each at most :data:`MAX_RULE_CHARACTERS` long, of
+                :data:`MAX_RULE_COMPONENTS` components.
 
         Raises:
             ValueError: a rule is malformed; the text quotes it and says what is allowed.
@@ -83,16 +92,29 @@ class Filter:
         compiled = [_parse(rule, number) for number, rule in enumerate(rules, 1)]
         return cls(tuple(reversed(compiled)))
 
-    def includes(self, path: str, is_directory: bool) -> bool:
-        """Whether the entry at ``path`` (relative, with ``/``) is replicated."""
-        return self.explain(path, is_directory).included
+    def includes(self, path: str, is_directory: bool, check: Callable[[], object] = _go_on) -> bool:
+        """Whether the entry at ``path`` (relative, with ``/``) is replicated.
 
-    def explain(self, path: str, is_directory: bool) -> Decision:
-        """Which rule decides over ``path``: that of the topmost excluded directory, or its own."""
+        Args:
+            path: of the entry.
+            is_directory: what it is.
+            check: called for each directory above; may raise to cancel. Where rules and path are
+                another node's, all of it may take minutes.
+        """
+        return self.explain(path, is_directory, check).included
+
+    def explain(
+        self, path: str, is_directory: bool, check: Callable[[], object] = _go_on
+    ) -> Decision:
+        """Which rule decides over ``path``: that of the topmost excluded directory, or its own.
+
+        For the arguments see :meth:`includes`.
+        """
         if not self._rules:
             return DEFAULT
         end = path.find("/")
         while end != -1:
+            check()
             decision = self.decide(path[:end], True)
             if not decision.included:
                 return decision
@@ -167,6 +189,11 @@ def _parse(rule: str, number: int) -> _Rule:
     if not all(components) or "." in components or ".." in components:
         raise ValueError(
             f"filter rule {rule!r}: components that are empty, '.' or '..' are not allowed"
+        )
+    if len(components) > MAX_RULE_COMPONENTS:
+        raise ValueError(
+            f"filter rule {number} has {len(components)} components;"
+            f" at most {MAX_RULE_COMPONENTS} are allowed"
         )
     whole_path = "/" in pattern.removesuffix("/") or components == ["**"]
     try:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Final, TypeAlias
 
 import attrs
-from attrs.validators import instance_of, max_len
+from attrs.validators import deep_iterable, instance_of, max_len
 
 from sbs.core import attributes as extra
 from sbs.core.attributes import Attributes
@@ -221,7 +221,9 @@ class FolderSpec:
 
     name: str = attrs.field(validator=[instance_of(str), _check_name])
     path: str = attrs.field(validator=[instance_of(str), _check_place])
-    filters: tuple[str, ...] = attrs.field(default=(), validator=max_len(MAX_FILTERS))
+    filters: tuple[str, ...] = attrs.field(
+        default=(), validator=[deep_iterable(instance_of(str)), max_len(MAX_FILTERS)]
+    )
     strict_delete: bool = attrs.field(default=False, validator=instance_of(bool))
     preserve_mtime: bool = attrs.field(default=False, validator=instance_of(bool))
     owner: bool = attrs.field(default=False, validator=instance_of(bool))

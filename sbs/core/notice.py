@@ -6,7 +6,7 @@ import enum
 from typing import assert_never
 
 import attrs
-from attrs.validators import instance_of, matches_re
+from attrs.validators import ge, instance_of, le, matches_re, optional
 
 from sbs.core.effects import Alarm, Via
 from sbs.core.epoch import Epoch
@@ -16,6 +16,12 @@ MAX_ID_CHARS = 120
 
 MAX_TEXT_CHARS = 1000
 """Longest text of a problem in a notice: its beginning says what it is, the log has the rest."""
+
+MIN_AT, MAX_AT = -(2.0**31), 2.0**37
+"""Moments lie between the years 1901 and 6325: others are damage, and not all can be written."""
+
+MAX_OFFSET_S = 24 * 3600 - 1
+"""Of a local time from UTC, either way."""
 
 MAX_PROBLEMS = 10
 """Problems in one notice: more than that are read in ``sbs status``."""
@@ -101,6 +107,11 @@ def kind_of(via: Via) -> Kind | None:
             assert_never(via)
 
 
+def _check_moment(_instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not MIN_AT <= value <= MAX_AT:  # not a number is neither
+        raise ValueError(f"{attribute.name!r} must be {MIN_AT:g} to {MAX_AT:g}, not {value}")
+
+
 @attrs.frozen(kw_only=True)
 class Notice:
     """One event, as the administrator is told of it.
@@ -130,8 +141,8 @@ class Notice:
 
     id: str = attrs.field(validator=matches_re(rf"[a-z0-9][a-z0-9.-]{{0,{MAX_ID_CHARS - 1}}}"))
     kind: Kind = attrs.field(validator=instance_of(Kind))
-    at: float
-    utc_offset_s: int = 0
+    at: float = attrs.field(validator=_check_moment)
+    utc_offset_s: int = attrs.field(default=0, validator=[ge(-MAX_OFFSET_S), le(MAX_OFFSET_S)])
     node: str
     peer: str = ""
     config: str = ""
@@ -139,10 +150,10 @@ class Notice:
     epoch: str = ""
     why: str = ""
     code: str = ""
-    heard_at: float | None = None
-    outage_s: float | None = None
+    heard_at: float | None = attrs.field(default=None, validator=optional(_check_moment))
+    outage_s: float | None = attrs.field(default=None, validator=optional(_check_moment))
     generation: int = 0
-    updated_at: float | None = None
+    updated_at: float | None = attrs.field(default=None, validator=optional(_check_moment))
     services: tuple[str, ...] = ()
     started: bool = False
     failed: str = ""

@@ -5,18 +5,23 @@ A leader plans so by itself (:mod:`sbs.core.plan`); its follower does not rely o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sbs.core.filters import Filter, directories_above
 from sbs.core.manifest import Action, FolderSpec, Operation
 
 
-def check_deletes(operations: Iterable[Operation], folders: Sequence[FolderSpec]) -> None:
+def check_deletes(
+    operations: Iterable[Operation],
+    folders: Sequence[FolderSpec],
+    check: Callable[[], object],
+) -> None:
     """Look at all deletes of a generation.
 
     Args:
         operations: all of them; each of one of ``folders``.
         folders: of the session.
+        check: called for each delete, and each directory above; may raise to cancel.
 
     Raises:
         ValueError: a filter protects what is deleted, or nothing takes its place in a folder
@@ -31,9 +36,10 @@ def check_deletes(operations: Iterable[Operation], folders: Sequence[FolderSpec]
             made[operation.folder, operation.path] = operation.action
     rules = [Filter.parse(spec.filters) for spec in folders] if deletes else []
     for delete in deletes:
+        check()
         spec, path = folders[delete.folder], delete.path
         # Whether it is a directory is not said, and is not known before it is deleted.
-        if not any(rules[delete.folder].includes(path, kind) for kind in (False, True)):
+        if not any(rules[delete.folder].includes(path, kind, check) for kind in (False, True)):
             raise ValueError(f"folder {spec.name!r}: {path!r} is excluded, and would be deleted")
         if not spec.strict_delete and not _gives_way(delete, made):
             raise ValueError(

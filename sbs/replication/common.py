@@ -117,7 +117,7 @@ class Common:
         """
         with self._index.transaction() as database:
             found = database.execute("SELECT folder, root, filters FROM basis").fetchall()
-        return {name: Basis(root, tuple(json.loads(text))) for name, root, text in found}
+            return {name: Basis(root, tuple(json.loads(text))) for name, root, text in found}
 
     def store_bases(self, bases: Mapping[str, Basis]) -> None:
         """Both nodes hold the same, and nothing had to be sent.
@@ -144,10 +144,10 @@ class Common:
                 " WHERE d.folder = ? AND c.digest IS NOT d.digest",
                 (folder,),
             ).fetchall()
-        return [
-            (os.fsdecode(directory + b"/" + name if directory else name), digest)
-            for directory, name, digest in found
-        ]
+            return [
+                (os.fsdecode(directory + b"/" + name if directory else name), digest)
+                for directory, name, digest in found
+            ]
 
 
 def _store_bases(database: sqlite3.Connection, bases: Mapping[str, Basis]) -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 from collections.abc import MutableMapping
+from typing import Final
 
 import trio
 
 from sbs.core.claim import Role
 from sbs.runtime.node import Node
+
+_WATCHDOG_US: Final = re.compile(r"[0-9]{1,20}")
+"""Of 64 bits, as systemd writes it."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +50,7 @@ class Supervisor:
         if address and not address.startswith(("/", "@")):
             _log.warning("NOTIFY_SOCKET: allowed is a path or @name; nothing is told")
             address = ""
-        watched = is_ours and watchdog_us.isascii() and watchdog_us.isdigit()
+        watched = is_ours and _WATCHDOG_US.fullmatch(watchdog_us)
         return cls(address, int(watchdog_us) / 1e6 if watched else 0.0)
 
     async def tell(self, *lines: str) -> None:

@@ -13,6 +13,10 @@ FOLDERS = (
 )
 
 
+def proceed() -> None:
+    """Cancels nothing."""
+
+
 def delete(path: str, folder: int = 0) -> Operation:
     return Operation(folder=folder, action=Action.DELETE, path=path)
 
@@ -25,13 +29,13 @@ def make(action: Action, path: str, folder: int = 1) -> Operation:
 @pytest.mark.parametrize("path", ["f", "d/f", "cache", "x.tmp2"])
 def test_what_counts_may_go_where_strict_delete_is_on(path: str) -> None:
     """A file may have the name that is excluded for directories."""
-    check_deletes([delete(path)], FOLDERS)
+    check_deletes([delete(path)], FOLDERS, proceed)
 
 
 @pytest.mark.parametrize("path", ["x.tmp", "d/x.tmp", "cache/f", "x.tmp/f"])
 def test_adversarial_6_what_a_filter_protects_is_not_deleted(path: str) -> None:
     with pytest.raises(ValueError, match=f"folder 'strict': '{path}' is excluded"):
-        check_deletes([delete("f"), delete(path)], FOLDERS)
+        check_deletes([delete("f"), delete(path)], FOLDERS, proceed)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,7 @@ def test_adversarial_6_what_a_filter_protects_is_not_deleted(path: str) -> None:
     ],
 )
 def test_what_gives_way_may_go_without_strict_delete(operations: list[Operation]) -> None:
-    check_deletes(operations, FOLDERS)
+    check_deletes(operations, FOLDERS, proceed)
 
 
 @pytest.mark.parametrize(
@@ -61,4 +65,4 @@ def test_adversarial_6_nothing_else_goes_without_strict_delete(
     operations: list[Operation],
 ) -> None:
     with pytest.raises(ValueError, match="although strict_delete is off"):
-        check_deletes(operations, FOLDERS)
+        check_deletes(operations, FOLDERS, proceed)

@@ -332,7 +332,9 @@ def test_ranges_are_put_together() -> None:
 def test_what_is_replaced(
     size_bytes: int, ranges: tuple[tuple[int, int], ...], replaced: list[tuple[int, int]]
 ) -> None:
-    overlay = Overlay(stat=(100, 0, 0, 0, 0), digest=b"", size_bytes=size_bytes, ranges=ranges)
+    overlay = Overlay(
+        stat=(100, 0, 0, 0, 0), digest=bytes(32), size_bytes=size_bytes, ranges=ranges
+    )
     assert list(overlay.replaced) == replaced
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from sbs.core.licence import Kind, Licence
+from sbs.core.printable import quoted
 from sbs.errors import LicenceError
 
 FORM: Final = 1
@@ -84,8 +85,8 @@ def verify(data: bytes, trusted_keys: tuple[str, ...]) -> Licence:
     fields = _fields(body)
     if fields["key"] not in trusted_keys:
         raise LicenceError(
-            f"is signed with the key {fields['key']!a}, which is none of licence.trusted_keys; "
-            "ask whoever issued it which key is theirs"
+            f"is signed with the key {_shown(fields['key'])}, which is none of "
+            "licence.trusted_keys; ask whoever issued it which key is theirs"
         )
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(fields["key"], validate=True))
@@ -100,22 +101,27 @@ def verify(data: bytes, trusted_keys: tuple[str, ...]) -> Licence:
 _COPY: Final = "copy it again from where it was issued, byte by byte"
 
 
+def _shown(value: object) -> str:
+    """What stands in a file that nobody has to have signed, in an error."""
+    return quoted(ascii(value))
+
+
 def _fields(body: bytes) -> dict[str, Any]:
     """The keys of the body, all of them known; their values are not looked at yet."""
     try:
         fields = tomllib.loads(body.decode())
     except (ValueError, RecursionError) as error:
-        raise LicenceError(f"is no licence: {error}; {_COPY}") from error
+        raise LicenceError(f"is no licence: {quoted(str(error))}; {_COPY}") from error
     form = fields.get("sbs_licence")
     if form != FORM or type(form) is not int:
-        text = "is no licence of SBS" if form is None else f"is of the form {form!a}"
+        text = "is no licence of SBS" if form is None else f"is of the form {_shown(form)}"
         raise LicenceError(f"{text}; this program reads sbs_licence = {FORM}")
     for name in _REQUIRED:
         if name not in fields:
             raise LicenceError(f"lacks {name}; ask for a new one")
     for name in fields:
         if name not in _KEYS:
-            raise LicenceError(f"has {name!a}; this program knows {', '.join(_KEYS)}")
+            raise LicenceError(f"has {_shown(name)}; this program knows {', '.join(_KEYS)}")
     return fields
 
 
@@ -135,4 +141,6 @@ def _licence(fields: dict[str, Any]) -> Licence:
             expires=fields.get("expires"),
         )
     except ValueError as error:
-        raise LicenceError(f"is signed, but wrong: {error}; ask for a new one") from error
+        raise LicenceError(
+            f"is signed, but wrong: {quoted(str(error))}; ask for a new one"
+        ) from error

@@ -19,6 +19,9 @@ from sbs.errors import ServiceError
 MAX_MESSAGE_BYTES = 65_536
 """Largest message, as in ``fencer.py``, which this process never imports."""
 
+MAX_QUOTED_BYTES = 100
+"""Of a report that makes no sense, in an error."""
+
 CHANNEL_BYTES = 212_992
 """Buffer for reports, which the kernel doubles: two small ones of each of MAX_UNITS services fit. A
 keeper that waited for a frozen SBS to read could not stop its service at the deadline (B3)."""
@@ -98,16 +101,37 @@ def bequeath_message(testament: bytes) -> bytes:
 
 
 def _parse_report(data: bytes) -> Report:
-    fields = json.loads(data)
-    match fields["report"]:
-        case "started":
-            return Started(fields["run"], fields["pid"])
-        case "exited":
-            return Exited(fields["run"], fields["code"])
-        case "failed":
-            return Failed(fields["run"], fields["text"])
-        case other:
-            raise ServiceError(f"the fencer sent an unknown report {other!r}")
+    """A report of the fencer.
+
+    Raises:
+        ServiceError: it is none.
+    """
+    match report_of(data):
+        case {"report": "started", "run": int(run), "pid": int(pid)}:
+            return Started(run, pid)
+        case {"report": "exited", "run": int(run), "code": int(code)}:
+            return Exited(run, code)
+        case {"report": "failed", "run": int(run), "text": str(text)}:
+            return Failed(run, text)
+        case _:
+            raise unknown_report(data)
+
+
+def report_of(data: bytes) -> object:
+    """What a packet of a fencer holds.
+
+    Raises:
+        ServiceError: nothing.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise unknown_report(data) from error
+
+
+def unknown_report(data: bytes) -> ServiceError:
+    """The error for a packet that makes no sense."""
+    return ServiceError(f"the fencer sent an unknown report {data[:MAX_QUOTED_BYTES]!r}")
 
 
 def open_pair() -> tuple[socket.socket, socket.socket]:

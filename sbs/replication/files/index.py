@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from sbs.core.printable import quoted
 from sbs.errors import StateError
 from sbs.replication.files.content import BLOCKS_ABOVE
 
@@ -74,6 +75,9 @@ CREATE TABLE basis (
     filters TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+
+_NONSENSE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+"""What is raised in a transaction where a column holds what SBS never writes: SQLite takes any."""
 
 _SELECT: Final = (
     "SELECT name, digest, read_at_ns, size, mtime_ns, ctime_ns, inode, mode FROM digests"
@@ -150,12 +154,12 @@ class Index:
         try:
             try:
                 self._database = _open(path, self._boot)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # of a name in a schema
                 if not _is_damage(error):
                     raise
                 _set_aside(path)
                 self._database = _open(path, self._boot)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
             raise StateError(f"index {path!r} cannot be opened: {error}") from error
 
     def close(self) -> None:
@@ -179,10 +183,10 @@ class Index:
                 f"{_SELECT} WHERE folder = ? AND directory = ? AND name = ?",
                 (folder, os.fsencode(directory), os.fsencode(name)),
             ).fetchone()
-        if found is None:
-            return None
-        _, digest, at, *key = found
-        return Row(tuple(key), digest, at)
+            if found is None:
+                return None
+            _, digest, at, *key = found
+            return Row(tuple(key), digest, at)
 
     def store(self, folder: str, rows: Iterable[tuple[str, str, Row]]) -> None:
         """Keep rows, each with its directory and name, in one transaction."""
@@ -274,11 +278,11 @@ class Index:
                     self._stuck = False
                 with self._database:
                     yield self._database
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *_NONSENSE) as error:
             self._stuck = self._stuck or _code(error) == sqlite3.SQLITE_READONLY
             raise StateError(
-                f"index {self._path!r}: {error}; it may be removed while SBS is stopped: then all"
-                " files are read again"
+                f"index {self._path!r}: {quoted(str(error))}; it may be removed while SBS is"
+                " stopped: then all files are read again"
             ) from error
 
 
@@ -299,7 +303,7 @@ def _open(path: str, boot: str) -> sqlite3.Connection:
         elif version != _VERSION:
             raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
         _doubt(database, boot)
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         database.close()
         raise
     return database
@@ -334,13 +338,13 @@ def _doubt(database: sqlite3.Connection, boot: str) -> None:
         database.execute("INSERT INTO boot VALUES (?)", (boot,))
 
 
-def _code(error: sqlite3.Error) -> int | None:
+def _code(error: Exception) -> int | None:
     """SQLite's number of an error, without the details; ``None`` for one of ours."""
     extended: int | None = getattr(error, "sqlite_errorcode", None)
     return None if extended is None else extended & 0xFF
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: Exception) -> bool:
     """Whether the database is not what was written; not, say, that it cannot be read just now."""
     return _code(error) in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

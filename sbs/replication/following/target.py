@@ -237,7 +237,7 @@ class Target:
         """
         incoming = self._begun()
         check()
-        following = incoming.verify(commit, history)
+        following = incoming.verify(commit, history, check)
         record = CommitRecord(
             history=following,
             active=commit.active,

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import attrs
 
-from sbs.core.history import Generation
-from sbs.core.manifest import MAX_PATH_BYTES, STAGING_NAME
+from sbs.core.history import MAX_GENERATION, Generation
+from sbs.core.manifest import STAGING_NAME, check_path
 from sbs.replication.files.places import Places, sync_file_system
 from sbs.replication.former.divergence import Version
+from sbs.replication.former.past import parsed
 from sbs.replication.receiving.area import QUARANTINE_NAME
 from sbs.replication.receiving.journal import write_all
 
@@ -133,17 +134,19 @@ def _listed(places: Places) -> list[Kept]:
 
 
 def _parse(line: bytes) -> Kept:
-    fields: Any = json.loads(line)
+    fields: Any = parsed(line)
     try:
         path, kept, generation = fields["path"], fields["kept"], fields["generation"]
     except (TypeError, KeyError) as error:
         raise ValueError("a field is missing") from error
-    if not (isinstance(path, str) and isinstance(kept, str) and isinstance(generation, int)):
+    if not (isinstance(path, str) and isinstance(kept, str) and type(generation) is int):
         raise ValueError("a field is of another type")
-    if not kept.startswith(f"{QUARANTINE}/") or "\0" in kept:
+    if not 0 <= generation <= MAX_GENERATION:
+        raise ValueError("a generation that cannot be")
+    if not kept.startswith(f"{QUARANTINE}/"):
         raise ValueError("a place outside the quarantine")
-    if max(len(path), len(kept)) > MAX_PATH_BYTES:
-        raise ValueError("a path that is too long")
+    check_path(path)
+    check_path(kept.removeprefix(f"{QUARANTINE}/"))
     return Kept(folder="", place="", path=path, kept=kept, generation=generation)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import attrs
 
 from sbs.core.epoch import MAX_COUNTER, Epoch
-from sbs.core.manifest import STAGING_NAME
+from sbs.core.manifest import MAX_FILE_BYTES, MAX_TIME_NS, MIN_TIME_NS, STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.replication.files.places import Places
 from sbs.replication.former import undo
@@ -163,7 +163,7 @@ def _summary(directory: int, mark: Mark) -> Summary:
         tail = os.pread(fd, MAX_SUMMARY_BYTES, max(0, status.st_size - MAX_SUMMARY_BYTES))
     finally:
         os.close(fd)
-    fields: Any = json.loads(tail[:-1].rpartition(b"\n")[2])
+    fields: Any = parsed(tail[:-1].rpartition(b"\n")[2])
     try:
         at, kept, kept_bytes = float(fields["at"]), int(fields["kept"]), int(fields["kept_bytes"])
         changes = {str(kind): int(count) for kind, count in fields["changes"].items()}
@@ -184,6 +184,18 @@ def _remains(directory: int, mark: Mark) -> Summary:
             size_bytes += entry.stat(follow_symlinks=False).st_size
     at = os.fstat(directory).st_mtime
     return Summary(mark=mark, at=at, changes={}, kept=kept, size_bytes=size_bytes, whole=False)
+
+
+def parsed(line: bytes) -> Any:
+    """What a line of a list holds.
+
+    Raises:
+        ValueError: nothing.
+    """
+    try:
+        return json.loads(line)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deep") from error
 
 
 def changes_of(places: Places, folder: int, path: str) -> list[Change]:
@@ -234,7 +246,7 @@ def _changes(places: Places, folder: int, mark: Mark, path: str) -> Iterator[Cha
         while line := file.readline(MAX_LINE_BYTES):
             if line.startswith(begin):
                 with contextlib.suppress(ValueError):
-                    yield _change(mark, path, json.loads(line))
+                    yield _change(mark, path, parsed(line))
 
 
 def _change(mark: Mark, path: str, fields: dict[str, Any]) -> Change:
@@ -263,6 +275,8 @@ def _change(mark: Mark, path: str, fields: dict[str, Any]) -> Change:
         kind in ("file", "link", "blocks") and type(size_bytes) is int and type(mtime_ns) is int
     ):
         raise ValueError("a field is of another type")
+    if not (0 <= size_bytes <= MAX_FILE_BYTES and MIN_TIME_NS <= mtime_ns <= MAX_TIME_NS):
+        raise ValueError("a number that cannot be")
     return attrs.evolve(
         change,
         kept=f"{VERSIONS}/{mark.name}/{name}",

@@ -24,6 +24,7 @@ from typing import Final
 import attrs
 from blake3 import blake3
 
+from sbs.core.manifest import MAX_FILE_BYTES, MAX_MODE
 from sbs.replication.files.copying import pieces, write_at
 from sbs.replication.receiving.journal import write_all
 from sbs.replication.receiving.overlay import MAX_RANGES, Overlay
@@ -128,7 +129,13 @@ def read(fd: int) -> Undo | None:
         digest=digest,
         ranges=tuple((at, length) for at, length in _RANGE.iter_unpack(raw)),
     )
-    return undo if undo.whole_bytes == os.fstat(fd).st_size else None
+    # What no update can have replaced is damage, and not written anywhere.
+    sane = (
+        size_bytes <= MAX_FILE_BYTES
+        and mode <= MAX_MODE
+        and all(at + length <= MAX_FILE_BYTES for at, length in undo.ranges)
+    )
+    return undo if sane and undo.whole_bytes == os.fstat(fd).st_size else None
 
 
 def is_sound(fd: int, check: Callable[[], object]) -> bool:

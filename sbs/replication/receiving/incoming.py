@@ -115,12 +115,13 @@ class Incoming:
         names = [spec.name for spec in self._folders]
         return self.staging.keep(names, above_bytes) or self._fragment
 
-    def verify(self, commit: Commit, history: History) -> History:
+    def verify(self, commit: Commit, history: History, check: Callable[[], object]) -> History:
         """Whether all came that the leader says it sent, and may be.
 
         Args:
             commit: what it says.
             history: the leader's, before this generation.
+            check: called again and again; may raise to cancel.
 
         Returns:
             the history with it.
@@ -137,7 +138,7 @@ class Incoming:
         if commit.generation != sealed:
             raise ReplicationError(f"generation {commit.generation} does not fit its digest")
         try:
-            check_deletes(self.operations, self._folders)
+            check_deletes(self.operations, self._folders, check)
             return history.append(commit.generation)
         except ValueError as error:
             raise ReplicationError(f"generation {commit.generation}: {error}") from error

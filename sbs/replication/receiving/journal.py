@@ -18,7 +18,7 @@ import contextlib
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 import msgpack
@@ -28,6 +28,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.folding import Folding
 from sbs.core.history import Generation, History
 from sbs.core.manifest import Action, FolderSpec, Operation
+from sbs.core.printable import quoted
 from sbs.core.rows import operation_from, operation_row
 from sbs.errors import StateError
 from sbs.replication.receiving.overlay import Overlay
@@ -43,6 +44,14 @@ _LENGTH: Final = struct.Struct(">I")
 _TRAILER: Final = struct.Struct(">QQ32s8s")
 _DIGEST_BYTES: Final = 32
 _HEAD_BYTES: Final = len(MAGIC) + _LENGTH.size + _DIGEST_BYTES
+
+T = TypeVar("T")
+
+_NONSENSE: Final = (
+    *(ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError),
+    struct.error,
+)
+"""What is raised where bytes with the right checksum are no record all the same."""
 
 MAX_PLACES_BYTES: Final = 4 * 1024 * 1024
 """Places of the most folders, each with the longest path, take no more."""
@@ -209,11 +218,12 @@ class Journal:
         try:
             record = _decode(self._record_bytes())
             self._verify_contents(record, check)
-        except (ValueError, TypeError, KeyError, struct.error) as error:
+        except _NONSENSE as error:
             aside = self._set_aside()
             raise DamagedError(
-                f"the journal of the last generation is damaged ({error}) and was set aside as"
-                f" {aside!r}: the folders may hold only a part of that generation"
+                f"the journal of the last generation is damaged ({quoted(str(error))})"
+                f" and was set aside as {aside!r}: the folders may hold only a part of that"
+                " generation"
             ) from error
         return record
 
@@ -249,7 +259,11 @@ class Journal:
         (length,) = _LENGTH.unpack_from(head, len(MAGIC))
         if blake3(body[:length]).digest() != head[-_DIGEST_BYTES:]:
             return ()
-        return tuple(_unpack(body[:length]))
+        try:
+            places = _texts(_unpack(body[:length]))
+        except _NONSENSE:
+            return ()
+        return tuple(each for each in places if os.path.isabs(each) and "\0" not in each)
 
     def discard(self) -> None:
         """Throw away what is staged.
@@ -282,8 +296,11 @@ class Journal:
 
     def _verify_contents(self, record: CommitRecord, check: Callable[[], object]) -> None:
         """Raise ValueError unless all are what their operations say; nothing is applied yet."""
+        whole_bytes = os.fstat(self._fd).st_size
         for operation, position in record.contents():
             check()
+            if operation.size_bytes > whole_bytes:  # nor is room made for it
+                raise ValueError(f"no content for {operation.path!r}")
             content = self.read(position, operation.size_bytes)
             if blake3(content).digest() != operation.digest:
                 raise ValueError(f"the content for {operation.path!r}")
@@ -345,8 +362,9 @@ def _encode(record: CommitRecord) -> dict[str, object]:
 
 
 def _decode(body: bytes) -> CommitRecord:
-    """The record in ``body``; ValueError, TypeError or KeyError where it makes no sense."""
+    """The record in ``body``; one of :data:`_NONSENSE` where it makes no sense."""
     fields = _unpack(body)
+    (contents_at,) = _numbers((fields["contents_at"],))
     return CommitRecord(
         history=History(
             tuple(
@@ -354,20 +372,40 @@ def _decode(body: bytes) -> CommitRecord:
                 for counter, slot, number, digest in fields["history"]
             )
         ),
-        active=fields["active"],
+        active=_texts(fields["active"]),
         folders=tuple(FolderSpec(**spec) for spec in fields["folders"]),
-        places=fields["places"],
+        places=_texts(fields["places"]),
         foldings=tuple(Folding(value) for value in fields["foldings"]),
-        contents_at=fields["contents_at"],
+        contents_at=contents_at,
         overlays={
-            stream: Overlay(stat=stat, digest=digest, size_bytes=size_bytes, ranges=ranges)
+            stream: Overlay(
+                stat=_numbers(stat),
+                digest=digest,
+                size_bytes=size_bytes,
+                ranges=tuple((at, length) for at, length in map(_numbers, ranges)),
+            )
             for stream, stat, digest, size_bytes, ranges in fields["overlays"]
         },
-        unbuilt=tuple(fields["unbuilt"]),
+        unbuilt=_numbers(fields["unbuilt"]),
         trees=tuple(Root(*root) for root in fields["trees"]),
-        roots=fields["roots"],
+        roots=_texts(fields["roots"]),
         operations=tuple(operation_from(_listed(row)) for row in fields["operations"]),
     )
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return _each(values, str)
+
+
+def _numbers(values: object) -> tuple[int, ...]:
+    return _each(values, int)
+
+
+def _each(values: object, cls: type[T]) -> tuple[T, ...]:
+    """A decoded array, all of whose values are of one type."""
+    if not isinstance(values, tuple) or {*map(type, cast("tuple[object, ...]", values))} - {cls}:
+        raise TypeError(f"an array of {cls.__name__} is none")
+    return cast("tuple[T, ...]", values)
 
 
 def _listed(value: object) -> object:

@@ -22,6 +22,8 @@ from typing import Final
 
 import attrs
 
+from sbs.core.history import DIGEST_BYTES
+from sbs.core.manifest import MAX_FILE_BYTES
 from sbs.replication.files.content import ContentHash
 from sbs.replication.files.copying import copy_range, pieces, write_at
 from sbs.replication.files.index import Stat, stat_key
@@ -56,6 +58,15 @@ class Overlay:
     digest: bytes = attrs.field(repr=False)
     size_bytes: int
     ranges: tuple[tuple[int, int], ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.digest) != DIGEST_BYTES or not 0 <= self.size_bytes <= MAX_FILE_BYTES:
+            raise ValueError("an overlay of a file that cannot be")
+        end = 0
+        for at, length in self.ranges:
+            if at < end or length <= 0 or at + length > MAX_FILE_BYTES:
+                raise ValueError(f"an overlay of {length} bytes at {at}, after one to {end}")
+            end = at + length
 
     @property
     def former_bytes(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import attrs
 
 from sbs.core.filters import basename, parent_of
-from sbs.core.manifest import STAGING_NAME, Action, Operation
+from sbs.core.manifest import STAGING_NAME, Action, Operation, check_path
 
 
 @attrs.frozen
@@ -30,6 +30,11 @@ class Root:
     folder: int
     path: str
     name: str
+
+    def __attrs_post_init__(self) -> None:
+        check_path(self.path)
+        if "/" in check_path(self.name):
+            raise ValueError(f"{self.name!r} is no name in a staging directory")
 
 
 class Trees:

@@ -9,9 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any
+from typing import Any, TypeVar
 
+from cattrs import Converter
+from cattrs.errors import BaseValidationError
+
+from sbs.core.printable import quoted
 from sbs.errors import StateError
+
+T = TypeVar("T")
 
 
 def write_durably(path: str, data: bytes) -> None:
@@ -72,15 +78,41 @@ def unsealed(raw: bytes, version: int, what: str) -> Any:
         found = document["version"]
         if found != version:
             raise StateError(
-                f"the {what} is of version {found!r}, and this program reads {version}: run the "
-                "program that wrote it"
+                f"the {what} is of version {quoted(repr(found))}, and this program reads {version}:"
+                " run the program that wrote it"
             )
         body = document["body"]
         if _checksum(body) != document["sha256"]:
             raise ValueError("its checksum is wrong")
         return json.loads(body)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it is no {what}: {error!r}") from error
+        raise no_record(what, error) from error
+
+
+def structured(value: Any, cls: type[T], converter: Converter, what: str) -> T:
+    """The value of a record as an object.
+
+    Args:
+        value: of the record.
+        cls: of the object.
+        converter: makes it.
+        what: the record is, for the error.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return converter.structure(value, cls)
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
+        BaseValidationError,
+    ) as error:
+        raise no_record(what, error) from error
+
+
+def no_record(what: str, error: Exception) -> ValueError:
+    """The error for a record that makes no sense; what is wrong with it may be long."""
+    return ValueError(f"it is no {what}: {quoted(repr(error))}")
 
 
 def _checksum(body: str) -> str:

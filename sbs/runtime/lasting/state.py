@@ -14,16 +14,17 @@ import os
 import secrets
 
 import attrs
-from cattrs.errors import BaseValidationError
+from attrs.validators import instance_of, matches_re
 from cattrs.preconf.json import make_converter
 
 from sbs.config.permissions import distrust
+from sbs.core.claim import NODE_ID
 from sbs.core.effects import Durable
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.manifest import FolderSpec
 from sbs.core.permissions import shared
 from sbs.errors import StateError
-from sbs.runtime.lasting.records import sealed, unsealed, write_durably
+from sbs.runtime.lasting.records import sealed, structured, unsealed, write_durably
 
 VERSION = 1
 """Of the file's form; a newer one is refused, not guessed."""
@@ -47,7 +48,7 @@ class Stored:
         data_from: for people: when the newest generation came to be held; empty for unknown.
     """
 
-    node_id: str
+    node_id: str = attrs.field(validator=[instance_of(str), matches_re(NODE_ID)])
     durable: Durable
     folders: tuple[FolderSpec, ...] = ()
     data_from: str = ""
@@ -188,8 +189,4 @@ def _parse(raw: bytes) -> Stored:
         ValueError: it is damaged.
         StateError: another version of this program wrote it.
     """
-    value = unsealed(raw, VERSION, "state")
-    try:
-        return _converter.structure(value, Stored)
-    except (KeyError, TypeError, AttributeError, RecursionError, BaseValidationError) as error:
-        raise ValueError(f"it is no state: {error!r}") from error
+    return structured(unsealed(raw, VERSION, "state"), Stored, _converter, "state")

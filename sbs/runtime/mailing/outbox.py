@@ -13,12 +13,17 @@ from typing import Final
 
 import attrs
 import trio
-from cattrs.errors import BaseValidationError
 from cattrs.preconf.json import make_converter
 
 from sbs.core.notice import Notice
 from sbs.errors import StateError
-from sbs.runtime.lasting.records import sealed, sync_directory, unsealed, write_durably
+from sbs.runtime.lasting.records import (
+    sealed,
+    structured,
+    sync_directory,
+    unsealed,
+    write_durably,
+)
 
 ALARM: Final = "mail-damaged"
 """Stands while messages lie there that cannot be sent."""
@@ -237,11 +242,7 @@ def _parse(raw: bytes, notice_id: str) -> Entry:
         ValueError: it is damaged.
         StateError: another version of this program wrote it.
     """
-    value = unsealed(raw, VERSION, "message")
-    try:
-        entry = _converter.structure(value, Entry)
-    except (KeyError, TypeError, AttributeError, BaseValidationError) as error:
-        raise ValueError(f"it is no message: {error!r}") from error
+    entry = structured(unsealed(raw, VERSION, "message"), Entry, _converter, "message")
     if entry.notice.id != notice_id:
         raise ValueError(f"it holds the message {entry.notice.id}")
     return entry

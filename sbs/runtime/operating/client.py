@@ -74,11 +74,25 @@ def ask(state_dir: str, command: str, *, timeout_s: float = ASK_TIMEOUT_S, **arg
         SbsError: the command failed.
     """
     request = json.dumps({"command": command, **arguments}).encode() + b"\n"
-    answer = json.loads(_exchange(os.path.join(state_dir, SOCKET_NAME), request, timeout_s))
-    if answer["ok"]:
-        return answer["result"]
-    kind = RefusedError if answer["exit_code"] == RefusedError.exit_code else SbsError
-    raise kind(answer["error"])
+    path = os.path.join(state_dir, SOCKET_NAME)
+    return _result(_exchange(path, request, timeout_s), path)
+
+
+def _result(line: bytes, path: str) -> Any:
+    """What an answer says of the command.
+
+    Raises:
+        RefusedError: the node refuses.
+        SbsError: the command failed, or the answer is none of SBS.
+    """
+    try:
+        answer = json.loads(line)
+        if answer["ok"]:
+            return answer["result"]
+        error, code = str(answer["error"]), answer["exit_code"]
+    except (ValueError, TypeError, KeyError, RecursionError) as nonsense:
+        raise SbsError(f"{path}: an answer that makes no sense: not a node of SBS") from nonsense
+    raise (RefusedError if code == RefusedError.exit_code else SbsError)(error)
 
 
 def _exchange(path: str, request: bytes, timeout_s: float) -> bytes:

@@ -12,7 +12,10 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
+from sbs.core.history import MAX_GENERATION
+from sbs.core.manifest import MAX_PATH_BYTES
 from sbs.core.permissions import ROOT
+from sbs.core.printable import quoted
 from sbs.errors import RefusedError, SbsError
 from sbs.replication.leading.preview import Preview
 from sbs.runtime.operating import control
@@ -33,6 +36,9 @@ connections that ``sbs status`` and ``sbs stop`` need."""
 
 MAX_REQUEST_BYTES: Final = 64 * 1024
 """Longest request: a path of 4096 bytes, each of them escaped, is half of that."""
+
+MAX_BYTES_S: Final = 1e15
+"""Of a comparison: no disk reads as fast, and it can still be reckoned with."""
 
 READ_TIMEOUT_S: Final = 5.0
 """How long a request line may take to arrive."""
@@ -191,11 +197,11 @@ class Requests:
             await _tell(stream, await self._answer(request))
 
     async def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        command = str(request.get("command"))
-        handler = self._commands.get(command)
+        command = request.get("command")
+        handler = self._commands.get(command) if isinstance(command, str) else None
         if handler is None:
             names = ", ".join(self._commands)
-            text = f"unknown command {command!a}; this node knows {names}"
+            text = f"unknown command {_shown(command)}; this node knows {names}"
             return {"ok": False, "error": text, "exit_code": 2}
         try:
             if command not in LASTING:
@@ -231,7 +237,7 @@ class Requests:
         await self._node.resume()
 
     async def _sync(self, request: Mapping[str, Any]) -> Any:
-        accepted = str(request.get("accept") or "")
+        accepted = _text(request, "accept") if request.get("accept") else ""
         if accepted:
             _log.warning("the held update %s is accepted by command", ascii(accepted))
         quick = request.get("quick") is True
@@ -243,27 +249,31 @@ class Requests:
 
     async def _verify(self, request: Mapping[str, Any]) -> Any:
         bytes_s = request.get("bytes_s") or 0
-        if type(bytes_s) not in (int, float) or bytes_s < 0:
-            raise SbsError(f"bytes_s {bytes_s!a}: allowed is a number from 0")
+        if type(bytes_s) not in (int, float) or not 0 <= bytes_s <= MAX_BYTES_S:
+            raise SbsError(
+                f"bytes_s {_shown(bytes_s)}: allowed is a number from 0 to {MAX_BYTES_S:g}"
+            )
         return attrs.asdict(await self._node.verify(bytes_s))
 
     async def _folders(self, _request: Mapping[str, Any]) -> Any:
         return self._restoring.look().to_json()
 
     async def _restore(self, request: Mapping[str, Any]) -> Any:
-        folder, path = str(request.get("folder")), str(request.get("path"))
+        folder, path = _text(request, "folder"), _text(request, "path")
         generation = request.get("generation")
-        if type(generation) is not int:
-            raise SbsError(f"generation {generation!a}: allowed is an integer")
+        if type(generation) is not int or not 0 <= generation <= MAX_GENERATION:
+            raise SbsError(
+                f"generation {_shown(generation)}: allowed is an integer from 0 to {MAX_GENERATION}"
+            )
         _log.info("restore of %a, generation %d, asked for by command", path, generation)
         return await self._restoring.restore(folder, path, generation)
 
     async def _unit_start(self, request: Mapping[str, Any]) -> Any:
         again = request.get("again") is True
-        await self._node.start_unit(str(request.get("name")), again=again)
+        await self._node.start_unit(_text(request, "name"), again=again)
 
     async def _unit_stop(self, request: Mapping[str, Any]) -> Any:
-        return await self._node.stop_unit(str(request.get("name")))
+        return await self._node.stop_unit(_text(request, "name"))
 
 
 @contextmanager
@@ -292,3 +302,25 @@ def _failure(error: SbsError) -> dict[str, Any]:
 async def _tell(stream: trio.SocketStream, answer: Mapping[str, Any]) -> None:
     with trio.fail_after(WRITE_TIMEOUT_S):
         await control.write_line(stream, answer)
+
+
+def _text(request: Mapping[str, Any], name: str) -> str:
+    """An argument that names something.
+
+    Raises:
+        SbsError: it is no text that could name a file.
+    """
+    value = request.get(name)
+    try:
+        fits = isinstance(value, str) and 0 < len(os.fsencode(value)) <= MAX_PATH_BYTES
+    except UnicodeEncodeError:
+        fits = False
+    if not isinstance(value, str) or not fits or "\0" in value:
+        raise SbsError(
+            f"{name} {_shown(value)}: allowed is a text of 1 to {MAX_PATH_BYTES} bytes, without NUL"
+        )
+    return value
+
+
+def _shown(value: object) -> str:
+    return quoted(ascii(value))

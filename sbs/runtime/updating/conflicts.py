@@ -18,7 +18,7 @@ from sbs.runtime.alarms import Alarms
 MAX_NAMED: Final = 3
 """Files that the alarm names: it is one line. The status lists more."""
 
-_GENERATION: Final = re.compile(re.escape(QUARANTINE) + r"/\d+\.\d+-(\d+)(?:\.\d+)?/")
+_GENERATION: Final = re.compile(re.escape(QUARANTINE) + r"/\d+\.\d+-([0-9]{1,19})(?:\.\d+)?/")
 
 
 @attrs.frozen(kw_only=True)

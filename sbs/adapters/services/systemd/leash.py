@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +10,13 @@ from typing import Final
 
 import trio
 
-from sbs.adapters.services.channel import Channel, bequeath_message, guard_message
+from sbs.adapters.services.channel import (
+    Channel,
+    bequeath_message,
+    guard_message,
+    report_of,
+    unknown_report,
+)
 from sbs.adapters.services.systemd.binding import PERMIT_DIR, systemctl
 from sbs.adapters.services.systemd.bus import Bus
 from sbs.errors import ServiceError
@@ -21,6 +26,21 @@ ANSWER_S: Final = 10.0
 
 _FENCER: Final = Path(__file__).with_name("fencer.py")
 _numbers = itertools.count(1)
+
+
+def parse_report(packet: bytes) -> int | None:
+    """The number of the request that was carried out; ``None``: the units' time has passed.
+
+    Raises:
+        ServiceError: it is no report.
+    """
+    match report_of(packet):
+        case {"report": "done", "run": int(run)}:
+            return run
+        case {"report": "expired"}:
+            return None
+        case _:
+            raise unknown_report(packet)
 
 
 class Leash:
@@ -119,11 +139,11 @@ class Leash:
         """Take in what it says until it is gone."""
         with trio.CancelScope(shield=True):
             async for packet in self._channel.packets():
-                report = json.loads(packet)
-                if report["report"] == "done":
-                    self._done = report["run"]
-                else:
+                done = parse_report(packet)
+                if done is None:
                     self._on_expired()
+                else:
+                    self._done = done
                 self._changed.set()
                 self._changed = trio.Event()
             await self._channel.process.wait()

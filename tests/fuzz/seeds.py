@@ -1,0 +1,303 @@
+"""``python -m tests.fuzz.seeds``: the beginnings of the corpus, from real messages and files."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import msgpack
+
+from sbs.adapters.licences import form
+from sbs.adapters.services import channel
+from sbs.adapters.witnesses.folder import _Record
+from sbs.core import messages as m
+from sbs.core.codec import encode
+from sbs.core.connection import last_words
+from sbs.core.frames import PREAMBLE
+from sbs.core.notice import Kind, Notice
+from sbs.replication.bodies import Compressor
+from sbs.replication.files.index import Index, Row
+from sbs.replication.former.undo import _HEAD, _MAGIC, _RANGE
+from sbs.replication.receiving import journal
+from sbs.replication.receiving.journal import CommitRecord, Journal
+from sbs.replication.receiving.overlay import Overlay
+from sbs.replication.receiving.trees import Root
+from sbs.runtime.lasting.records import sealed
+from sbs.runtime.lasting.state import _converter
+from sbs.runtime.mailing import outbox
+from tests.core.test_codec import FOLDER, HISTORY, SAMPLES, fields_of, frame_of
+from tests.fuzz.engine import CORPUS
+from tests.fuzz.records import KEY
+from tests.runtime.test_state import STORED
+
+_EXAMPLES: Final = Path(__file__).parents[2] / "examples"
+
+_ACCEPTOR: Final = ("hello", "welcome", "folders", "begin", "pack", "chunk", "patch", "commit")
+_FOLLOWED: Final = ("hello", "follow", "listing", "committed", "failed", "findings", "audited")
+
+
+def _pack(value: object) -> bytes:
+    packed: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
+    return packed
+
+
+def _message(name: str) -> bytes:
+    frame = frame_of(encode(SAMPLES[name]))
+    return bytes((frame.type,)) + len(frame.body).to_bytes(2) + frame.head + frame.body
+
+
+def _talk(flags: int, names: Sequence[str]) -> bytes:
+    frames = [
+        (frame_of(encode(SAMPLES[name])).type, fields_of(name), _body(name)) for name in names
+    ]
+    return _pack(flags) + _pack(frames)
+
+
+def _body(name: str) -> bytes:
+    return frame_of(encode(SAMPLES[name])).body
+
+
+def _wire() -> Iterator[tuple[str, bytes]]:
+    every = [encode(message) for message in SAMPLES.values()]
+    yield "frames", b"\0" + PREAMBLE + b"".join(every[:6])
+    yield "frames", b"\7" + PREAMBLE + b"".join(every[6:])
+    yield "frames", b"\3" + last_words(b"\xee" * 32)
+    yield "frames", b"\1GET / HTTP/1.1\r\n\r\n"
+    for name in SAMPLES:
+        yield "message", _message(name)
+    yield "versions", _message("hello")
+    yield "versions", b"\1\0\0" + _pack({"versions": [2, 9], "claim": {"mode": "quantum"}})
+    yield "conversation", _talk(1, _ACCEPTOR)
+    yield "conversation", _talk(1, ("hello", "welcome", "folders", "released", "will"))
+    yield "conversation", _talk(4, _FOLLOWED)
+    yield "conversation", _talk(8, ("hello", "follow", "fragment", "listing", "failed", "taken"))
+    yield "conversation", _talk(0, ("hello of a visitor", "refused"))
+    yield "conversation", b"\1" + last_words(b"\xee" * 32)
+    for text in (b"hello" * 900, bytes(70_000)):
+        shrunk = Compressor(lambda: 1.0).shrink(m.Chunk(1, text))
+        assert isinstance(shrunk, m.Chunk)
+        yield "body", struct.pack(">I", len(text)) + shrunk.body
+    yield "body", bytes(4) + b"as it is"
+    epoch, generation = [3, 1], [3, 1, 41, bytes(range(32))]
+    entry = fields_of("listing")["entries"][3]
+    operation = fields_of("pack")["operations"][1]
+    owned = fields_of("pack")["operations"][5][-1]
+    for number, row in enumerate((epoch, generation, entry, operation, owned)):
+        yield "rows", bytes((number,)) + _pack(row)
+    generations = fields_of("welcome")["history"]
+    for other in ([], generations, generations[:2], [[3, 0, 41, b"\1" * 32]]):
+        yield "history", _pack([generations, other])
+    hello = fields_of("hello")
+    other_hello = {**hello, "claim": {**hello["claim"], "node_id": "f" * 32, "role": "waiting"}}
+    yield "claims", _pack([hello, other_hello])
+    listing = fields_of("listing")
+    yield "listing", _pack([listing])
+    directory, link, *files = listing["entries"]
+    together = {**listing, "entries": [directory, *files, link], "last": False}
+    yield (
+        "listing",
+        _pack([fields_of("fragment"), together, {**together, "folder": 1, "last": True}]),
+    )
+
+
+def _words() -> Iterator[tuple[str, bytes]]:
+    for path in ("a/b.conf", "caf\udce9", "../etc/passwd", "a" * 256, ".sbs.staging/x", "a\0b"):
+        yield "path", os.fsencode(path)
+    yield "filter", b"- *\n+ */\n+ **/[a-c]*.conf\n\na/b/ac.conf\nx"
+    yield "filter", b"- *a*a*a*a*a*a*a*b\n\n" + b"a" * 4000
+    yield "filter", b"- **/a/**/a/**/a/**/b\n\n" + b"a/" * 2000 + b"a"
+    yield "rules", b"- [!a]*\n+ /x/**\n- ?[]-a]"
+    yield "rules", b"- [b-a]"
+    yield "folding", "Straße\nSTRASSE\né\ne\u0301\nİ\ni\u0307".encode()
+    for text in (
+        b"alpha.example:4445",
+        b"[fe80::1%eth0]:1",
+        b"10.0.0.1",
+        b"::1",
+        b"a:b",
+        b"a:65536",
+    ):
+        yield "address", text
+    for text in (b"http://etcd-1:2379", b"https://[::1]:1/", b"http://0x7f.1:1", b"http://a"):
+        yield "endpoint", text
+    for text in (b"off", b"50%", b"20", b"101%", b"-1"):
+        yield "limit", text
+    for text in (b"3.1-41-0123abcd", b"3.1-41-restore-2", b"9999999999999999999.1-1-0123abcd"):
+        yield "mark", text
+    for text in (b"printer@1.service", b"printer-*", b"a.socket", b"a@"):
+        yield "unit", text
+    for text in (b"plain", b"\x1b[2J\r\n", "\u202eabc\u2028\x85".encode(), b'\xff\\"'):
+        yield "shown", text
+    yield "letter", b"alpha\nbeta\r\nBcc: x@y\n<script>\n=?utf-8?q?=0d=0aBcc:?="
+    yield "letter", b"alpha"
+
+
+def _settings() -> Iterator[tuple[str, bytes]]:
+    for name in ("alpha.toml", "beta.toml"):
+        yield "config", (_EXAMPLES / name).read_bytes()
+        yield "state-dir", (_EXAMPLES / name).read_bytes()
+    yield "config", b'[node]\npeer = "10.0.0.2"\nname = "a"\nstate_dir = "/var/lib/sbs"\n'
+    yield "config", b"[[[["
+    yield "config", b"a = 1\n[failover]\nheartbeat_interval_s = nan\n[[folders]]\nfilters = ['x']\n"
+    yield "state-dir", b'[node]\nstate_dir = "s"\n'
+    for text in (b"secret\nrest", b"", b"\xff", b"x" * 2000):
+        yield "password", text
+    for text in (b"/run/systemd/notify\n60000000\n", b"@abstract\n" + b"9" * 20, b"x\n-1\n1"):
+        yield "environment", text
+
+
+def _records() -> Iterator[tuple[str, bytes]]:
+    yield "record", sealed({"a": [1, None]}, 1)
+    yield "record", sealed([], 2)
+    yield "state", json.dumps(_converter.unstructure(STORED)).encode()
+    notice = Notice(id="alarm.quarantine.1", kind=Kind.URGENT, at=1.5, node="a", problems=("x",))
+    mail = outbox.Entry(notice=notice, done=("a@example.org",))
+    yield "mail", json.dumps(outbox._converter.unstructure(mail)).encode()
+    pack = SAMPLES["pack"]
+    assert isinstance(pack, m.Pack)
+    record = CommitRecord(
+        history=HISTORY,
+        active=("printer-1",),
+        folders=(FOLDER,),
+        places=("/srv/a",),
+        foldings=(),
+        operations=tuple(each for each in pack.operations if each.size_bytes == 0),
+        contents_at=0,
+        trees=(Root(0, "a", "tree-1"),),
+        overlays={2: Overlay(stat=(1, 2, 3, 4, 5), digest=b"\1" * 32, size_bytes=1)},
+        roots=("1:2",),
+    )
+    body = journal._pack(journal._encode(record))
+    yield "commit", b"\0\5hello" + body
+    whole = attrs.evolve(record, operations=(), trees=(), overlays={}, contents_at=60)
+    yield "commit", b"\0\5hello" + journal._pack(journal._encode(whole))
+    yield "journal", _journal(attrs.evolve(record, operations=(), trees=(), overlays={}))
+    yield "journal", journal.MAGIC + bytes(100) + journal.MAGIC
+    yield "places", b"\1" + journal._pack(["/srv/a", "/srv/b"])
+    yield "places", b"\0" + journal.MAGIC
+    digest = bytes(32)
+    row = ["data", b"", b"a", 1, 2, 3, 4, 5, 6, digest]
+    yield (
+        "index",
+        _pack(
+            [
+                [row],
+                [["data", b"", b"a", digest]],
+                [[3, 1, 41, digest]],
+                [["data", "1:2", '["- x"]']],
+            ]
+        ),
+    )
+    yield "database", _database()
+    yield "database", b"SQLite format 3\0" + bytes(84)
+    yield "database", b""
+    yield "lease", _Record("alpha.1", 7, 10.0).packed()
+    yield "lease", b'["alpha.1", 7, 10.0]'
+    yield from _licences()
+
+
+def _journal(record: CommitRecord) -> bytes:
+    with tempfile.TemporaryDirectory() as place:
+        kept = Journal(place)
+        kept.create(["/srv/a"])
+        kept.append(b"hello")
+        kept.commit(record)
+        kept.close()
+        return Path(place, "journal", "commit").read_bytes()
+
+
+def _database() -> bytes:
+    with tempfile.TemporaryDirectory() as place:
+        index = Index(f"{place}/index.db", boot="a")
+        index.store("data", [("", "a", Row((1, 2, 3, 4, 5), bytes(32), 6))])
+        index.close()
+        return Path(place, "index.db").read_bytes()
+
+
+def _licences() -> Iterator[tuple[str, bytes]]:
+    lines = [
+        *("sbs_licence = 1", 'serial = "1"', 'kind = "full"', 'holder = "h"', 'node = "alpha"'),
+        *(
+            "issued = 2026-01-31",
+            "expires = 2027-01-31",
+            f'key = "{form.key_text(KEY.public_key())}"',
+        ),
+    ]
+    body = "".join(f"{line}\n" for line in lines).encode()
+    yield "licence", body
+    yield "licence", body + b'signature = "' + b"A" * 86 + b'=="\n'
+
+
+def _folders() -> Iterator[tuple[str, bytes]]:
+    former = '"former": {"kept": "1", "kind": "file", "size_bytes": 6, "mtime_ns": 5}'
+    summary = '{"at": 1.5, "kept": 1, "kept_bytes": 6, "changes": {"put": 1}}'
+    yield (
+        "changes",
+        f'{{"path": "a", "action": "put", "digest": "{"0" * 64}", {former}}}\n{summary}\n'.encode(),
+    )
+    place = ".sbs.staging/quarantine/3.1-41/a"
+    yield "kept", json.dumps({"path": "a", "kept": place, "generation": 41}).encode() + b"\n"
+    yield "kept", b'{"path": "a", "kept": ".sbs.staging/quarantine/../../a", "generation": 1}\n'
+    head = _HEAD.pack(_MAGIC, 10, 5, 0o644, 0, 0, bytes(32), 1)
+    yield "blocks", head + _RANGE.pack(2, 5) + b"hello" + bytes(32)
+    yield "blocks", head
+    yield "findings", place.encode()
+    yield "findings", b"elsewhere"
+
+
+def _local() -> Iterator[tuple[str, bytes]]:
+    for request in (
+        {"command": "status"},
+        {"command": "switchover", "dry_run": True},
+        {"command": "takeover", "force": True},
+        {"command": "sync", "accept": "3f6a90b1c2d4", "quick": True},
+        {"command": "verify", "bytes_s": 1.5},
+        {"command": "restore", "folder": "data", "path": "a", "generation": 41},
+        {"command": "unit-start", "name": "printer-1", "again": True},
+        {"command": "unit-stop", "name": "printer-1"},
+        {"command": "none"},
+    ):
+        yield "command", json.dumps(request).encode() + b"\n"
+    yield "answer", b'{"ok": true, "result": {"role": "primary"}}\n'
+    yield "answer", b'{"ok": false, "error": "held", "exit_code": 4}\n'
+    for report in (
+        {"report": "started", "run": 1, "pid": 2},
+        {"report": "exited", "run": 1, "code": -9},
+    ):
+        yield "report", json.dumps(report).encode()
+    yield "report", b'{"report": "failed", "run": 1, "text": "no such file"}'
+    yield "unit-report", b'{"report": "done", "run": 3}'
+    yield "unit-report", b'{"report": "expired", "run": 0}'
+    yield "order", channel.guard_message(None, 1.0)
+    yield "order", channel.bequeath_message(b"\1")
+    yield "etcd", _pack(_votes())
+    yield "etcd", _pack([b"", b"<html>"])
+
+
+def _votes() -> Sequence[Any]:
+    header = {"raft_term": "2"}
+    held = {"key": "aw==", "value": "bWU=", "mod_revision": "9", "lease": "7"}
+    granted: Sequence[Any] = ({"header": header}, {"ID": "7", "TTL": "10"}, {"succeeded": True})
+    renewed = ({"result": {"header": header, "TTL": "10"}}, {"header": header, "kvs": [held]})
+    return (*granted, *renewed, {"header": header, "kvs": [held]}, {"succeeded": True}, {})
+
+
+def main() -> None:
+    """Write the seeds; what was found by fuzzing stays beside them."""
+    count: dict[str, int] = {}
+    for part in (_wire, _words, _settings, _records, _folders, _local):
+        for target, data in part():
+            count[target] = count.get(target, 0) + 1
+            place = CORPUS / target
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"seed-{count[target]:02}").write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What an administrator writes: the configuration, the environment, the password's file."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from sbs.cli.options import find_state_dir
+from sbs.config.reading import MAX_REPORTED, parse
+from sbs.errors import ConfigError, NotifyError
+from sbs.runtime.mailing import password
+from sbs.runtime.supervisor import Supervisor
+from tests.fuzz.contract import KIB, MIB, Form, Target, text_of
+from tests.fuzz.scratch import scratch
+
+_NAME: Final = "/etc/sbs/sbs.toml"
+_TOKENS: Final = (
+    *(b"[node]", b"[failover]", b"[[folders]]", b"[services]", b"[[services.unit]]", b"[mail]"),
+    *(b"[witness]", b"[licence]", b"[tls]", b"[[node]]", b"true", b"0", b"-1", b"nan", b"inf"),
+    *(b'""', b'"/srv/a"', b'"/"', b'"\\u0000"', b"[[[[", b"{}", b"{a={}}", b"1979-05-27", b"a.b.c"),
+    *(b'"127.0.0.1:4445"', b'"[::1]:4445"', b'"symmetric"', b'"quorum"', b'"etcd"', b'"50%"'),
+    *(b"name", b"peer", b"listen", b"path", b"filters", b"command", b"depends_on", b"listen_on"),
+)
+
+
+def read_config(data: bytes) -> bool:
+    """A configuration: an error has a printable line for each problem, and names the file."""
+    text = data.decode("utf-8", "replace")
+    try:
+        parse(text, _NAME)
+    except ConfigError as error:
+        lines = str(error).split("\n")
+        assert len(lines) <= MAX_REPORTED + 1
+        assert all(line.startswith(f"{_NAME}: ") and line.isprintable() for line in lines), lines
+        assert all(len(line) <= 2 * KIB for line in lines)
+        raise
+    return True
+
+
+def find_state(data: bytes) -> bool:
+    """Where a node's state is, of a file that may have been broken since it was started."""
+    path = scratch("sbs.toml", data)
+    found = find_state_dir(path)
+    assert os.path.isabs(found)
+    assert "\0" not in found
+    return True
+
+
+def read_password(data: bytes) -> bool:
+    """The first line of a password's file."""
+    found = password._read(scratch("password", data))
+    assert 0 < len(found.encode()) <= password.MAX_PASSWORD_BYTES
+    assert "\n" not in found
+    return True
+
+
+def take_environment(data: bytes) -> bool:
+    """What systemd says of itself: three variables, a line each."""
+    names = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+    values = text_of(data.replace(b"\0", b"")).split("\n")
+    environment = dict(zip(names, values, strict=False))
+    supervisor = Supervisor.take(environment)
+    assert not environment
+    assert 0 <= supervisor.watchdog_s < float("inf")
+    return supervisor.watchdog_s > 0
+
+
+TARGETS: Final = (
+    Target(
+        name="config",
+        run=read_config,
+        allowed=(ConfigError,),
+        form=Form.TEXT,
+        tokens=_TOKENS,
+        longest_bytes=16 * KIB,
+        held_bytes=8 * MIB,
+        held_per_byte=2000,
+        weight=8,
+    ),
+    Target(
+        name="state-dir",
+        run=find_state,
+        allowed=(ConfigError,),
+        form=Form.TEXT,
+        tokens=_TOKENS,
+        held_bytes=8 * MIB,
+        held_per_byte=2000,
+    ),
+    Target(name="password", run=read_password, allowed=(NotifyError,), weight=1),
+    Target(
+        name="environment",
+        run=take_environment,
+        form=Form.TEXT,
+        tokens=(b"@", b"/run/x"),
+        weight=1,
+    ),
+)

@@ -1,0 +1,144 @@
+"""Every decoder against its kept corpus, and against two minutes of new inputs (B62)."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.fuzz import engine
+from tests.fuzz.contract import MIB, Form, Target
+from tests.fuzz.engine import (
+    CORPUS,
+    FindingError,
+    Recorder,
+    corpus_of,
+    fuzz,
+    judge,
+    limited,
+    minimized,
+)
+from tests.fuzz.mutate import Mutator
+from tests.fuzz.targets import TABLE
+
+FUZZ_S = float(os.environ.get("SBS_FUZZ_S", "110"))
+"""All targets together; with what begins and ends them two minutes."""
+
+MAX_CORPUS_BYTES = MIB
+MAX_CORPUS_FILES = 600
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_corpus_is_decoded_or_refused(name: str) -> None:
+    """Each input within its bounds of time and memory; something is taken of each target."""
+    target = TABLE[name]
+    with limited():
+        words = [judge(target, data, measured=True) for data in corpus_of(target)]
+    assert "" in words
+    if target.allowed:
+        assert any(words)
+
+
+def test_the_corpus_is_small_and_has_no_strangers() -> None:
+    files = [path for path in CORPUS.rglob("*") if path.is_file()]
+    assert {path.parent.name for path in files} == {*TABLE}
+    assert len(files) <= MAX_CORPUS_FILES
+    assert sum(path.stat().st_size for path in files) <= MAX_CORPUS_BYTES
+
+
+def test_new_inputs_break_no_decoder(tmp_path: Path) -> None:
+    """The seed is in the output; what is found is kept, and made again by ``--replay``."""
+    seed = random.SystemRandom().randrange(2**32)
+    command = [sys.executable, "-W", "error", "-m", "tests.fuzz", "--found", os.fspath(tmp_path)]
+    done = subprocess.run(
+        [*command, "--seconds", f"{FUZZ_S:g}", "--seed", f"{seed}"],
+        cwd=CORPUS.parents[2],
+        capture_output=True,
+        text=True,
+        timeout=2 * FUZZ_S + 10 * engine.HARD_S,
+    )
+    sys.stdout.write(done.stdout)
+    found = {
+        path.name: path.read_bytes()[:4096]
+        for path in tmp_path.iterdir()
+        if path.is_file() and path.stat().st_size
+    }
+    assert done.returncode == 0, f"seed {seed}: {done.stdout}{done.stderr}\n{found}"
+    assert done.stdout.count(" executions, ") == len(TABLE) + 1
+
+
+# The runner notices what it is there for.
+
+
+def dummy(target: str = "limit", **changed: object) -> Target:
+    return attrs.evolve(TABLE[target], **changed)  # type: ignore[arg-type]
+
+
+def test_an_error_that_is_not_allowed_is_a_finding() -> None:
+    def run(data: bytes) -> bool:
+        raise KeyError(data) if b"7" in data else ValueError
+
+    assert judge(dummy(run=run), b"x").startswith("ValueError")
+    with pytest.raises(FindingError, match="KeyError") as caught:
+        judge(dummy(run=run), b"abc7xyz")
+    assert caught.value.data == b"abc7xyz"
+    assert minimized(dummy(), b"abc7xyz", lambda data: b"7" in data) == b"7"
+
+
+def test_work_without_end_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_data: bytes) -> bool:
+        while True:
+            try:
+                time.sleep(0)
+            except Exception:  # noqa: S112 - no decoder may hide it
+                continue
+
+    monkeypatch.setattr(engine, "CPU_S", 0.05)
+    with pytest.raises(FindingError, match="HangError: over"), limited():
+        judge(dummy(run=run), b"x")
+
+
+def test_memory_beyond_the_bound_is_a_finding() -> None:
+    def run(_data: bytes) -> bool:
+        return bool(bytearray(2 * MIB))
+
+    assert judge(dummy(run=run), b"x") == ""
+    with pytest.raises(FindingError, match="bytes of memory, over"):
+        judge(dummy(run=run), b"x", measured=True)
+
+
+@pytest.mark.parametrize("name", ["message", "state", "config", "frames"])
+def test_a_seed_makes_the_same_inputs(name: str) -> None:
+    target = TABLE[name]
+    pool = corpus_of(target)
+
+    def some() -> list[bytes]:
+        mutator = Mutator(target, random.Random(5))
+        return [mutator.make(pool) for _ in range(200)]
+
+    inputs = some()
+    assert inputs == some()
+    assert len(set(inputs)) > 150
+    assert max(map(len, inputs)) <= target.longest_bytes
+
+
+def test_a_broken_decoder_is_found_and_its_input_kept(tmp_path: Path) -> None:
+    """One that believes a length: changes of the values of msgpack find it in moments."""
+    seen: list[bytes] = []
+
+    def run(data: bytes) -> bool:
+        seen.append(data)
+        assert b"\x0b" not in data
+        return True
+
+    target = attrs.evolve(TABLE["message"], run=run, form=Form.MSGPACK)
+    recorder = Recorder(tmp_path / "last", target.longest_bytes)
+    with pytest.raises(FindingError):
+        fuzz(target, 1, 60.0, recorder)
+    assert Recorder.read(tmp_path / "last") in (seen[-1], b"")

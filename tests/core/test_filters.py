@@ -157,7 +157,7 @@ def test_the_number_of_rules_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["*a" * 500, "**/a/" * 200 + "b", "**/*a*a*a/" * 90 + "b", "?*" * 500, "*/" * 400],
+    ["*a" * 500, "**/a/" * 31 + "b", "**/*a*a*a/" * 31 + "b", "?*" * 500, "*/" * 64],
 )
 def test_no_pattern_takes_more_than_polynomial_time(pattern: str) -> None:
     """A matcher that backtracks does not come back from these."""

@@ -88,13 +88,13 @@ class Mutator:
             self._token,
             self._cut,
         ]
-        by_form = {
+        by_form: dict[Form, Sequence[Callable[[bytes], bytes]]] = {
             Form.BYTES: [],
             Form.MSGPACK: [self._in_msgpack] * 12,
             Form.JSON: [self._in_json] * 12 + [self._digits],
             Form.TEXT: [self._digits, self._lines, self._lines, self._words],
         }
-        self._changes = changes + by_form[target.form]
+        self._changes = [*changes, *by_form[target.form]]
 
     def make(self, pool: Sequence[bytes]) -> bytes:
         """A new input, from one of the pool, or two."""
@@ -127,10 +127,10 @@ class Mutator:
     def _limit(self, data: bytes) -> bytes:
         """A whole number at its limit, in place of what stands there."""
         size = self._chance.choice((1, 2, 3, 4, 8))
-        order = self._chance.choice(("big", "little"))
-        number = self._chance.choice(LIMITS) % 256**size
+        number: int = self._chance.choice(LIMITS) % 256**size
         at = self._place(data)
-        return data[:at] + number.to_bytes(size, order) + data[at + size :]
+        raw = number.to_bytes(size)
+        return data[:at] + self._chance.choice((raw, raw[::-1])) + data[at + size :]
 
     def _insert(self, data: bytes) -> bytes:
         at = self._place(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import json
@@ -213,7 +214,7 @@ def read_lease(data: bytes) -> bool:
 def read_licence(data: bytes) -> bool:
     """A licence file; one without a signature is signed."""
     if b"\nsignature = " not in data:
-        signature = form.base64.b64encode(KEY.sign(data)).decode()
+        signature = base64.b64encode(KEY.sign(data)).decode()
         data += f'signature = "{signature}"\n'.encode()
     try:
         licence = form.verify(data, TRUSTED)

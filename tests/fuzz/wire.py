@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import pytest
+
 from sbs.core import rows
 from sbs.core.attributes import Attributes
 from sbs.core.claim import Claim
@@ -23,7 +25,6 @@ from sbs.core.frames import (
 from sbs.core.history import Generation, History, Relation
 from sbs.core.legality import IN_SESSION, TRANSITIONS
 from sbs.core.manifest import Kind
-from sbs.core.printable import MAX_QUOTED
 from sbs.core.messages import (
     Chunk,
     Fragment,
@@ -33,6 +34,7 @@ from sbs.core.messages import (
     Refused,
     Released,
 )
+from sbs.core.printable import MAX_QUOTED
 from sbs.core.update_messages import MAX_BODY_BYTES
 from sbs.errors import ProtocolError, RemoteProtocolError, ReplicationError
 from sbs.replication.bodies import Compressor, expand
@@ -45,6 +47,10 @@ from tests.fuzz.contract import (
     Target,
     is_proper,
     packed,
+    pieces,
+    unpacked,
+    unpacked_all,
+)
 
 MAX_SAID: Final = MAX_QUOTED + 100
 """Characters of an error of the protocol: it stands in a log and a status."""
@@ -179,19 +185,17 @@ def _talk(
                 _answer(connection)
         connection.receive_eof()
     except ProtocolError as error:
-        is_proper(error, 2 * MAX_SAID)
-        assert _last(connection) == str(error), "a conversation goes on after its error"
+        _is_last(connection, error)
         return heard, error
     return heard, None
 
 
-def _last(connection: Connection) -> str:
-    """The error that a conversation ended with, as it tells it now."""
-    try:
+def _is_last(connection: Connection, error: ProtocolError) -> None:
+    """A conversation has ended with an error, which every later call tells."""
+    is_proper(error, 2 * MAX_SAID)
+    with pytest.raises(ProtocolError) as caught:
         connection.receive(b"")
-    except ProtocolError as error:
-        return str(error)
-    return ""
+    assert str(caught.value) == str(error)
 
 
 _ANSWERS: Final[Sequence[Message]] = [

@@ -22,6 +22,7 @@ from sbs.errors import LicenceError, StateError
 from sbs.replication.common import Common
 from sbs.replication.files.index import Index
 from sbs.replication.receiving import journal
+from sbs.replication.receiving import record as commits
 from sbs.replication.receiving.journal import DamagedError, Journal
 from sbs.runtime.lasting import records, state
 from sbs.runtime.mailing import outbox
@@ -104,7 +105,7 @@ def _load(data: bytes) -> bool:
     finally:
         kept.close()
     assert record is not None
-    assert journal._decode(journal._pack(journal._encode(record))) == record
+    assert commits.decode(commits.pack(commits.encode(record))) == record
     assert all(isinstance(place, str) for place in (*record.places, *record.active))
     list(record.overlaid)
     return True
@@ -121,7 +122,7 @@ def read_record(data: bytes) -> bool:
         return False
     end = 2 + int.from_bytes(data[:2])
     contents, body = data[2:end], data[end:]
-    places = journal._pack(["/srv/a"])
+    places = commits.pack(["/srv/a"])
     head = journal.MAGIC + struct.pack(">I", len(places)) + blake3(places).digest() + places
     trailer = journal._TRAILER.pack(
         len(head) + len(contents), len(body), blake3(body).digest(), journal.MAGIC

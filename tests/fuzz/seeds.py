@@ -25,8 +25,10 @@ from sbs.replication.bodies import Compressor
 from sbs.replication.files.index import Index, Row
 from sbs.replication.former.undo import _HEAD, _MAGIC, _RANGE
 from sbs.replication.receiving import journal
-from sbs.replication.receiving.journal import CommitRecord, Journal
+from sbs.replication.receiving import record as commits
+from sbs.replication.receiving.journal import Journal
 from sbs.replication.receiving.overlay import Overlay
+from sbs.replication.receiving.record import CommitRecord
 from sbs.replication.receiving.trees import Root
 from sbs.runtime.lasting.records import sealed
 from sbs.runtime.lasting.state import _converter
@@ -173,13 +175,13 @@ def _records() -> Iterator[tuple[str, bytes]]:
         overlays={2: Overlay(stat=(1, 2, 3, 4, 5), digest=b"\1" * 32, size_bytes=1)},
         roots=("1:2",),
     )
-    body = journal._pack(journal._encode(record))
+    body = commits.pack(commits.encode(record))
     yield "commit", b"\0\5hello" + body
     whole = attrs.evolve(record, operations=(), trees=(), overlays={}, contents_at=60)
-    yield "commit", b"\0\5hello" + journal._pack(journal._encode(whole))
+    yield "commit", b"\0\5hello" + commits.pack(commits.encode(whole))
     yield "journal", _journal(attrs.evolve(record, operations=(), trees=(), overlays={}))
     yield "journal", journal.MAGIC + bytes(100) + journal.MAGIC
-    yield "places", b"\1" + journal._pack(["/srv/a", "/srv/b"])
+    yield "places", b"\1" + commits.pack(["/srv/a", "/srv/b"])
     yield "places", b"\0" + journal.MAGIC
     digest = bytes(32)
     row = ["data", b"", b"a", 1, 2, 3, 4, 5, 6, digest]

@@ -31,7 +31,8 @@ from sbs.replication.former.versions import Keeper
 from sbs.replication.receiving.area import open_staging, remove_staging
 from sbs.replication.receiving.building import NOTHING, Built
 from sbs.replication.receiving.dressing import Dresser
-from sbs.replication.receiving.journal import CommitRecord, Journal
+from sbs.replication.receiving.journal import Journal
+from sbs.replication.receiving.record import CommitRecord
 from sbs.replication.receiving.trees import Root, Trees
 
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -23,8 +23,9 @@ from sbs.replication.former.keeping import BESIDE
 from sbs.replication.receiving.area import create, stream_name
 from sbs.replication.receiving.dressing import Dresser
 from sbs.replication.receiving.folding import Spellings
-from sbs.replication.receiving.journal import CommitRecord, Journal, write_all
+from sbs.replication.receiving.journal import Journal, write_all
 from sbs.replication.receiving.overlay import Overlay, alone, digest_of_both, fill, lay, opened
+from sbs.replication.receiving.record import CommitRecord
 from sbs.replication.receiving.trees import name_of
 
 Keep: TypeAlias = Callable[[Operation, int, str], object]

@@ -14,7 +14,7 @@ from sbs.errors import ReplicationError, StateError
 from sbs.replication.files.mapped import mapped
 from sbs.replication.files.places import Places
 from sbs.replication.former.pruning import Pruner
-from sbs.replication.receiving.journal import CommitRecord
+from sbs.replication.receiving.record import CommitRecord
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """No room, for whoever asks or for anybody."""

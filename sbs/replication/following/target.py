@@ -32,7 +32,8 @@ from sbs.replication.receiving.area import remove_staging
 from sbs.replication.receiving.building import NOTHING
 from sbs.replication.receiving.fragment import FRAGMENT_NAME, KeptFragment
 from sbs.replication.receiving.incoming import Incoming
-from sbs.replication.receiving.journal import CommitRecord, DamagedError, Journal
+from sbs.replication.receiving.journal import DamagedError, Journal
+from sbs.replication.receiving.record import CommitRecord
 from sbs.replication.receiving.remains import Remains
 
 _IF_MEANT: Final = "If that is meant, remove index.db from the state directory while SBS is stopped"

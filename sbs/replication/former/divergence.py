@@ -22,7 +22,7 @@ from sbs.replication.files.mapped import mapped
 from sbs.replication.files.places import IN_THE_WAY, Places
 from sbs.replication.files.reading import digest_of, open_file, unchanged
 from sbs.replication.receiving.folding import Spellings
-from sbs.replication.receiving.journal import CommitRecord
+from sbs.replication.receiving.record import CommitRecord
 from sbs.replication.receiving.remains import Remains
 
 UNREADABLE: Final = b""

@@ -28,8 +28,8 @@ from sbs.replication.files.places import Places
 from sbs.replication.files.reading import digest_of
 from sbs.replication.former.change_list import ChangeList, change_line
 from sbs.replication.former.pruning import Pruner
-from sbs.replication.receiving.journal import CommitRecord
 from sbs.replication.receiving.overlay import Overlay
+from sbs.replication.receiving.record import CommitRecord
 from sbs.replication.receiving.remains import Remains
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -19,7 +19,7 @@ from sbs.core.folding import Folding
 from sbs.core.manifest import STAGING_NAME
 from sbs.replication.files.places import Places
 from sbs.replication.receiving.area import open_staging
-from sbs.replication.receiving.journal import CommitRecord
+from sbs.replication.receiving.record import CommitRecord
 
 MAX_DIRECTORIES: Final = 64
 """Directories whose names are remembered: operations come directory by directory."""

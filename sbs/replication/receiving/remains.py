@@ -12,7 +12,8 @@ from typing import Final
 
 from sbs.replication.common import Common
 from sbs.replication.files.content import digest_of_content
-from sbs.replication.receiving.journal import CommitRecord, Journal
+from sbs.replication.receiving.journal import Journal
+from sbs.replication.receiving.record import CommitRecord
 
 PAGE_BYTES: Final = 4096
 """What is lost or kept as one: the blocks of file systems are multiples of it."""

@@ -43,6 +43,10 @@ peer = {peer}
 state_dir = {state_dir}
 priority = {priority}
 
+[tls]
+identity = {identity}
+peer_certificate = {pins}
+
 [sync]
 strict_delete = true
 preserve_mtime = true
@@ -105,6 +109,8 @@ class Member:
         self.folder: str = os.path.join(base, name, "data")
         self.state_dir: str = os.path.join(base, name, "state")
         self.config: str = os.path.join(base, f"{name}.toml")
+        self.identity: str = os.path.join(base, name, "identity.pem")
+        self.pins: str = os.path.join(base, name, "peer.pem")
         self.lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self.gone: trio.Event = trio.Event()
         """Set when the process, its fencer and its services are gone."""
@@ -121,6 +127,8 @@ class Member:
             "listen": f"{LOOPBACK}:{port}",
             "peer": f"{LOOPBACK}:{peer_port}",
             "state_dir": self.state_dir,
+            "identity": self.identity,
+            "pins": self.pins,
             "priority": priority,
             "folder": self.folder,
             "command": [sys.executable, "-I", "-S", _SERVICE, str(service_port)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import statistics
@@ -11,12 +12,19 @@ from typing import Any, Final
 import attrs
 import trio
 
+from sbs.adapters.transports.pairing import new_code, parse_code
+from sbs.adapters.transports.tcp import TcpTransport
+from sbs.core.address import Address
 from sbs.demo.files import NAMES, check_copy, check_kept, read, same
 from sbs.demo.members import Member
-from sbs.demo.observer import ask
+from sbs.demo.observer import LOOPBACK, ask
 from sbs.demo.results import DemoError
 from sbs.demo.stage import Stage, limit, run_sbs, until
 from sbs.runtime.operating import control
+from sbs.runtime.pairing.calling import call
+from sbs.runtime.pairing.files import PairFiles
+from sbs.runtime.pairing.meeting import Party
+from sbs.runtime.pairing.waiting import wait_for_peer
 
 CHANGES: Final = 25
 """Changes timed one by one: enough for a median, and over in about a second."""
@@ -40,6 +48,24 @@ class Step:
     run: Callable[[Stage], Awaitable[str]]
 
 
+async def pair(stage: Stage) -> str:
+    """Let the nodes learn each other's certificate by a code, as ``sbs pair`` does."""
+    now, code = dt.datetime.now(dt.UTC), parse_code(new_code())
+    alpha, beta = (
+        Party.of(PairFiles(identity=each.identity, pins=each.pins), each.name, now, renew=False)
+        for each in (stage.alpha, stage.beta)
+    )
+    listener = await TcpTransport().listen(f"{LOOPBACK}:0")
+    with limit("the nodes know each other"):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_for_peer, listener, code, alpha, now, stage.show)
+            paired = await call(Address.parse(listener.address), code, beta, now, TcpTransport())
+    await listener.aclose()
+    return (
+        f"{paired.own.name} and {paired.peer.name} know each other's certificate, and nobody else's"
+    )
+
+
 async def start(stage: Stage) -> str:
     """Start both nodes; the first becomes primary, the second follows it."""
     stage.files.write_all(stage.alpha.folder)
@@ -50,7 +76,10 @@ async def start(stage: Stage) -> str:
     stage.beta.start(stage.nursery)
     status = await stage.reach(stage.beta, "secondary")
     await _settle(stage.alpha, stage.beta)
-    return f"alpha is primary, beta secondary with {len(NAMES)} files ({_generation(status)})"
+    return (
+        f"alpha is primary, beta secondary with {len(NAMES)} files ({_generation(status)}), "
+        "over TLS 1.3"
+    )
 
 
 async def replicate(stage: Stage) -> str:
@@ -165,6 +194,7 @@ async def stop(stage: Stage) -> str:
 
 
 STEPS: Final = (
+    Step("pair", "Let two nodes know each other", pair),
     Step("start", "Start a primary and a secondary", start),
     Step("replicate", "Change files", replicate),
     Step("takeover", "Kill the primary while files are written", take_over),

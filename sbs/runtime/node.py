@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
@@ -100,7 +99,7 @@ class Node:
         self.stopping: trio.Event = trio.Event()
         """Somebody has asked for the end of the node."""
         self._refusal = ""
-        self._tickets = Tickets()
+        self._tickets = Tickets(config.node.name, self.post)
 
     # Life.
 
@@ -222,7 +221,7 @@ class Node:
                         await self._loop.run()
                     finally:
                         self._loop.end()
-                        self._refuse_open_requests()
+                        self._tickets.end()
                         self.updates.unsaved.give_up()
                         for part in last:
                             part.end()
@@ -283,7 +282,7 @@ class Node:
         found = rehearse(self.model, updates.held_update, updates.scripts.holds, failed)
         if dry_run:
             return found
-        await self._ask(ev.SwitchoverAsked)
+        await self._tickets.ask(ev.SwitchoverAsked)
         began_at = self._performer.stopping_at
         gap_s = None if began_at is None else clock.now() - began_at
         _log.info("roles exchanged; no service ran for %.3f s", gap_s or 0.0)
@@ -298,34 +297,17 @@ class Node:
         Raises:
             RefusedError: it leads already, follows a primary, or is not forced.
         """
-        await self._ask(lambda ticket: ev.TakeoverAsked(ticket, force))
+        await self._tickets.ask(lambda ticket: ev.TakeoverAsked(ticket, force))
 
     async def pause(self) -> None:
         """Suspend automatic takeovers on both nodes, until :meth:`resume` (B6)."""
-        await self._ask(lambda ticket: ev.PauseAsked(ticket, on=True))
+        await self._tickets.ask(lambda ticket: ev.PauseAsked(ticket, on=True))
         await self._saves.settle()
 
     async def resume(self) -> None:
         """Allow automatic takeovers again (B6)."""
-        await self._ask(lambda ticket: ev.PauseAsked(ticket, on=False))
+        await self._tickets.ask(lambda ticket: ev.PauseAsked(ticket, on=False))
         await self._saves.settle()
-
-    async def _ask(self, make: Callable[[int], ev.Event]) -> None:
-        """Give the role machine a request and wait for its answer.
-
-        Raises:
-            RefusedError: the text says why.
-        """
-        ticket = self._tickets.draw()
-        await self.post(make(ticket.number))
-        if self._loop.ended:
-            self._refuse_open_requests()
-        await ticket.answered.wait()
-        if ticket.error:
-            raise RefusedError(ticket.error)
-
-    def _refuse_open_requests(self) -> None:
-        self._tickets.answer_all(f"{self.config.node.name} has ended")
 
     async def sync(self, *, accepted: str = "", quick: bool = False) -> LastUpdate | None:
         """Run one update now, and return the last one that changed anything.

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from sbs.adapters.transports.identity import read_pins
 from tests.demo.rig import Demo
 
-STEPS = ["start", "replicate", "takeover", "compare", "rejoin", "switchover", "stop"]
+STEPS = ["pair", "start", "replicate", "takeover", "compare", "rejoin", "switchover", "stop"]
 
 
 def test_json_has_plausible_figures_and_nothing_else(tmp_path: Path) -> None:
@@ -54,6 +55,8 @@ def test_plain_form_has_a_line_for_each_step_and_evidence_is_kept(tmp_path: Path
         config = tomllib.loads((kept / f"{name}.toml").read_text())
         assert (kept / f"{name}.toml").stat().st_mode & 0o077 == 0
         assert "role primary, epoch " in (kept / f"{name}.log").read_text()
+        other = "beta" if name == "alpha" else "alpha"
+        assert read_pins(config["tls"]["peer_certificate"])[0].name == other
         assert any((kept / name / "data" / "orders").iterdir())
         host, port = config["node"]["listen"].split(":")
         for number in (int(port), int(config["services"]["unit"][0]["command"][-1])):

@@ -70,7 +70,8 @@ def test_nodes_and_services_end_even_if_the_demo_is_killed(tmp_path: Path) -> No
     demo = Demo(tmp_path)
     with demo.started() as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        while "secondary with" not in process.stdout.readline():
+            pass
         commands = " ".join(demo.processes().values())
         assert "alpha.toml" in commands
         assert "beta.toml" in commands

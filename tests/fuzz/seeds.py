@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import struct
@@ -12,9 +13,12 @@ from typing import Any, Final
 
 import attrs
 import msgpack
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbs.adapters.licences import form
 from sbs.adapters.services import channel
+from sbs.adapters.transports import pairing
 from sbs.adapters.witnesses.folder import _Record
 from sbs.core import messages as m
 from sbs.core.codec import encode
@@ -290,10 +294,44 @@ def _votes() -> Sequence[Any]:
     return (*granted, *renewed, {"header": header, "kvs": [held]}, {"succeeded": True}, {})
 
 
+def certificate(name: str = "alpha") -> x509.Certificate:
+    """Of a key and a number that are always the same."""
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(KEY.public_key())
+        .serial_number(7)
+        .not_valid_before(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2036, 1, 1, tzinfo=dt.UTC))
+        .sign(KEY, None)
+    )
+
+
+def _identities() -> Iterator[tuple[str, bytes]]:
+    pem = certificate().public_bytes(Encoding.PEM)
+    yield "pins", pem
+    yield "pins", pem + b"between\n" + certificate("b\n").public_bytes(Encoding.PEM)
+    yield "pins", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    yield "pins", b""
+    for text in (b"123-456-789", b" 123456789\n", b"12345678", "\u0661".encode() * 9):
+        yield "code", text
+    element = bytes.fromhex("e9" * 32)
+    yield "pair-stranger", b"\1" + pairing.PREAMBLE + b"\1"
+    yield "pair-stranger", b"\0" + pairing.PREAMBLE + b"\1" + element + b"\4\0\1\1"
+    yield "pair-stranger", b"\7" + PREAMBLE
+    der = certificate().public_bytes(Encoding.DER)
+    both = (len(der).to_bytes(2) + der) * 2
+    for side in (b"\0", b"\1"):
+        yield "pair-partner", side + _pack([[1, both], [2, b""], [3, b""]])
+    yield "pair-partner", b"\1" + _pack([[1, both], [4, b"\3"]])
+
+
 def main() -> None:
     """Write the seeds; what was found by fuzzing stays beside them."""
     count: dict[str, int] = {}
-    for part in (_wire, _words, _settings, _records, _folders, _local):
+    for part in (_wire, _identities, _words, _settings, _records, _folders, _local):
         for target, data in part():
             count[target] = count.get(target, 0) + 1
             place = CORPUS / target

@@ -18,7 +18,7 @@ from typing import Final
 import attrs
 
 from sbs.core.permissions import changeable, exposed
-from sbs.core.printable import plain
+from sbs.core.printable import plain, quoted
 from sbs.errors import ConfigError
 
 VALID_DAYS: Final = 3650
@@ -188,7 +188,8 @@ def _parse(text: str, where: str) -> Certificate:
             expires_at=found.not_valid_after_utc,
         )
     except (ValueError, ssl.SSLError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
-        raise ConfigError(f"{where}: a certificate cannot be read: {error}") from error
+        reason = quoted(str(error))
+        raise ConfigError(f"{where}: a certificate cannot be read: {reason}") from error
 
 
 def _read(key: str, path: str, *, secret: bool) -> str:

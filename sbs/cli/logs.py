@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +16,16 @@ from sbs.cli.text import plain
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 _COLOURS: Final = {"DEBUG": "bright_black", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+
+
+MAX_LINE_CHARS: Final = 8192
+"""Of one line: a path or two of full length, and what is wrong with them."""
+
+BURST_LINES: Final = 2000
+"""Lines at once: twice the problems that are listed of one update."""
+
+LINES_S: Final = 20.0
+"""Lines in a second in the long run: a peer that provokes errors without end fills no disk."""
 
 
 class LineFormatter(logging.Formatter):
@@ -35,16 +47,52 @@ class LineFormatter(logging.Formatter):
         level = f"{record.levelname:<7}"
         if self._colour and record.levelname in _COLOURS:
             level = click.style(level, fg=_COLOURS[record.levelname])
-        line = f"{at.isoformat(timespec='milliseconds')} {level} {plain(record.getMessage())}"
+        message = record.getMessage()
+        if len(message) > MAX_LINE_CHARS:
+            message = f"{message[:MAX_LINE_CHARS]}..."
+        line = f"{at.isoformat(timespec='milliseconds')} {level} {plain(message)}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
+
+
+class FloodFilter(logging.Filter):
+    """Leaves lines out where there are too many, and says how many; never of level debug.
+
+    Args:
+        clock: seconds, ever ascending.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._room = float(BURST_LINES)
+        self._at = clock()
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether there is room for a line."""
+        if record.levelno < logging.INFO:
+            return True
+        now = self._clock()
+        self._room = min(self._room + LINES_S * (now - self._at), BURST_LINES)
+        self._at = now
+        if self._room < 1:
+            self._left_out += 1
+            return False
+        self._room -= 1
+        if self._left_out:
+            record.msg = f"{record.getMessage()} ({self._left_out} lines before it were left out)"
+            record.args = None
+            self._left_out = 0
+        return True
 
 
 def log_to_stderr(level: str) -> None:
     """Send the log of SBS, from ``level`` on, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(colour=sys.stderr.isatty()))
+    handler.addFilter(FloodFilter())
     logger = logging.getLogger("sbs")
     logger.setLevel(level.upper())
     logger.addHandler(handler)

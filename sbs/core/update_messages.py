@@ -32,6 +32,9 @@ MAX_ITEMS = 8192
 MAX_SERVICES = 4096
 """Names in a list of services."""
 
+MAX_SERVICE_NAME = 256
+"""Characters of each: as many as any service manager takes."""
+
 MAX_AUDITED = 256
 """Files compared at once: an update waits for no more of them."""
 
@@ -168,6 +171,16 @@ class Patch:
             raise ValueError(f"'digest' must be 0 or {DIGEST_BYTES} bytes, not {len(self.digest)}")
 
 
+def _check_services(
+    _instance: object, _attribute: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]
+) -> None:
+    for name in value:
+        if not 1 <= len(name) <= MAX_SERVICE_NAME or not name.isprintable():
+            raise ValueError(
+                f"'active' {name!r}: 1 to {MAX_SERVICE_NAME} printable characters are allowed"
+            )
+
+
 @attrs.frozen(kw_only=True)
 class Commit:
     """The generation is complete.
@@ -181,7 +194,10 @@ class Commit:
 
     generation: Generation
     operations: int = attrs.field(validator=[instance_of(int), ge(0), le(2**62)])
-    active: tuple[str, ...] = attrs.field(default=(), validator=max_len(MAX_SERVICES))
+    active: tuple[str, ...] = attrs.field(
+        default=(),
+        validator=[deep_iterable(instance_of(str)), max_len(MAX_SERVICES), _check_services],
+    )
 
 
 @attrs.frozen

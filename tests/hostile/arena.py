@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import attrs
 import trio
@@ -15,23 +15,24 @@ import trio
 from sbs.cli.logs import LineFormatter
 from sbs.config import FailoverSettings
 from sbs.core.address import DEFAULT_PORT
-from sbs.core.claim import Role
+from sbs.core.claim import Claim, Role
 from sbs.core.epoch import NO_EPOCH
-from sbs.core.messages import Committed, Hello, Message, Refused
+from sbs.core.manifest import Entry, Kind
+from sbs.core.messages import Begin, Commit, Committed, Hello, Listing, Message, Refused
 from sbs.core.role import State
 from sbs.ports import ServiceController, Unit
 from sbs.testing.memory import MemoryTransport
 from sbs.testing.nodes import MemoryNode, memory_pair, wait_until
 from sbs.testing.services import FakeController
 from tests.hostile import sentinel
-from tests.hostile.peer import EVERYTHING, Peer, leading, put
+from tests.hostile.peer import CLAIM, EVERYTHING, Peer, leading, put
 
 MAX_GROWTH_BYTES: Final = 128 * 1024 * 1024
 """Memory that a case may take at its peak, the peer's own included: eight messages of two
 megabytes that wait, as many on their way to the disk, and what one of them is decoded to."""
 
-MAX_LOG_BYTES: Final = 64 * 1024
-"""What a case may write to the log."""
+MAX_LOG_BYTES: Final = 1024 * 1024
+"""What a case may write to the log: a hundred findings, each as long as it may be."""
 
 MAX_TEXT_CHARS: Final = 8192
 """Longest alarm: a few paths of full length."""
@@ -54,7 +55,14 @@ class Closed:
 
 CLOSED: Final = Closed
 
-Answer: TypeAlias = type[Message] | type[Closed] | None
+
+class Leaves:
+    """Instead of an answer: the peer closes without waiting for one."""
+
+
+LEAVES: Final = Leaves
+
+Answer: TypeAlias = type[Message] | type[Closed] | type[Leaves] | None
 
 Sends: TypeAlias = Callable[[Peer], Sequence[Message | bytes]]
 """Makes what a peer sends, when it is there."""
@@ -82,12 +90,14 @@ class Stage:
         reach: goes there.
         leads: the peer is a primary, and the node its secondary; else the other way round.
         in_session: the node sends heartbeats there.
+        intrudes: a primary of good will has the session, and the peer is somebody else that calls.
     """
 
     name: str
     reach: Callable[[Peer], Awaitable[object]]
     leads: bool
     in_session: bool = True
+    intrudes: bool = False
 
 
 async def _nothing(_peer: Peer) -> None:
@@ -101,6 +111,23 @@ async def _greeted(peer: Peer) -> None:
 async def _followed(peer: Peer) -> None:
     await peer.greet()
     await peer.follow()
+
+
+async def _listing(peer: Peer) -> None:
+    await _followed(peer)
+    await peer.send(Listing(folder=0, entries=(Entry(path="d", kind=Kind.DIRECTORY),)))
+
+
+async def _updated(peer: Peer) -> None:
+    await _followed(peer)
+    await peer.list_nothing()
+    await peer.until(Begin)
+
+
+async def _proposed(peer: Peer) -> None:
+    await _followed(peer)
+    await peer.list_nothing()
+    peer.proposed = cast("Commit", await peer.until(Commit)).generation
 
 
 async def _listed(peer: Peer) -> None:
@@ -134,6 +161,15 @@ CALLED: Final = Stage("a stranger is called by a node", _nothing, leads=True, in
 GREETED: Final = Stage("hello said to a primary", _greeted, leads=False, in_session=False)
 ASKED: Final = Stage("hello said by a primary", _greeted, leads=True, in_session=False)
 FOLLOWING: Final = Stage("a secondary, to list its folders", _followed, leads=False)
+INTRUDING: Final = Stage(
+    "a stranger calls a secondary", _nothing, leads=True, in_session=False, intrudes=True
+)
+INTRUDED: Final = Stage(
+    "hello said to a secondary", _greeted, leads=True, in_session=False, intrudes=True
+)
+LISTING: Final = Stage("a secondary in its listing", _listing, leads=False)
+UPDATED: Final = Stage("a secondary to which an update comes", _updated, leads=False)
+PROPOSED: Final = Stage("a secondary that owes a verdict", _proposed, leads=False)
 IN_STEP: Final = Stage("a secondary that has taken an update", _listed, leads=False)
 WELCOMED: Final = Stage("a primary that has said welcome", _welcomed, leads=True)
 CURRENT: Final = Stage("a primary between two updates", _current, leads=True)
@@ -150,6 +186,7 @@ class Case:
         seen: a number of ADVERSARIAL.md as "A4", a CVE, a requirement; or where in the protocol.
         at: where in the conversation.
         sends: messages and bytes, made when the conversation is there.
+        plays: instead, where the next depends on what the node says.
         answer: of the node, or :data:`QUIET`, or :data:`CLOSED`.
         text: a part of the answer's, as a regular expression.
         then: what else must be so.
@@ -160,7 +197,8 @@ class Case:
     name: str
     seen: str
     at: Stage
-    sends: Sends
+    sends: Sends = lambda _peer: ()
+    plays: Callable[[Peer], Awaitable[object]] | None = None
     answer: Answer = Refused
     text: str = ""
     then: Callable[[Arena], object] = lambda _arena: None
@@ -196,6 +234,7 @@ class Arena:
         outside: the sentinel tree.
         accepted: where folders may lie that only a primary names.
         node: that is attacked.
+        good: where somebody intrudes, whoever has the session.
     """
 
     def __init__(self, base: Path, node: MemoryNode, wire: MemoryTransport) -> None:
@@ -207,6 +246,7 @@ class Arena:
         self._wire = wire
         self._calls, self.calls = trio.open_memory_channel[Peer](100)
         self._before: dict[str, sentinel.Look] = {}
+        self.good: Peer | None = None
         self._starts = 0
         self._epoch = NO_EPOCH
 
@@ -233,17 +273,24 @@ class Arena:
 
         async def accept() -> None:
             while True:
-                await self._calls.send(Peer(await listener.accept(), leading()))
+                await self._calls.send(self._peer(await listener.accept(), leading()))
 
         nursery.start_soon(accept)
 
     async def dial(self) -> Peer:
         """Call the node."""
-        return Peer(await self._wire.dial(f"alpha:{DEFAULT_PORT}"))
+        return self._peer(await self._wire.dial(f"alpha:{DEFAULT_PORT}"), CLAIM)
+
+    def _peer(self, stream: trio.abc.Stream, claim: Claim) -> Peer:
+        return Peer(stream, claim, self.base)
 
     async def meet(self, stage: Stage) -> Peer:
         """A connection in this stage."""
-        peer = await self.calls.receive() if stage.leads else await self.dial()
+        if stage.intrudes:
+            self.good = await self.calls.receive()
+            await _current(self.good)
+        calls = stage.leads and not stage.intrudes
+        peer = await self.calls.receive() if calls else await self.dial()
         await stage.reach(peer)
         return peer
 
@@ -345,12 +392,20 @@ async def run(case: Case, base: Path, records: Sequence[logging.LogRecord]) -> N
             peer = await it.meet(case.at)
             base_bytes = _begin_peak()
             sends = case.sends(peer)
-            nursery.start_soon(peer.send, *sends)
+            if case.plays is not None:
+                await case.plays(peer)
+            elif case.answer is LEAVES:
+                await peer.send(*sends)
+            else:
+                await nursery.start(lambda task_status: peer.send(*sends, task_status=task_status))
             await _check_answer(case, peer)
             grown = _peak_bytes() - base_bytes
             assert grown < MAX_GROWTH_BYTES, f"{grown} bytes of memory"
             it.check_role(leads=leads)
             await peer.close()
+            if it.good is not None:
+                await it.good.is_heard()
+                await it.good.close()
             await it.check_good_peer(leads=leads)
             case.then(it)
             it.check_role(leads=leads)
@@ -361,6 +416,8 @@ async def run(case: Case, base: Path, records: Sequence[logging.LogRecord]) -> N
 async def _check_answer(case: Case, peer: Peer) -> None:
     if case.answer is QUIET:
         await peer.is_heard()
+        return
+    if issubclass(case.answer, Leaves):
         return
     if issubclass(case.answer, Closed):
         said = await peer.has_closed()

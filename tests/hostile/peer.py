@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TypeVar, cast
 
 import attrs
@@ -86,17 +87,25 @@ def act(action: Action, path: str, **more: object) -> tuple[Operation, bytes]:
 class Peer:
     """One connection to a node.
 
+    Args:
+        stream: of it.
+        claim: what the peer says of itself.
+        base: everything lies below it.
+
     Attributes:
         hello: what the node said of itself.
         epoch: of the session.
         history: of its leader.
+        proposed: the generation that the node has sent, for a peer that owes a verdict.
     """
 
-    def __init__(self, stream: trio.abc.Stream, claim: Claim = CLAIM) -> None:
+    def __init__(self, stream: trio.abc.Stream, claim: Claim, base: Path) -> None:
         self.claim = claim
+        self.base = base
         self.hello: Hello
         self.epoch = claim.epoch
         self.history = claim.history
+        self.proposed: Generation
         self._stream = stream
         self._decoder = FrameDecoder(SESSION_LIMITS)
         self._received: deque[Message] = deque()
@@ -104,9 +113,17 @@ class Peer:
 
     # Bytes.
 
-    async def send(self, *what: Message | bytes) -> None:
-        """Send messages, or bytes that look like some; a node that has closed gets nothing."""
+    async def send(
+        self,
+        *what: Message | bytes,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Send messages, or bytes that look like some; a node that has closed gets nothing.
+
+        ``started()`` is called when nothing that is sent later comes before.
+        """
         async with self._turn:
+            task_status.started()
             for each in what:
                 data = each if isinstance(each, bytes) else encode(each)
                 try:

@@ -62,3 +62,16 @@ def test_a_deleted_tree_is_unpacked_once_for_each_directory(
     assert len(unpacked) == len(BELOW) + 2
     assert packed == [], "nothing is left"
     assert tree.directories(0) == []
+
+
+def test_a_listing_of_long_names_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B62: sixteen million entries of eight kilobytes are no listing."""
+    monkeypatch.setattr(peer_tree, "MAX_NAMES", 1000)
+    tree = PeerTree(1)
+    tree.add(_listing(Kind.DIRECTORY, "d" * 200))
+    tree.add(_listing(Kind.FILE, "f" * 200))
+    link = Entry(path="l" * 200, kind=Kind.SYMLINK, target="t" * 201)
+    with pytest.raises(ValueError, match="more than 1000 characters of names"):
+        tree.add(Listing(folder=0, entries=(link,)))
+    tree.clear()
+    tree.add(Listing(folder=0, entries=(link,)))

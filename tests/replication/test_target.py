@@ -18,6 +18,7 @@ import attrs
 import pytest
 from blake3 import blake3
 
+from sbs.core.attributes import Attributes
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.manifest import STAGING_NAME, Action, Operation
@@ -26,6 +27,7 @@ from sbs.errors import ReplicationError
 from sbs.replication.changes import EVERYTHING
 from sbs.replication.files import index
 from sbs.replication.files.content import BLOCKS_ABOVE
+from sbs.replication.receiving import incoming
 from sbs.replication.seal import Seal
 from tests.replication.rig import EPOCH, Pair, kept, look, proceed, read, write
 from tests.support import require
@@ -71,6 +73,19 @@ def test_a_pack_that_does_not_fit_is_refused(pair: Pair, pack: Pack, text: str) 
         pair.target.take(pack, proceed)
     pair.target.abandon()
     assert look(pair.b) == {}
+
+
+def test_a_generation_of_long_operations_has_an_end(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B62: they are in memory until it is applied."""
+    monkeypatch.setattr(incoming, "MAX_OPERATIONS_BYTES", 500)
+    label = Attributes(xattrs=(("user.x", b"x" * 300),))
+    pack = Pack((attrs.evolve(put("f", b"x"), attributes=label),), b"x")
+    pair.target.take(pack, proceed)
+    with pytest.raises(ReplicationError, match="take more than 500 bytes"):
+        pair.target.take(pack, proceed)
+    pair.target.abandon()
 
 
 def test_a_stream_must_be_whole_and_is_used_once(pair: Pair) -> None:

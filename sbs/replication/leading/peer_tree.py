@@ -25,6 +25,10 @@ from sbs.replication.files.visit import Alike, Part
 MAX_ENTRIES: Final = 16_000_000
 """Entries of a follower's listing: more than a node has memory for is an attack or a mistake."""
 
+MAX_NAMES: Final = 64 * MAX_ENTRIES
+"""Characters of all names, targets and paths of directories in a listing: 64 for each of the most
+entries. Else a sixteenth of them, as long as each may be, would take all memory."""
+
 MAX_FRAGMENTS: Final = 1000
 """Of which a follower may tell: SBS keeps one."""
 
@@ -69,7 +73,7 @@ class PeerTree:
         """The directory that the listing is at."""
         self._known: set[tuple[int, str]] = {(number, "") for number in range(folders)}
         """The directories that were listed so far."""
-        self._entries = 0
+        self._entries = self._names = 0
         self._looked_at: OrderedDict[tuple[int, str], dict[str, Entry]] = OrderedDict()
         """The directories that were looked at last, unpacked."""
 
@@ -77,8 +81,8 @@ class PeerTree:
         """Take a part of the listing.
 
         Raises:
-            ValueError: no such folder, too many entries or fragments, an entry that lies in no
-                directory listed before, a directory whose entries do not come together, or the
+            ValueError: no such folder, too many entries, names or fragments, an entry that lies in
+                no directory listed before, a directory whose entries do not come together, or the
                 listing had ended already.
         """
         if self.complete:
@@ -111,7 +115,7 @@ class PeerTree:
         self._listed = None
         self._listing = {}
         self._known = {(number, "") for number in range(len(self._folders))}
-        self._entries = 0
+        self._entries = self._names = 0
         self._looked_at.clear()
 
     def folding(self, folder: int) -> Folding:
@@ -259,9 +263,14 @@ class PeerTree:
             if place not in self._known:
                 raise ValueError(f"{entry.path!r} is listed before its directory")
             self._listed = place
-        self._listing[basename(entry.path)] = _fields(entry)
+        name = basename(entry.path)
+        self._names += len(name) + len(entry.target)
+        self._listing[name] = _fields(entry)
         if entry.kind is Kind.DIRECTORY:
+            self._names += len(entry.path)
             self._known.add((folder, entry.path))
+        if self._names > MAX_NAMES:
+            raise ValueError(f"a listing of more than {MAX_NAMES} characters of names")
 
     def _end_directory(self) -> None:
         if self._listed is not None:

@@ -28,6 +28,10 @@ from sbs.replication.seal import Seal
 MAX_OPERATIONS: Final = 16_000_000
 """Operations of one generation: as many as a folder may have entries."""
 
+MAX_OPERATIONS_BYTES: Final = 256 * MAX_OPERATIONS
+"""Of their paths, targets and attributes, which are in memory until the generation is applied:
+else few, as long as each may be, would take all of it."""
+
 
 class Incoming:
     """Verifies and stages what comes: in the journal, or in the folders' staging directories.
@@ -60,6 +64,7 @@ class Incoming:
         """What lies in the folders until the generation is committed."""
         self._builder = Builder(places, self.staging.folders, Dresser(folders))
         self._seal = Seal()
+        self._size_bytes = 0
         self.operations: list[Operation] = []
         """What came so far."""
 
@@ -146,6 +151,11 @@ class Incoming:
     def _pack(self, pack: Pack) -> None:
         if len(self.operations) + len(pack.operations) > MAX_OPERATIONS:
             raise ReplicationError(f"a generation of more than {MAX_OPERATIONS} operations")
+        self._size_bytes += sum(map(_size_bytes, pack.operations))
+        if self._size_bytes > MAX_OPERATIONS_BYTES:
+            raise ReplicationError(
+                f"a generation whose operations take more than {MAX_OPERATIONS_BYTES} bytes"
+            )
         body = memoryview(pack.body)
         position = 0
         contents: list[memoryview] = []
@@ -202,3 +212,9 @@ class Incoming:
             raise ReplicationError(
                 f"{path!r} is for folder {folder}; the session has {len(self._folders)}"
             )
+
+
+def _size_bytes(operation: Operation) -> int:
+    attributes = operation.attributes
+    beside = 0 if attributes is None else attributes.head_bytes
+    return len(operation.path) + len(operation.target) + beside

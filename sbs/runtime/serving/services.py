@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Final
 
 import attrs
 import trio
@@ -15,6 +16,9 @@ from sbs.errors import RefusedError, ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.serving.guardian import Guardian
+
+MAX_NAMED: Final = 20
+"""Services that an alarm names which the other node has and this one has not."""
 
 _log = logging.getLogger(__name__)
 
@@ -117,9 +121,10 @@ class Services:
             await self.guardian.settle()  # how long they may run is known before they do
             self._epoch = epoch
             self._remarks.clear()
-            self._failed = {
-                name: f"{name}: not configured here" for name in names if name not in self._units
-            }
+            unknown = [name for name in names if name not in self._units]
+            self._failed = {name: f"{name}: not configured here" for name in unknown[:MAX_NAMED]}
+            if len(unknown) > MAX_NAMED:
+                self._failed[""] = f"and {len(unknown) - MAX_NAMED} more"
             known = tuple(name for name in names if name in self._units)
             self._withheld = known if withhold else ()
             return await self._start_each(() if withhold else known, epoch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from sbs.errors import ReplicationError, StateError
 from sbs.replication.files.problems import Problem
 from sbs.replication.following.target import Applied, CommitRecord, Target
 from sbs.replication.former.kept import Kept
-from sbs.runtime.updating.landing import is_below, place_of
+from sbs.runtime.updating.landing import place_of
 from sbs.runtime.updating.last_update import LastUpdate
 from sbs.runtime.updating.tracker import Tracker
 
@@ -105,18 +104,6 @@ class Follower:
         """
         return place_of(folder, self._own, self._accept_under, self._state_dir)
 
-    def places(self, folders: Sequence[FolderSpec]) -> list[str]:
-        """Where the folders of the primary lie on this node, none inside another.
-
-        Raises:
-            ReplicationError: the configuration does not allow one of them.
-        """
-        places = [self.place(folder) for folder in folders]
-        for one, other in itertools.permutations(places, 2):
-            if is_below(one, other):
-                raise ReplicationError(f"folder {one} lies in folder {other}; see [[folders]]")
-        return places
-
     async def settle(self) -> None:
         """Finish what the last committed generation left to apply; return when it is done."""
         async with self._busy:
@@ -188,7 +175,8 @@ class Follower:
 
     async def open(self, folders: tuple[FolderSpec, ...]) -> None:
         """Accept a leader's folders."""
-        places = self.places(folders)
+        # On a disk that hangs, to look where they lie may take for ever.
+        places = await trio.to_thread.run_sync(self._places, folders)
         await self.settle()
         try:
             await trio.to_thread.run_sync(self.target.open, folders, places)
@@ -196,6 +184,9 @@ class Follower:
             raise ReplicationError(f"a filter of the primary: {error}") from error
         known = {folder.name: place for folder, place in zip(folders, places, strict=True)}
         await trio.to_thread.run_sync(self.target.quarantine.watch, known)
+
+    def _places(self, folders: Sequence[FolderSpec]) -> list[str]:
+        return [self.place(folder) for folder in folders]
 
     def listed(self) -> None:
         """The folders were listed for a leader: what could not be read is a problem."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sbs.core.manifest import FolderSpec
 from sbs.errors import ReplicationError
+
+MAX_COMPONENTS: Final = 64
+"""Of a path that only the primary names: deeper than any person makes one. Each of them is looked
+at for links, and made if it is missing."""
 
 
 def place_of(
@@ -22,6 +27,12 @@ def place_of(
     what = f"folder {folder.name!r} ({ascii(folder.path)[1:-1]}) of the primary"
     if not os.path.isabs(folder.path):
         raise ReplicationError(f"{what} has no absolute path")
+    depth = folder.path.count("/")
+    if depth > MAX_COMPONENTS:
+        raise ReplicationError(
+            f"folder {folder.name!r} of the primary has a path of {depth} components; allowed are "
+            f"{MAX_COMPONENTS}, or a place of its own under [[folders]]"
+        )
     if not any(is_below(folder.path, allowed) for allowed in accept_under):
         raise ReplicationError(
             f"{what} is not allowed here: add it under [[folders]], or a directory above it "

@@ -393,6 +393,8 @@ class Leader:
             self._context.update_failed(str(error))
 
     async def _place(self, findings: Findings) -> None:
+        if not self._placements.expected:  # else its words could fill the log
+            raise RemoteProtocolError("findings that belong to no generation")
         self._context.found(findings)
         await self._placements.take(findings)
 

@@ -155,7 +155,7 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     done = sbs("init", "-c", tmp_path / "file" / "sbs.toml", "--peer", "127.0.0.1:1")
     assert done.returncode == 1
     assert "identity.pem cannot be written: " in done.stderr
-    assert "as root" in done.stderr
+    assert "run this as the account that runs the node" in done.stderr
 
 
 def test_odd_names_are_written_as_toml(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -13,7 +14,7 @@ import trio
 import trio.testing
 
 from sbs.adapters.transports.identity import make_identity, read_identity, read_pins
-from sbs.adapters.transports.pairing import Side
+from sbs.adapters.transports.pairing import Pairing, Side, Word
 from sbs.core.address import Address
 from sbs.errors import ConfigError, PairingError, SbsError, UnreachableError, WrongCodeError
 from sbs.ports import Listener
@@ -291,6 +292,37 @@ def test_what_a_crash_left_does_not_make_the_key_readable(alpha: Node) -> None:
     assert not left.exists()
 
 
+def test_what_is_written_is_durable_before_it_is_said(
+    alpha: Node, beta: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content first, then the name, then the name made durable: a power cut leaves one of two."""
+    meet(alpha, beta)
+    calls: list[str] = []
+
+    def noted(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            calls.append(name)
+            return real(*arguments)
+
+        return call
+
+    end = Meeting(Side.CALLER, CODE, beta.party(renew=True), NOW)
+    other = Meeting(Side.WAITER, CODE, alpha.party(), NOW)
+    for sender, receiver in ((end, other), (other, end), (end, other)):
+        receiver.receive(sender.pairing.outgoing())
+    for name in ("fsync", "rename"):
+        monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
+
+    def say(word: Word) -> None:
+        calls.append(word.name)
+        Pairing.say(end.pairing, word)
+
+    monkeypatch.setattr(end.pairing, "say", say)
+    end.receive(other.pairing.outgoing())
+    durable = ["fsync", "rename", "fsync"]
+    assert calls == [*durable, "STORED", *durable, "DONE"]
+
+
 def test_a_new_file_replaces_nothing(tmp_path: Path) -> None:
     path = str(tmp_path / "deep" / "sbs.toml")
     create(path, b"one", 0o644)
@@ -365,8 +397,8 @@ async def test_a_mistyped_code_may_be_typed_again_twice(
         await net.call()
     assert isinstance(net.ended, Paired)
     assert net.lines == [
-        "a wrong code came from a caller; allowed are 2 more",
-        "a wrong code came from a caller; allowed are 1 more",
+        "a wrong code came from this process; allowed are 2 more",
+        "a wrong code came from this process; allowed are 1 more",
     ]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from sbs.runtime import clock
 from sbs.runtime.linking.link import Link
@@ -21,7 +21,19 @@ MAX_TOLD: Final = 10
 TOLD_S: Final = 60.0
 """After so many seconds the log tells again, and how many it did not tell of."""
 
+_CallerT = TypeVar("_CallerT")
+
 _log = logging.getLogger(__name__)
+
+
+def first_to_go(hosts: Mapping[_CallerT, str]) -> _CallerT:
+    """Who gives way where there are too many: the oldest of the address that has most of them.
+
+    Args:
+        hosts: the address of each caller, the oldest first; not empty.
+    """
+    busiest = Counter(hosts.values()).most_common(1)[0][0]
+    return next(each for each, host in hosts.items() if host == busiest)
 
 
 class Strangers:
@@ -44,12 +56,11 @@ class Strangers:
         Where there are too many, the oldest of the address that has most of them is cut.
         """
         if len(self._hosts) >= MAX_STRANGERS:
-            busiest = Counter(self._hosts.values()).most_common(1)[0][0]
-            oldest = next(each for each, its in self._hosts.items() if its == busiest)
-            del self._hosts[oldest]
+            oldest = first_to_go(self._hosts)
+            crowded = self._hosts.pop(oldest)
             oldest.cut()
             self.tell(
-                f"{MAX_STRANGERS} callers have not said who they are; the oldest from {busiest} "
+                f"{MAX_STRANGERS} callers have not said who they are; the oldest from {crowded} "
                 "was closed: who connects there?"
             )
         self._hosts[link] = host

@@ -127,16 +127,12 @@ def _replace(path: str, data: bytes, mode: int) -> None:
 
 
 def _prepare(place: str, data: bytes, mode: int) -> str:
-    """A durable file beside ``place``; it has that one's owner, for root may do this for others."""
+    """A durable file beside ``place``, under another name."""
     temporary = f"{place}.new"
     with suppress(FileNotFoundError):  # a crash left it, with whatever mode
         os.unlink(temporary)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with open(fd, "wb") as file:
-        with suppress(FileNotFoundError):
-            former = os.stat(place)
-            if former.st_uid != os.geteuid():
-                os.fchown(fd, former.st_uid, former.st_gid)
         file.write(data)
         file.flush()
         os.fsync(fd)
@@ -150,5 +146,5 @@ def _explained(path: str) -> Generator[None]:
     except OSError as error:
         raise PairingError(
             f"{path} cannot be written: {error.strerror}; run this as the account that runs the "
-            "node, or as root"
+            "node"
         ) from error

@@ -11,10 +11,12 @@ from typing import Final
 import attrs
 import trio
 
+from sbs.adapters.transports.account import caller_of
 from sbs.adapters.transports.pairing import Side
 from sbs.core.printable import plain
 from sbs.errors import PairingError, SbsError, TransportError, WrongCodeError
 from sbs.ports import Listener
+from sbs.runtime.linking.strangers import first_to_go
 from sbs.runtime.pairing.meeting import Meeting, Paired, Party
 from sbs.runtime.pairing.speaking import hear, say
 
@@ -29,8 +31,8 @@ MAX_GUESSES: Final = 100
 a moment of computing whose length hangs together with the code."""
 
 MAX_CALLERS: Final = 32
-"""Callers at a time. The one that has been here longest makes room for the next: the other node
-needs a fraction of a second, and who says nothing keeps nobody out."""
+"""Callers at a time. For one more the oldest of the busiest address gives way: the other node needs
+a fraction of a second, and who says nothing keeps nobody out."""
 
 FAREWELL_S: Final = 1.0
 """How long a caller is told why it was refused."""
@@ -79,7 +81,9 @@ class _Room:
     report: Callable[[str], None]
     lifetime: trio.CancelScope
     nursery: trio.Nursery
-    _callers: list[trio.CancelScope] = attrs.field(factory=list[trio.CancelScope], init=False)
+    _callers: dict[trio.CancelScope, str] = attrs.field(
+        factory=dict[trio.CancelScope, str], init=False
+    )
     _admission: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _guesses: int = attrs.field(default=0, init=False)
     _wrong: int = attrs.field(default=0, init=False)
@@ -105,9 +109,9 @@ class _Room:
                     self._end(error)
                     return
                 if len(self._callers) == MAX_CALLERS:
-                    self._dismiss(self._callers[0])
+                    self._dismiss(first_to_go(self._callers))
                 scope = trio.CancelScope()
-                self._callers.append(scope)
+                self._callers[scope] = caller_of(stream)
                 self.nursery.start_soon(self._receive, stream, scope)
 
     async def _receive(self, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
@@ -121,8 +125,7 @@ class _Room:
                     self._failed(meeting, error)
                     with suppress(PairingError), trio.move_on_after(FAREWELL_S, shield=True):
                         await say(stream, meeting)
-        if scope in self._callers:
-            self._callers.remove(scope)
+        self._callers.pop(scope, None)
 
     async def _converse(
         self, stream: trio.abc.Stream, meeting: Meeting, scope: trio.CancelScope
@@ -137,7 +140,7 @@ class _Room:
             try:
                 meeting.receive(data)
             except WrongCodeError:
-                self._count_wrong(stream)
+                self._count_wrong(self._callers[scope])
                 raise
             finally:
                 self._guesses += pairing.has_guess and not knew_guess
@@ -155,13 +158,13 @@ class _Room:
             self._dismiss(scope)
 
     def _dismiss(self, scope: trio.CancelScope) -> None:
-        self._callers.remove(scope)
+        del self._callers[scope]
         scope.cancel()
 
-    def _count_wrong(self, stream: trio.abc.Stream) -> None:
+    def _count_wrong(self, host: str) -> None:
         self._wrong += 1
         left = MAX_WRONG - self._wrong
-        self.report(f"a wrong code came from {_origin(stream)}; allowed are {left} more")
+        self.report(f"a wrong code came from {plain(host)}; allowed are {left} more")
         if not left:
             self._end(
                 PairingError(f"{MAX_WRONG} wrong codes came, and nothing was changed; {_ANEW}")
@@ -181,11 +184,3 @@ class _Room:
         if self._outcome is None:
             self._outcome = outcome
         self.nursery.cancel_scope.cancel()
-
-
-def _origin(stream: trio.abc.Stream) -> str:
-    """Who calls, as far as its connection tells."""
-    if isinstance(stream, trio.SocketStream):
-        with suppress(OSError):
-            return plain(str(stream.socket.getpeername()[0]))
-    return "a caller"

@@ -283,6 +283,7 @@ def test_a_side_says_each_word_once_and_in_order() -> None:
     [
         (b"GET / HTTP/1.1\r\n", "is no sbs pair"),
         (b"\x15\x03\x03\x00\x02\x02\x28", "the port of a node that runs"),
+        (b"\x15", "the port of a node that runs"),  # else it depends on the cut (found by fuzzing)
         (b"SSH-2.0-OpenSSH_9.6\r\n", "is no sbs pair"),
         (b"\x93SBS\r\n\x1a\n", "the port of a node that runs"),
         (b"\x93SBP\r\n\x1a\r", "is no sbs pair"),

@@ -59,8 +59,9 @@ MAC_BYTES: Final = 32
 _HEADER: Final = struct.Struct(">BH")
 """Type, length of the body."""
 
-_ALERT: Final = b"\x15\x03"
-"""How an answer of TLS to what is no TLS begins (RFC 8446, section 5.1)."""
+_ALERT: Final = b"\x15"
+"""How an answer of TLS to what is no TLS begins (RFC 8446, section 5.1). One byte, so that it does
+not matter how the bytes were cut."""
 
 _LENGTH: Final = struct.Struct(">H")
 _CALLER: Final = b"sbs pair 1 caller"
@@ -283,7 +284,7 @@ class Pairing:
     def _read_greeting(self) -> list[Event] | None:
         found = bytes(self._received[: len(PREAMBLE)])
         if found != PREAMBLE[: len(found)]:
-            if found[:4] == NODE_PREAMBLE[:4] or found[:2] == _ALERT:
+            if found[:4] == NODE_PREAMBLE[:4] or found[:1] == _ALERT:
                 raise RemoteProtocolError("that is the port of a node that runs, not of sbs pair")
             raise RemoteProtocolError("the other side is no sbs pair")
         if len(self._received) <= len(PREAMBLE):

@@ -53,6 +53,10 @@ class VersionError(RemoteProtocolError):
     """Both sides speak SBS, but no version of its protocol in common."""
 
 
+class EncryptedError(RemoteProtocolError):
+    """The other side speaks TLS, and this one does not."""
+
+
 class StateError(SbsError):
     """The durable state of this node cannot be read, trusted or written."""
 
@@ -108,4 +112,18 @@ class UnreachableError(PairingError):
 
 
 class IdentityError(TransportError):
-    """One side is not whom the other expects, or does not speak TLS; the text says what to do."""
+    """One side is not whom the other expects.
+
+    Args:
+        finding: what was seen, and of whom.
+        advice: what an administrator should do.
+    """
+
+    def __init__(self, finding: str, advice: str) -> None:
+        super().__init__(f"{finding}; {advice}")
+        self.finding: str = finding
+        self.advice: str = advice
+
+
+class TlsError(IdentityError):
+    """The other side does not speak TLS, or not as SBS does."""

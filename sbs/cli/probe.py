@@ -23,7 +23,7 @@ _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
 
 _EPILOG = """\
 Exit codes: 0 all pass, or warn; 1 a check failed; 3 the peer cannot be reached; 78 the
-configuration is wrong.
+configuration, or a file that it names in [tls], is wrong.
 
 Example:
   sbs probe -c alpha.toml
@@ -40,7 +40,8 @@ def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bo
 
     Checks row by row how the peer is reached and how its settings compare with this node's; each
     row that does not pass says what to do. Changes nothing. Without HOST the configured peer is
-    probed; the port is 4445 when left out. With HOST and no configuration nothing is compared.
+    probed; the port is 4445 when left out. With HOST and no configuration nothing is compared, and
+    a node with TLS cannot be probed: it talks to its peer alone.
     """
     from sbs.runtime.probing.checks import Check, ProbeReport, Result  # noqa: PLC0415 - slow
 
@@ -55,7 +56,11 @@ def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bo
     if wanted is None:
         assert config is not None  # noqa: S101 - for the type checker
         wanted = config.node.peer
-    report = _run(wanted, config)
+    try:
+        report = _run(wanted, config)
+    except ConfigError as error:
+        _show(_unproven(wanted, config, error), as_json)
+        ctx.exit(error.exit_code)
     _show(report, as_json)
     ctx.exit(report.exit_code)
 
@@ -78,10 +83,20 @@ def _config(ctx: click.Context, path: str, *, needed: bool) -> Config | None:
 def _run(address: Address, config: Config | None) -> ProbeReport:
     import trio  # noqa: PLC0415 - slow
 
-    from sbs.adapters.transports.tcp import TcpTransport  # noqa: PLC0415 - slow
     from sbs.runtime.probing.probe import probe as probe_node  # noqa: PLC0415 - slow
 
-    return trio.run(probe_node, address, config, TcpTransport())
+    return trio.run(probe_node, address, config)
+
+
+def _unproven(address: Address, config: Config | None, error: ConfigError) -> ProbeReport:
+    """What is left of a probe where this node cannot prove who it is."""
+    from sbs.runtime.probing.checks import Check, ProbeReport, Result  # noqa: PLC0415 - slow
+    from sbs.runtime.probing.probe import check_config  # noqa: PLC0415 - slow
+
+    rows = () if config is None else (check_config(config),)
+    hint = "sbs run refuses it, too; what these files must be: docs/pairing.md"
+    row = Check(name="identity", result=Result.FAIL, detail=str(error), hint=hint)
+    return ProbeReport(address=str(address), checks=(*rows, row))
 
 
 def _show(report: ProbeReport, as_json: bool) -> None:

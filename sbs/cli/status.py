@@ -78,6 +78,7 @@ def _stopped(config_path: str) -> Status:
         "epoch_token",
         "generation",
         "peer",
+        "security",
         "in_step",
         "licence",  # sbs licence show looks at it without a node
         "last_update",
@@ -140,6 +141,8 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
     else:
         connected = f"{peer['role']}, connected" if peer["connected"] else "not connected"
         yield "peer", f"{peer['name']} at {peer['address']}: {connected}"
+    if found.get("security") is not None:  # a node of an older release does not tell
+        yield "security", _security(found["security"])
     services = found["services"]
     yield "services", ", ".join(services["active"]) or "none active"
     if sorted(services["wanted"]) != sorted(services["active"]):
@@ -169,6 +172,13 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
         yield "votes", ", ".join(name for name, has in found["votes"].items() if has) or "none"
     if found["paused"]:
         yield "paused", "no automatic takeover (sbs resume)"
+
+
+def _security(found: Mapping[str, Any]) -> str:
+    """How the connection to the peer is protected; the alarm says where it should be."""
+    if not found["tls"]:
+        return "no TLS: neither encrypted nor authenticated"
+    return f"TLS 1.3, certificates until {found['expires']} (sbs pair --show)"
 
 
 def _licence(found: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from sbs.core.messages import MAX_BODY_BYTES
-from sbs.errors import LocalProtocolError, RemoteProtocolError
+from sbs.errors import EncryptedError, LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +182,7 @@ class FrameDecoder:
         begun = self._part.getvalue()
         seen = begun + self._data[: MAX_QUOTED_BYTES - len(begun)]
         if seen.startswith(_TLS):
-            raise RemoteProtocolError(
+            raise EncryptedError(
                 "the other side speaks TLS, it seems; set tls.identity and tls.peer_certificate "
                 "here, too (sbs pair)"
             )

@@ -36,6 +36,7 @@ from sbs.runtime.mailing.herald import make_herald
 from sbs.runtime.opening import make_controller, make_policy, make_transport, make_witness
 from sbs.runtime.operating.rehearsal import rehearse
 from sbs.runtime.operating.requests import Requests
+from sbs.runtime.operating.security import security_of
 from sbs.runtime.operating.status import Status, Switchover, make_status
 from sbs.runtime.operating.tickets import Tickets
 from sbs.runtime.performer import Parts, Performer
@@ -382,6 +383,7 @@ class Node:
             role=self.role,
             peer_address=str(self.config.node.peer),
             listen=self.listen,
+            security=security_of(self._transport),
             states=await self.services.states(),
             restarts=self.services.restarts,
             licence=self.licensing.status,

@@ -180,14 +180,14 @@ async def test_a_send_that_was_cancelled_breaks_the_connection(made: Identities)
 class _Trusting:
     """Takes whoever TLS has let in."""
 
-    def explain(self, error: ssl.SSLError) -> str:
-        return str(error)
+    def explain(self, error: ssl.SSLError) -> IdentityError:
+        return IdentityError(str(error), "nothing")
 
     def admit(self, certificate: bytes) -> None:
         assert certificate
 
     def alien(self, data: bytes, *, is_end: bool) -> IdentityError:
-        return IdentityError(f"{data!r} {is_end}")
+        return IdentityError(f"{data!r} {is_end}", "nothing")
 
 
 # Who is let in.

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.tls_rig import Identities
 from tests.support import NodeProcess, Pair, answering, free_ports, sbs, wait_until
+
+PROTOCOL = """\
+pass  tls: none is needed within this machine
+pass  protocol: sbs 0.1.0, version 1
+"""
 
 COMPARED = """\
 pass  clock: within 1 s of this one
@@ -68,8 +75,7 @@ def test_a_pair_probes_each_other_and_itself(pair: Pair) -> None:
 
     done = alpha.sbs("probe")
     assert golden(done.stdout) == (
-        reached(alpha, beta.address) + "pass  protocol: sbs 0.1.0, version 1\n"
-        "pass  identity: beta, identity X\n"
+        reached(alpha, beta.address) + PROTOCOL + "pass  identity: beta, identity X\n"
         "pass  role: secondary, epoch 1.N, generation N; this node is primary\n"
         "pass  mode: symmetric here, symmetric there\n" + COMPARED
     )
@@ -77,8 +83,7 @@ def test_a_pair_probes_each_other_and_itself(pair: Pair) -> None:
 
     done = beta.sbs("probe")
     assert golden(done.stdout) == (
-        reached(beta, alpha.address) + "pass  protocol: sbs 0.1.0, version 1\n"
-        "pass  identity: alpha, identity X\n"
+        reached(beta, alpha.address) + PROTOCOL + "pass  identity: alpha, identity X\n"
         "pass  role: primary, epoch 1.N, generation N; this node is secondary\n"
         "pass  mode: symmetric here, symmetric there\n" + COMPARED
     )
@@ -86,8 +91,9 @@ def test_a_pair_probes_each_other_and_itself(pair: Pair) -> None:
 
     done = beta.sbs("probe", beta.address)
     assert done.stdout == (
-        reached(beta, beta.address) + "pass  protocol: sbs 0.1.0, version 1\n"
-        f"fail  identity: beta at {beta.address} has this node's own identity\n"
+        reached(beta, beta.address)
+        + PROTOCOL
+        + f"fail  identity: beta at {beta.address} has this node's own identity\n"
         "      -> node.peer must be the address of the other node; if this state_dir was copied "
         f"from there, remove {beta.state_dir}/node.json\n"
     )
@@ -167,3 +173,32 @@ def test_a_wrong_configuration_is_a_failed_row_and_ends_with_78(
     assert as_json.returncode == 78
     assert (found["ok"], found["peer"], found["rtt_ms"]) == (False, None, None)
     assert [check["result"] for check in found["checks"]] == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda made: made.chmod(0o644), "everybody can read it; run chmod go= on it"),
+        (Path.unlink, "does not exist; sbs init and sbs pair make it"),
+        (lambda made: made.write_text("key"), "holds 0 certificates"),
+    ],
+    ids=["open", "missing", "spoilt"],
+)
+def test_an_identity_that_cannot_be_used_is_a_failed_row_and_ends_with_78(
+    spoil: Callable[[Path], None], words: str, tmp_path: Path
+) -> None:
+    """B60, B62: as `sbs run` ends with it."""
+    made = Identities(tmp_path)
+    config = tmp_path / "alpha.toml"
+    config.write_text(
+        '[node]\npeer = "127.0.0.1:1"\nstate_dir = "state"\n'
+        f'[tls]\nidentity = "{made.path("alpha")}"\npeer_certificate = "{made.pins("beta")}"\n'
+    )
+    spoil(Path(made.path("alpha")))
+    done = sbs("probe", "-c", config)
+    first, second, hint = done.stdout.splitlines()
+    assert first == f"pass  config: {config}"
+    assert second.startswith(f"fail  identity: tls.identity {made.path('alpha')}: ")
+    assert words in second
+    assert hint == "      -> sbs run refuses it, too; what these files must be: docs/pairing.md"
+    assert (done.returncode, done.stderr) == (78, "")

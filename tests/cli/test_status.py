@@ -32,6 +32,12 @@ RUNNING: dict[str, Any] = {
         "role": "secondary",
         "connected": True,
     },
+    "security": {
+        "tls": True,
+        "fingerprint": "8d2f",
+        "peer_fingerprint": "51c7",
+        "expires": "2036-01-29",
+    },
     "in_step": True,
     "services": {"active": ["web"], "wanted": ["web", "mail"], "restarts": {"web": 2}},
     "licence": None,
@@ -126,6 +132,7 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "  epoch       7 (SBS_EPOCH 15)\n"
         "  generation  12, in step\n"
         "  peer        beta\\x1b]0;owned\\x07 at 127.0.0.1:4446: secondary, connected\n"
+        "  security    TLS 1.3, certificates until 2036-01-29 (sbs pair --show)\n"
         "  services    web\n"
         "              a takeover starts: web, mail\n"
         "              started again: web 2\n"

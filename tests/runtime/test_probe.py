@@ -22,6 +22,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.history import History
 from sbs.core.messages import Fact, Hello
 from sbs.errors import ProtocolError, TransportError
+from sbs.ports import Transport
 from sbs.runtime.lasting.state import StateStore, Stored
 from sbs.runtime.linking.link import Link
 from sbs.runtime.operating import control
@@ -60,7 +61,7 @@ SETTINGS = [
 ]
 
 ROWS = [
-    *("config", "name", "tcp", "protocol", "identity", "role", "mode", "clock"),
+    *("config", "name", "tcp", "tls", "protocol", "identity", "role", "mode", "clock"),
     *SETTINGS,
     PEER,
     *PREMISES,
@@ -97,7 +98,9 @@ def hello_of(config: Config, claim: Claim | None = CLAIM) -> Hello:
 
 
 @asynccontextmanager
-async def peer(hello: Callable[[], Hello]) -> AsyncIterator[Address]:
+async def peer(
+    hello: Callable[[], Hello], transport: Transport | None = None
+) -> AsyncIterator[Address]:
     """A peer that says hello and then listens until the caller leaves."""
 
     async def serve() -> None:
@@ -113,7 +116,7 @@ async def peer(hello: Callable[[], Hello]) -> AsyncIterator[Address]:
     async def not_expected(message: object) -> None:
         raise AssertionError(f"a probe sent {message}")
 
-    listener = await TcpTransport().listen("127.0.0.1:0")
+    listener = await (transport or TcpTransport()).listen("127.0.0.1:0")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
         yield Address.parse(listener.address)
@@ -159,7 +162,7 @@ async def test_a_peer_that_fits_passes_row_by_row(config: Config) -> None:
 async def test_without_a_configuration_nothing_is_compared(config: Config) -> None:
     report = await probe_hello(hello_of(config), None)
     assert [check.name for check in report.checks] == [
-        *("name", "tcp", "protocol", "identity", "role", "clock", "round-trip")
+        *("name", "tcp", "tls", "protocol", "identity", "role", "clock", "round-trip")
     ]
     assert report.exit_code == 0
 
@@ -295,7 +298,7 @@ async def test_two_primaries_fail(config: Config, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(control, "ask", own_status)
     report = await probe_hello(hello_of(config, attrs.evolve(CLAIM, role=Role.PRIMARY)), config)
     assert failing(report) == ["role"]
-    assert report.checks[5].detail == "primary, epoch 3.0, generation 0; this node is primary"
+    assert report.checks[6].detail == "primary, epoch 3.0, generation 0; this node is primary"
     assert report.exit_code == 1
 
 

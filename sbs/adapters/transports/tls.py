@@ -18,7 +18,7 @@ import attrs
 from sbs.adapters.transports.account import caller_of
 from sbs.adapters.transports.identity import Certificate, read_identity, read_pins
 from sbs.adapters.transports.tcp import TcpTransport
-from sbs.adapters.transports.tls_errors import explain
+from sbs.adapters.transports.tls_errors import explain, no_tls, not_pinned
 from sbs.adapters.transports.tls_stream import TlsStream
 from sbs.core.connection import Connection, Side
 from sbs.core.frames import PREAMBLE
@@ -147,10 +147,14 @@ class _Acquaintance:
     other: str
     trust: Trust
 
-    def explain(self, error: ssl.SSLError) -> str:
+    @property
+    def _pinned(self) -> str:
+        return " or ".join(pin.fingerprint for pin in self.trust.pins)
+
+    def explain(self, error: ssl.SSLError) -> IdentityError:
         """What an error of TLS means, and what to do."""
-        pinned = " or ".join(pin.fingerprint for pin in self.trust.pins)
-        return f"{self.other}: {explain(error, own=self.trust.own.fingerprint, pinned=pinned)}"
+        own = self.trust.own.fingerprint
+        return explain(error, other=self.other, own=own, pinned=self._pinned)
 
     def admit(self, certificate: bytes) -> None:
         """See that the certificate is a pinned one, and not one that a pinned key has signed.
@@ -159,7 +163,7 @@ class _Acquaintance:
             IdentityError: it is not.
         """
         if certificate not in {pin.der for pin in self.trust.pins}:
-            raise IdentityError(f"{self.other}: its certificate is not the pinned one")
+            raise not_pinned(self.other, self._pinned)
 
     def alien(self, data: bytes, *, is_end: bool) -> TransportError | None:
         """What to make of first bytes that are no TLS: a testament, or a refusal."""
@@ -170,11 +174,7 @@ class _Acquaintance:
                 return PeerFencedError(secret)
             if not is_end:
                 return None
-        what = "SBS without TLS" if told else f"something else than TLS: {data[:32]!r}"
-        return IdentityError(
-            f"{self.other} speaks {what}; set tls.identity and tls.peer_certificate on both "
-            "nodes (sbs pair), or on none"
-        )
+        return no_tls(self.other, data, is_sbs=told)
 
 
 def _testament(data: bytes) -> bytes | None:

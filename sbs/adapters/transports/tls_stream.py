@@ -43,7 +43,7 @@ _RECORD_TYPES: Final = range(20, 24)
 class Judge(Protocol):
     """What one side of a connection knows of the other, and says of it."""
 
-    def explain(self, error: ssl.SSLError) -> str:
+    def explain(self, error: ssl.SSLError) -> IdentityError:
         """What an error of TLS means, and what to do."""
         ...
 
@@ -103,6 +103,11 @@ class TlsStream(trio.abc.Stream):
         """Version and cipher, for people; empty before the handshake."""
         found = self._tls.cipher()
         return "" if found is None else f"{found[1]}, {found[0]}"
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """That of the other side (DER); empty before the handshake."""
+        return (self._tls.getpeercert(binary_form=True) or b"") if self._ready else b""
 
     # The handshake.
 
@@ -196,7 +201,7 @@ class TlsStream(trio.abc.Stream):
                     try:
                         self._tls.write(view[at : at + PIECE_BYTES])
                     except ssl.SSLError as error:
-                        raise self._break(self._judge.explain(error)) from error
+                        raise self._break(str(self._judge.explain(error))) from error
                     await self._send_outgoing()
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -300,9 +305,9 @@ class TlsStream(trio.abc.Stream):
             raise
 
     async def _refuse(self, error: ssl.SSLError) -> IdentityError:
-        text = self._judge.explain(error)
-        await self._take_leave(text)
-        return IdentityError(text)
+        found = self._judge.explain(error)
+        await self._take_leave(str(found))
+        return found
 
     async def _take_leave(self, why: str) -> None:
         """Send the alert that TLS has prepared, so that the other side learns why, and end."""

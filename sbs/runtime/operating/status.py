@@ -18,6 +18,7 @@ from sbs.ports import ServiceState
 from sbs.replication.files.problems import Problem
 from sbs.runtime import clock
 from sbs.runtime.alarms import StandingAlarm
+from sbs.runtime.operating.security import Security
 from sbs.runtime.serving.licence_status import LicenceStatus
 from sbs.runtime.updating.conflicts import Conflict
 from sbs.runtime.updating.last_update import LastUpdate
@@ -78,6 +79,8 @@ class Status:
         state: the finer word behind ``role`` (``docs/roles.md``).
         policy: what silence of the other node means.
         votes: whose vote this primary has now (policy ``quorum``), ``None`` where none are asked.
+        security: how the connection to the peer is protected; ``None`` where the program that
+            embeds the node carries the bytes.
         in_step: the secondary holds a complete generation of the primary's data.
         licence: of this node; ``None`` if it needs none.
         held: what the guard holds of this primary, ``None`` if nothing (B22).
@@ -100,6 +103,7 @@ class Status:
     epoch_token: int
     generation: int
     peer: PeerStatus | None
+    security: Security | None
     in_step: bool
     services: ServiceStatus
     licence: LicenceStatus | None
@@ -128,6 +132,7 @@ def make_status(
     role: Role,
     peer_address: str,
     listen: str,
+    security: Security | None,
     states: Mapping[str, ServiceState],
     restarts: Mapping[str, int],
     licence: LicenceStatus | None,
@@ -145,6 +150,7 @@ def make_status(
         role: as last told to the outside.
         peer_address: as configured.
         listen: where the node really listens.
+        security: of the connection to the peer.
         states: of the services.
         restarts: of each, since the node's start.
         licence: of this node.
@@ -167,6 +173,7 @@ def make_status(
         epoch_token=model.primacy.number,
         generation=durable.history.number,
         peer=_peer_status(model, role, peer_address),
+        security=security,
         in_step=model.in_step,
         services=ServiceStatus(
             active=tuple(name for name, state in states.items() if state.active),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -19,6 +20,7 @@ from sbs.runtime.operating import control
 from sbs.runtime.probing.checks import Check, Result
 from sbs.runtime.probing.facts import MUST_MATCH, PEER, facts_of
 from sbs.runtime.probing.premises import PREMISES, findings, leads_here, result_of
+from sbs.runtime.probing.proof import Proof
 
 MAX_CLOCK_DIFFERENCE_S: Final = 1.0
 """More makes the logs and time stamps of the two nodes hard to compare."""
@@ -36,12 +38,14 @@ class Visit:
         hello: of the peer, with a claim.
         clock_ns: this node's clock before and after the peer read its own.
         rtt_ms: of one round trip; ``None``: not measured.
+        proof: by which both have proven who they are; ``None`` without TLS.
     """
 
     address: Address
     hello: Hello
     clock_ns: tuple[int, int]
     rtt_ms: float | None
+    proof: Proof | None = None
 
 
 async def compare(config: Config | None, visit: Visit, claim: Claim) -> list[Check]:
@@ -52,7 +56,7 @@ async def compare(config: Config | None, visit: Visit, claim: Claim) -> list[Che
         visit: to the peer.
         claim: of its hello.
     """
-    checks = [_identity_check(config, visit.address, claim)]
+    checks = [_identity_check(config, visit, claim)]
     if checks[0].result is Result.FAIL:
         return checks  # a comparison with itself would only mislead
     checks.append(_role_check(claim, await _own_role(config)))
@@ -67,15 +71,15 @@ async def compare(config: Config | None, visit: Visit, claim: Claim) -> list[Che
     return checks
 
 
-def _identity_check(config: Config | None, address: Address, claim: Claim) -> Check:
-    """Whether it may be another node than this one."""
+def _identity_check(config: Config | None, visit: Visit, claim: Claim) -> Check:
+    """Whether it is another node than this one, and how both have proven who they are."""
 
     def check(result: Result, detail: str, hint: str = "") -> Check:
         return Check(name="identity", result=result, detail=detail, hint=hint)
 
-    other = check(Result.PASS, f"{claim.name}, identity {claim.node_id[:8]}")
+    who = f"{claim.name}, identity {claim.node_id[:8]}"
     if config is None:
-        return other
+        return check(Result.PASS, who)
     try:
         own = read_node_id(config.node.state_dir)
     except StateError as error:
@@ -85,11 +89,15 @@ def _identity_check(config: Config | None, address: Address, claim: Claim) -> Ch
             "node.peer must be the address of the other node; if this state_dir was copied "
             f"from there, remove {os.path.join(config.node.state_dir, 'node.json')}"
         )
-        return check(Result.FAIL, f"{claim.name} at {address} has this node's own identity", hint)
+        text = f"{claim.name} at {visit.address} has this node's own identity"
+        return check(Result.FAIL, text, hint)
     if claim.name == config.node.name:
         hint = "give each node its own node.name: texts and logs cannot tell them apart"
         return check(Result.WARN, f"both nodes are called {claim.name}", hint)
-    return other
+    if visit.proof is None:
+        return check(Result.PASS, who)
+    result, text, hint = visit.proof.judge(config.node.name, claim, dt.datetime.now(dt.UTC))
+    return check(result, f"{who}, {text}", hint)
 
 
 async def _own_role(config: Config | None) -> str:

@@ -10,33 +10,74 @@ from typing import Final
 
 import trio
 
+from sbs.adapters.transports.tcp import TcpTransport
+from sbs.adapters.transports.tls import TlsTransport
+from sbs.adapters.transports.tls_stream import TlsStream
 from sbs.config import Config
+from sbs.config.places import is_loopback
 from sbs.core.address import Address
 from sbs.core.claim import Claim
 from sbs.core.connection import Side
 from sbs.core.messages import PROTOCOL_VERSION, Hello
-from sbs.errors import DialRefusedError, ProtocolError, TransportError, VersionError
+from sbs.core.testament import PeerFencedError
+from sbs.errors import (
+    DialRefusedError,
+    EncryptedError,
+    IdentityError,
+    ProtocolError,
+    TlsError,
+    TransportError,
+    VersionError,
+)
 from sbs.ports import Transport
 from sbs.runtime.linking.link import Link
+from sbs.runtime.opening import make_transport
 from sbs.runtime.probing.checks import Check, PeerReport, ProbeReport, Result
 from sbs.runtime.probing.fitting import Visit, compare
+from sbs.runtime.probing.proof import Proof
 from sbs.version import __version__
 
 TIMEOUT_S: Final = 2.0
 """How long each step may take where no configuration says it."""
 
+_SILENT: Final = "is that another program's port? If it is a node, see its log: it may be stuck"
+_CLOSED: Final = "is that another program's port? If it is a node, see its log for the reason"
+_OTHER: Final = "another program listens there: correct node.peer here or node.listen there"
 
-async def probe(address: Address, config: Config | None, transport: Transport) -> ProbeReport:
+
+def check_config(config: Config) -> Check:
+    """The first row: what the configuration says of itself.
+
+    Args:
+        config: of this node.
+    """
+    found = [*config.warnings]
+    if config.refusal:
+        found.insert(0, f"sbs run refuses it here: {config.refusal}")
+    if not found:
+        return Check(name="config", result=Result.PASS, detail=config.path)
+    hint = "mend what is named; a key without effect is for another version of SBS"
+    return Check(name="config", result=Result.WARN, detail="; ".join(found), hint=hint)
+
+
+async def probe(
+    address: Address, config: Config | None, transport: Transport | None = None
+) -> ProbeReport:
     """Find out how the node at ``address`` is reached, and whether it fits this one.
 
     Args:
         address: of the peer.
         config: of this node; without it nothing is compared.
-        transport: carries the bytes.
+        transport: carries the bytes; TLS or TCP, as configured, if left out.
 
     Returns:
         what was found; what cannot be reached is a failed check, no exception.
+
+    Raises:
+        ConfigError: what proves who this node is cannot be used.
     """
+    if transport is None:
+        transport = TcpTransport() if config is None else make_transport(config)
     visit = _Visit(address, config, transport)
     hello = await visit.greet()
     if hello is not None and hello.claim is not None:
@@ -55,6 +96,7 @@ class _Visit:
         self._checks: list[Check] = []
         self._rtt_ms: float | None = None
         self._clock_ns = (0, 0)
+        self._certificate = b""
 
     def report(self, hello: Hello | None) -> ProbeReport:
         """What was found."""
@@ -80,7 +122,8 @@ class _Visit:
 
     async def greet(self) -> Hello | None:
         """Exchange hellos with the peer; ``None`` if that cannot be done."""
-        self._check_config()
+        if self._config is not None:
+            self._checks.append(check_config(self._config))
         if not await self._resolve():
             return None
         started_ns = time.time_ns()
@@ -90,23 +133,11 @@ class _Visit:
         hello = Hello(versions=(1, PROTOCOL_VERSION), software=f"sbs {__version__} probe")
         link = Link(0, stream, Side.DIALLER, hello)
         try:
-            answer = await self._exchange(link)
+            answer = await self._exchange(link, stream)
         finally:
             await link.aclose()
         self._clock_ns = (started_ns, time.time_ns())
         return answer
-
-    def _check_config(self) -> None:
-        if self._config is None:
-            return
-        found = [*self._config.warnings]
-        if self._config.refusal:
-            found.insert(0, f"sbs run refuses it here: {self._config.refusal}")
-        if found:
-            hint = "mend what is named; a key without effect is for another version of SBS"
-            self._add("config", Result.WARN, "; ".join(found), hint)
-        else:
-            self._add("config", Result.PASS, self._config.path)
 
     async def _resolve(self) -> bool:
         host = self._address.host
@@ -149,34 +180,85 @@ class _Visit:
             return stream
         return None
 
-    async def _exchange(self, link: Link) -> Hello | None:
+    async def _exchange(self, link: Link, stream: trio.abc.Stream) -> Hello | None:
+        step = "protocol"
         try:
+            if isinstance(stream, TlsStream):
+                step = "tls"
+                with trio.fail_after(self._timeout_s):
+                    await stream.do_handshake()
+                self._certificate = stream.peer_certificate
+                self._add("tls", Result.PASS, stream.cipher)
+                step = "protocol"
             with trio.fail_after(self._timeout_s):
                 hello = await link.greet()
+        except IdentityError as error:
+            self._fail_identity(error, step)
+            return None
+        except EncryptedError:
+            self._fail_plain()
+            return None
         except trio.TooSlowError:
-            detail = f"connected, but no hello within {self._timeout_s:g} s"
-            hint = "is that another program's port? If it is a node, see its log: it may be stuck"
+            detail, hint = f"connected, but no hello within {self._timeout_s:g} s", _SILENT
         except VersionError as error:
             detail = f"{error}; this is sbs {__version__}"
             hint = "install the same release of SBS on both nodes"
         except ProtocolError as error:
-            detail = f"what answers is no node of SBS: {error}"
-            hint = "another program listens there: correct node.peer here or node.listen there"
-        except TransportError as error:
-            detail = f"closed before its hello: {error}"
-            hint = "is that another program's port? If it is a node, see its log for the reason"
+            detail, hint = f"what answers is no node of SBS: {error}", _OTHER
+        except PeerFencedError as last_word:
+            step = "protocol"
+            detail, hint = str(last_word), "start SBS there: sbs run"
+        except (TransportError, trio.BrokenResourceError) as error:
+            detail, hint = f"closed before its hello: {error}", _CLOSED
         else:
             if hello.claim is not None:
+                if not isinstance(stream, TlsStream):
+                    self._check_plain()
                 self._add("protocol", Result.PASS, f"{hello.software}, version {hello.versions[1]}")
                 return hello
-            detail = f"{hello.software} visits, but is no node"
-            hint = "another program listens there: correct node.peer here or node.listen there"
-        self._add("protocol", Result.FAIL, detail, hint)
+            detail, hint = f"{hello.software} visits, but is no node", _OTHER
+        self._add(step, Result.FAIL, detail, hint)
         return None
+
+    def _fail_identity(self, error: IdentityError, step: str) -> None:
+        """These are no pair; in TLS 1.3 the other side's refusal comes with its first answer."""
+        if not isinstance(error, TlsError):
+            if step == "tls":
+                self._add("tls", Result.PASS, "it speaks TLS 1.3")
+            step = "identity"
+        self._add(step, Result.FAIL, error.finding, error.advice)
+
+    def _fail_plain(self) -> None:
+        """The other side speaks TLS, and this probe cannot."""
+        detail = f"{self._address} speaks TLS, and takes nobody but its peer"
+        hint = "run the probe on its peer, with that node's configuration: sbs probe -c FILE"
+        if self._config is not None:
+            hint = "set tls.identity and tls.peer_certificate here, too: sbs pair on both nodes"
+        self._add("tls", Result.FAIL, detail, hint)
+
+    def _check_plain(self) -> None:
+        """Both sides do without TLS."""
+        if is_loopback(self._address.host):
+            self._add("tls", Result.PASS, "none is needed within this machine")
+            return
+        detail = "none: whoever reaches the port can pose as the peer, read and change everything"
+        self._add("tls", Result.WARN, detail, "sbs pair on both nodes")
+
+    def _proof(self) -> Proof | None:
+        """By which certificates the nodes have proven who they are."""
+        if not isinstance(self._transport, TlsTransport):
+            return None
+        trust = self._transport.credentials.trust
+        shown = next((pin for pin in trust.pins if pin.der == self._certificate), None)
+        return None if shown is None else Proof(own=trust.own, peer=shown)
 
     async def compare(self, hello: Hello, claim: Claim) -> None:
         """Check whether the peer fits this node."""
         visit = Visit(
-            address=self._address, hello=hello, clock_ns=self._clock_ns, rtt_ms=self._rtt_ms
+            address=self._address,
+            hello=hello,
+            clock_ns=self._clock_ns,
+            rtt_ms=self._rtt_ms,
+            proof=self._proof(),
         )
         self._checks += await compare(self._config, visit, claim)

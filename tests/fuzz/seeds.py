@@ -5,16 +5,23 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import ssl
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import msgpack
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from sbs.adapters.licences import form
 from sbs.adapters.services import channel
@@ -328,10 +335,34 @@ def _identities() -> Iterator[tuple[str, bytes]]:
     yield "pair-partner", b"\1" + _pack([[1, both], [4, b"\3"]])
 
 
+def _encryption() -> Iterator[tuple[str, bytes]]:
+    words = last_words(b"\xee" * 32)
+    for data in (words, words[:-1], words + b"\0", PREAMBLE):
+        yield "testament", data
+    pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    locked = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    for key in (pem, locked):
+        yield "identity", key + certificate().public_bytes(Encoding.PEM)
+    yield "tls", b"\1" + words
+    yield "tls", b"\0" + words
+    yield "tls", b"\0GET / HTTP/1.1\r\n\r\n"
+    yield "tls", b"\1\x15\3\3\0\2\2\x28"
+    yield "tls", b"\0" + _client_hello()
+
+
+def _client_hello() -> bytes:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="alpha")
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
 def main() -> None:
     """Write the seeds; what was found by fuzzing stays beside them."""
     count: dict[str, int] = {}
-    for part in (_wire, _identities, _words, _settings, _records, _folders, _local):
+    for part in (_wire, _encryption, _identities, _words, _settings, _records, _folders, _local):
         for target, data in part():
             count[target] = count.get(target, 0) + 1
             place = CORPUS / target

@@ -37,7 +37,7 @@ MAX_POOL: Final = 400
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 
-_QUOTED: Final = re.compile(r"['\"].*['\"]|\d+", re.DOTALL)
+_VARYING: Final = re.compile(r"['\"].*['\"]|[^A-Za-z ]+", re.DOTALL)
 """What differs between two errors of one kind."""
 
 
@@ -77,7 +77,7 @@ def _run(target: Target, data: bytes) -> str:
     try:
         return "" if target.run(data) else "nothing"
     except target.allowed as error:
-        return f"{type(error).__name__}: {_QUOTED.sub('_', str(error))[:120]}"
+        return f"{type(error).__name__}: {_VARYING.sub('_', str(error))[:60]}"
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

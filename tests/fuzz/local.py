@@ -12,14 +12,18 @@ import attrs
 import httpx
 import trio
 
+from sbs.adapters.notifiers import smtp
 from sbs.adapters.services import channel, survivor
 from sbs.adapters.services.systemd import leash
 from sbs.adapters.witnesses.etcd import EtcdWitness
-from sbs.errors import RefusedError, SbsError, ServiceError, WitnessError
-from sbs.ports import WitnessOptions
+from sbs.errors import NotifyError, RefusedError, SbsError, ServiceError, WitnessError
+from sbs.ports import NotifierOptions, WitnessOptions
 from sbs.runtime.operating import client
 from sbs.runtime.operating.requests import Requests
-from tests.fuzz.contract import KIB, MIB, Form, Target, unpacked
+from tests.fuzz.contract import KIB, MIB, Form, Target, is_proper, unpacked
+
+MAX_STEP: Final = 400
+"""Characters of a step's outcome, in a conversation with a mail server."""
 
 MAX_ANSWER_BYTES: Final = 64 * KIB
 """Of an answer to any request: names are quoted, not repeated at length."""
@@ -208,6 +212,43 @@ async def _vote(answers: Sequence[tuple[int, bytes]]) -> bool:
         return vote.granted and renewed.granted
 
 
+class Conversation(smtp._Conversation):
+    """With a server that has said everything before it was asked."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        options = NotifierOptions(
+            server="mail",
+            port=25,
+            security="none",
+            account="ops",
+            password="secret-1",
+            sender="sbs@example.org",
+        )
+        super().__init__(options, 1.0, lambda step: is_proper(ValueError(step.detail), MAX_STEP))
+        self._theirs = sock
+
+    def _connect(self) -> str:
+        self._use(self._theirs)
+        return "connected"
+
+
+def talk_to_mail_server(data: bytes) -> bool:
+    """Everything that a mail server answers, in a row; a password is not quoted again."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(data) + 4 * KIB)
+        theirs.sendall(data)
+        theirs.shutdown(socket.SHUT_WR)
+        try:
+            Conversation(ours).deliver(b"Subject: x\r\n\r\nx\r\n", ["a@x.org", "b@x.org"])
+        except NotifyError as error:
+            is_proper(error, 3 * MAX_STEP)
+            if "secret-1" in str(error):
+                raise AssertionError("a password in an error") from error
+            raise
+    return True
+
+
 _PACKET: Final[Mapping[str, Any]] = {"form": Form.JSON, "allowed": (ServiceError,)}
 
 TARGETS: Final = (
@@ -235,6 +276,16 @@ TARGETS: Final = (
         form=Form.JSON,
         allowed=(ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError),
         weight=1,
+    ),
+    Target(
+        name="smtp",
+        run=talk_to_mail_server,
+        allowed=(NotifyError,),
+        form=Form.TEXT,
+        tokens=(b"250-", b"250 ", b"334 ", b"235 ok\r\n", b"354 ", b"AUTH PLAIN CRAM-MD5", b"-1 "),
+        longest_bytes=12 * KIB,
+        held_bytes=2 * MIB,
+        weight=3,
     ),
     Target(
         name="etcd",

@@ -289,6 +289,12 @@ def _local() -> Iterator[tuple[str, bytes]]:
     yield "unit-report", b'{"report": "expired", "run": 0}'
     yield "order", channel.guard_message(None, 1.0)
     yield "order", channel.bequeath_message(b"\1")
+    offer = b"220 mail ready\r\n250-mail\r\n250 AUTH %s\r\n"
+    taken = b"235 ok\r\n250 ok\r\n250 ok\r\n550 who?\r\n354 go\r\n250 queued\r\n221 bye\r\n"
+    yield "smtp", offer % b"PLAIN" + taken.replace(b"550 who?", b"250 ok")
+    yield "smtp", offer % b"PLAIN" + taken
+    yield "smtp", offer % b"CRAM-MD5" + b"334 PDEyQG1haWw+\r\n" + taken
+    yield "smtp", offer % b"LOGIN" + b"334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535 no\r\n"
     yield "etcd", _pack(_votes())
     yield "etcd", _pack([b"", b"<html>"])
 

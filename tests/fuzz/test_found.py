@@ -18,7 +18,14 @@ from sbs.core.frames import Frame
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Finding
 from sbs.core.scope import check_deletes
-from sbs.errors import LicenceError, RemoteProtocolError, SbsError, ServiceError, StateError
+from sbs.errors import (
+    LicenceError,
+    NotifyError,
+    RemoteProtocolError,
+    SbsError,
+    ServiceError,
+    StateError,
+)
 from sbs.replication.former import kept, undo
 from sbs.replication.former.kept import QUARANTINE
 from sbs.replication.receiving.journal import DamagedError
@@ -31,7 +38,7 @@ from sbs.runtime.updating import conflicts
 from tests.fuzz import records
 from tests.fuzz.contract import MIB, repacked, unpacked
 from tests.fuzz.engine import CORPUS, FindingError, judge
-from tests.fuzz.local import Asked, Stream
+from tests.fuzz.local import Asked, Stream, talk_to_mail_server
 from tests.fuzz.targets import TABLE
 
 DEEP = b"[" * 1100
@@ -240,7 +247,14 @@ def test_a_licence_is_not_quoted_at_length() -> None:
     assert len(str(caught.value)) < records.MAX_TEXT
 
 
-# Of commands and of what runs beside.
+# Of commands, of what runs beside, and of servers.
+
+
+def test_a_mail_server_whose_challenge_is_no_base64_is_no_crash() -> None:
+    """It was a traceback in the log, and no word of what the server had said."""
+    offer = b"220 mail\r\n250-mail\r\n250 AUTH CRAM-MD5\r\n334 A\r\n"
+    with pytest.raises(NotifyError, match="log-in: the server's answer makes no sense"):
+        talk_to_mail_server(offer)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ class _Conversation:
         self.step = step
         try:
             detail = action()
-        except (OSError, UnicodeError) as error:  # smtplib's errors are OSErrors
+        except (OSError, ValueError) as error:  # smtplib's are OSErrors; some answers are no base64
             text, permanent = self._clean(_words(error, self._timeout_s)), _is_permanent(error)
             self._report(SendStep(name=step, ok=False, detail=text))
             answered = isinstance(error, smtplib.SMTPResponseException)
@@ -309,6 +309,8 @@ def _words(error: Exception, timeout_s: float) -> str:
             return f"no answer within {timeout_s:g} s"
         case UnicodeError():
             return "account and password can be sent only if they are ASCII"
+        case ValueError():
+            return f"the server's answer makes no sense: {error}"
         case OSError() if error.strerror:
             return error.strerror
         case _:

@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sbs.adapters.transports import tls_stream
 from sbs.adapters.transports.account import account_of, is_local
@@ -239,30 +236,10 @@ async def test_swapped_identities_are_refused(made: Identities) -> None:
 
 
 async def test_a_certificate_signed_by_the_pinned_one_is_not_the_pinned_one(
-    made: Identities, tmp_path: Path
+    made: Identities,
 ) -> None:
     """Whoever got hold of a signature by the peer's key is not the peer."""
-    peer = made.read("b")
-    signer = serialization.load_pem_private_key(peer, None)
-    assert isinstance(signer, Ed25519PrivateKey)
-    issuer = x509.load_pem_x509_certificate(peer)
-    key = Ed25519PrivateKey.generate()
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(issuer.subject)
-        .issuer_name(issuer.subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(issuer.not_valid_before_utc)
-        .not_valid_after(issuer.not_valid_after_utc)
-        .sign(signer, None)
-    )
-    pem = serialization.Encoding.PEM
-    (tmp_path / "signed.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(pem)
-    )
-    (tmp_path / "signed.pem").chmod(0o600)
+    made.sign("signed", by="b")
     found = await outcome(made.transport("a", "b"), made.transport("signed", "a"))
     assert isinstance(found["acceptor"], IdentityError)
     assert "its certificate is not the pinned one" in str(found["acceptor"])

@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sbs.adapters.transports.identity import Certificate, make_identity, parse_certificates
 from sbs.adapters.transports.tcp import TcpTransport
@@ -45,6 +48,30 @@ class Identities:
         path.touch(0o600)
         path.write_text("".join(self.certificate(name).pem for name in names), "ascii")
         return str(path)
+
+    def sign(self, name: str, by: str) -> None:
+        """Make an identity whose certificate is signed by another one's key."""
+        signer = serialization.load_pem_private_key(self.read(by), None)
+        assert isinstance(signer, Ed25519PrivateKey)
+        issuer = x509.load_pem_x509_certificate(self.read(by))
+        key = Ed25519PrivateKey.generate()
+        signed = (
+            x509.CertificateBuilder()
+            .subject_name(issuer.subject)
+            .issuer_name(issuer.subject)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(issuer.not_valid_before_utc)
+            .not_valid_after(issuer.not_valid_after_utc)
+            .sign(signer, None)
+        )
+        pem, clear = serialization.Encoding.PEM, serialization.NoEncryption()
+        path = self._directory / f"{name}.pem"
+        path.touch(0o600)
+        path.write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, clear)
+            + signed.public_bytes(pem)
+        )
 
     def transport(self, own: str, *pinned: str) -> TlsTransport:
         """That of a node which takes some others for its peer."""

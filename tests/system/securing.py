@@ -16,7 +16,10 @@ def secure(pair: Pair, directory: Path) -> Identities:
     return made
 
 
-def show(made: Identities, node: Node, own: str, *, pinned: str) -> None:
-    """Configure who a node is, and whom it takes for its peer."""
+def show(made: Identities, node: Node, own: str | None, *, pinned: str) -> None:
+    """Configure who a node is, and whom it takes for its peer; ``None``: it does without TLS."""
+    if own is None:
+        node.configure({"tls": None})
+        return
     tls = {"identity": made.path(own), "peer_certificate": made.pins(pinned)}
     node.configure({"tls": tls})

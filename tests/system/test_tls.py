@@ -12,7 +12,7 @@ import pytest
 from tests.adapters.tls_rig import Identities
 from tests.support import wait_until
 from tests.system.nodes import Node, Pair, pair_in
-from tests.system.securing import secure, show
+from tests.system.securing import secure
 
 NEVER_S = 600.0
 """A down interval that no test waits for: what is noticed was not noticed by silence."""
@@ -57,34 +57,6 @@ def test_nothing_of_sbs_travels_in_plain(pair: Pair, made: Identities) -> None:
         assert sock.recv(1000) == b""
     alpha.wait_logged("speaks SBS without TLS; set tls.identity and tls.peer_certificate on both")
     assert alpha.role == "primary"
-
-
-@pytest.mark.parametrize("own", ["mallory", "expired", None])
-def test_somebody_else_does_not_become_secondary(
-    pair: Pair, made: Identities, own: str | None
-) -> None:
-    """Another identity, an expired one, none at all: no session, and both logs say why."""
-    alpha, beta = pair.alpha, pair.beta
-    if own is None:
-        beta.configure({"tls": None})
-    else:
-        made.path("expired", valid_days=-1)
-        show(made, beta, own, pinned="alpha")
-    if own == "expired":
-        show(made, alpha, "alpha", pinned="expired")
-    alpha.start()
-    alpha.wait_role("primary")
-    (alpha.folder / "secret").write_bytes(b"for beta alone")
-    beta.start()
-    alpha.wait_logged("a caller was turned away: the caller from 127.0.0.1")
-    beta.wait_logged("speaks TLS" if own is None else "alarm identity-refused")
-    if own is not None:
-        text = beta.alarms["identity-refused"]
-        words = "has expired" if own == "expired" else "does not know this node's certificate"
-        assert words in text
-    assert not (beta.folder / "secret").exists()
-    assert alpha.role == "primary"
-    assert alpha.wait_service()["node"] == "alpha"
 
 
 def test_the_identity_is_changed_while_the_pair_runs(pair: Pair, made: Identities) -> None:

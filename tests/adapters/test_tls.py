@@ -110,6 +110,27 @@ async def test_both_sides_send_at_once(made: Identities) -> None:
                     nursery.start_soon(receive, stream)
 
 
+async def test_it_is_a_stream_as_trio_wants_one(made: Identities) -> None:
+    """Checkpoints, arguments, two tasks at once, closing while another task waits."""
+    trust = read_trust(made.path("a"), made.pins("b"))
+    other = read_trust(made.path("b"), made.pins("a"))
+
+    async def pair() -> tuple[TlsStream, TlsStream]:
+        lone, peer = trio.testing.lockstep_stream_pair()
+        return (
+            TlsStream(lone, trust.dialling, server_side=False, judge=_Trusting()),
+            TlsStream(peer, other.accepting, server_side=True, judge=_Trusting()),
+        )
+
+    async def clogged() -> tuple[TlsStream, TlsStream]:
+        made_pair = await pair()
+        await shake(*made_pair)
+        return made_pair
+
+    with trio.fail_after(30):
+        await trio.testing.check_two_way_stream(pair, clogged)
+
+
 # Ends.
 
 
@@ -172,6 +193,32 @@ async def test_a_send_that_was_cancelled_breaks_the_connection(made: Identities)
         assert scope.cancelled_caught
         with pytest.raises(trio.BrokenResourceError, match="not sent whole"):
             await one.send_all(b"!")
+
+
+async def test_an_alert_that_comes_in_the_middle_of_a_send_breaks_the_connection(
+    made: Identities,
+) -> None:
+    """A record that is lost on the way must not end the node that sends: its peer says so."""
+    async with connected(made.transport("a", "b"), made.transport("b", "a")) as (one, other):
+        await shake(one, other)
+        assert isinstance(other, TlsStream)
+
+        async def send() -> None:
+            with pytest.raises(trio.BrokenResourceError, match="changed on its way"):
+                await one.send_all(bytes(1_000_000_000))
+
+        async def refuse() -> None:
+            with pytest.raises(IdentityError, match="changed on its way"):
+                await other.receive_some()
+
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send)
+                header = await other.transport_stream.receive_some(5)
+                await other.transport_stream.receive_some(int.from_bytes(header[3:]))
+                nursery.start_soon(refuse)
+                with pytest.raises(IdentityError, match="changed on its way"):
+                    await one.receive_some()
 
 
 class _Trusting:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Generator
 from typing import Final, Protocol, cast
 
 import trio
@@ -92,6 +93,7 @@ class TlsStream(trio.abc.Stream):
         self._judge = judge
         self._shaking = trio.Lock()
         self._sending = trio.StrictFIFOLock()
+        self._has_sender = False
         self._ready = False
         self._closed = False
         self._broken = ""
@@ -191,10 +193,14 @@ class TlsStream(trio.abc.Stream):
         Raises:
             IdentityError: as for :meth:`do_handshake`.
             trio.BrokenResourceError: the connection is broken.
+            trio.BusyResourceError: another task is sending.
         """
-        if not self._ready:
-            await self.do_handshake()
-        with memoryview(data) as view:
+        with self._one_sender(), memoryview(data) as view:
+            if not self._ready:
+                await self.do_handshake()
+            if not view:  # OpenSSL has nothing to say then
+                await trio.lowlevel.checkpoint()
+                self._check()
             for at in range(0, len(view), PIECE_BYTES):
                 async with self._sending:
                     self._check()
@@ -205,19 +211,44 @@ class TlsStream(trio.abc.Stream):
                     await self._send_outgoing()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until the stream below takes more."""
-        await self.transport_stream.wait_send_all_might_not_block()
+        """Wait until the stream below takes more.
+
+        Raises:
+            trio.BrokenResourceError: the connection is broken.
+            trio.BusyResourceError: another task is sending.
+        """
+        with self._one_sender():
+            async with self._sending:
+                self._check()
+                await self.transport_stream.wait_send_all_might_not_block()
+
+    @contextlib.contextmanager
+    def _one_sender(self) -> Generator[None]:
+        """Two at once would mix the pieces of what they send."""
+        if self._has_sender:
+            raise trio.BusyResourceError("another task is sending on this connection")
+        self._has_sender = True
+        try:
+            yield
+        finally:
+            self._has_sender = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive and decrypt what has come; empty: the other side has said goodbye.
+
+        Args:
+            max_bytes: at least 1; never are more than :data:`PIECE_BYTES` returned.
 
         Raises:
             IdentityError: the other side refuses this one, or what came was changed on its way.
             trio.BrokenResourceError: the connection is broken.
         """
+        most = PIECE_BYTES if max_bytes is None else min(max_bytes, PIECE_BYTES)
+        if most < 1:
+            raise ValueError(f"max_bytes is {max_bytes}; allowed are 1 and more")
         if not self._ready:
             await self.do_handshake()
-        most = PIECE_BYTES if max_bytes is None else min(max_bytes, PIECE_BYTES)
+        await trio.lowlevel.checkpoint()  # also where all that is wanted has come already
         with memoryview(self._buffer)[:most] as view:
             while True:
                 self._check()
@@ -314,9 +345,10 @@ class TlsStream(trio.abc.Stream):
         self._broken = why
         with trio.move_on_after(GOODBYE_S):
             try:
-                await self._flush()
-                if isinstance(self.transport_stream, trio.SocketStream):
-                    await self.transport_stream.send_eof()
+                async with self._sending:  # another task may be in the middle of a record
+                    await self._send_outgoing()
+                    if isinstance(self.transport_stream, trio.SocketStream):
+                        await self.transport_stream.send_eof()
                 # A close with unread data would take the alert back.
                 while await self.transport_stream.receive_some(SHAKE_BYTES):
                     pass

@@ -107,8 +107,15 @@ def _wire() -> Iterator[tuple[str, bytes]]:
     for other in ([], generations, generations[:2], [[3, 0, 41, b"\1" * 32]]):
         yield "history", _pack([generations, other])
     hello = fields_of("hello")
-    other_hello = {**hello, "claim": {**hello["claim"], "node_id": "f" * 32, "role": "waiting"}}
-    yield "claims", _pack([hello, other_hello])
+    for changed in (
+        {"role": "waiting"},
+        {"role": "secondary", "history": []},
+        {"history": [[3, 1, 42, b"\1" * 32]], "held": True, "role": "waiting"},
+        {"history": hello["claim"]["history"][:2], "mode": "backup-only"},
+        {"priority": 7, "on_silence": True, "policy": "protect"},
+    ):
+        other = {**hello, "claim": {**hello["claim"], "node_id": "f" * 32, **changed}}
+        yield "claims", _pack([hello, other])
     listing = fields_of("listing")
     yield "listing", _pack([listing])
     directory, link, *files = listing["entries"]

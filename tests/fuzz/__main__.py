@@ -103,7 +103,7 @@ def _save(finding: FindingError, found: Path) -> Path:
             return type(error.__cause__) is kind
         return False
 
-    data = minimized(finding.target, finding.data, fails)
+    data = minimized(finding.data, fails)
     path = found / f"{finding.target.name}-{_name(data)}"
     path.write_bytes(data)
     return path

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.fuzz.contract import Target
-from tests.fuzz.engine import CORPUS, CPU_S, FindingError, judge, shares
+from tests.fuzz.engine import CORPUS, HARD_S, FindingError, judge, shares
 from tests.fuzz.mutate import Mutator
 
 RSS_MIB: Final = 1024
@@ -35,7 +35,7 @@ def fuzz(targets: Sequence[Target], seconds: float, found: Path) -> int:
         command = [
             *(sys.executable, "-m", __name__, target.name, str(grown), str(CORPUS / target.name)),
             f"-max_total_time={max(1, round(share))}",
-            f"-timeout={CPU_S:.0f}",
+            f"-timeout={HARD_S:.0f}",
             f"-rss_limit_mb={RSS_MIB}",
             f"-max_len={target.longest_bytes}",
             f"-artifact_prefix={found}/{target.name}-",

@@ -10,7 +10,7 @@ import resource
 import signal
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -196,7 +196,7 @@ def shares(targets: Sequence[Target], seconds: float) -> Iterator[tuple[Target, 
         yield target, seconds * target.weight / total
 
 
-def minimized(target: Target, data: bytes, fails: Callable[[bytes], bool]) -> bytes:
+def minimized(data: bytes, fails: Callable[[bytes], bool]) -> bytes:
     """A shorter input that still fails: pieces are left out while it does."""
     step = max(1, len(data) // 2)
     while step:
@@ -209,13 +209,3 @@ def minimized(target: Target, data: bytes, fails: Callable[[bytes], bool]) -> by
                 at += step
         step //= 2
     return data
-
-
-def replay(targets: Iterable[Target]) -> Iterator[tuple[Target, list[str]]]:
-    """Run the whole corpus, each input with time and memory; what was said of each."""
-    for target in targets:
-        words: list[str] = []
-        for data in corpus_of(target):
-            with limited():
-                words.append(judge(target, data, measured=True))
-        yield target, words

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+import attrs
 import click
 
 from sbs.cli.text import plain
@@ -22,10 +24,10 @@ MAX_LINE_CHARS: Final = 8192
 """Of one line: a path or two of full length, and what is wrong with them."""
 
 BURST_LINES: Final = 2000
-"""Lines at once: twice the problems that are listed of one update."""
+"""Lines of a module at once: twice the problems that are listed of one update."""
 
 LINES_S: Final = 20.0
-"""Lines in a second in the long run: a peer that provokes errors without end fills no disk."""
+"""Lines of a module in a second in the long run: a peer that provokes errors fills no disk."""
 
 
 class LineFormatter(logging.Formatter):
@@ -57,7 +59,9 @@ class LineFormatter(logging.Formatter):
 
 
 class FloodFilter(logging.Filter):
-    """Leaves lines out where there are too many, and says how many; never of level debug.
+    """Leaves lines of a module out where it says too much, and says how many; none of level debug.
+
+    Each module has room of its own: what a flood of one leaves out is never another's takeover.
 
     Args:
         clock: seconds, ever ascending.
@@ -66,25 +70,44 @@ class FloodFilter(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._room = float(BURST_LINES)
-        self._at = clock()
-        self._left_out = 0
+        self._rooms: defaultdict[str, _Room] = defaultdict(lambda: _Room(clock()))
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether there is room for a line."""
         if record.levelno < logging.INFO:
             return True
-        now = self._clock()
-        self._room = min(self._room + LINES_S * (now - self._at), BURST_LINES)
-        self._at = now
-        if self._room < 1:
-            self._left_out += 1
+        room = self._rooms[record.name]
+        if not room.take(self._clock()):
             return False
-        self._room -= 1
-        if self._left_out:
-            record.msg = f"{record.getMessage()} ({self._left_out} lines before it were left out)"
+        if room.left_out:
+            record.msg = f"{record.getMessage()} ({room.left_out} lines before it were left out)"
             record.args = None
-            self._left_out = 0
+            room.left_out = 0
+        return True
+
+
+@attrs.define
+class _Room:
+    """Of one module.
+
+    Args:
+        at: when it was counted last.
+        lines: that may follow at once.
+        left_out: since the last one.
+    """
+
+    at: float
+    lines: float = BURST_LINES
+    left_out: int = 0
+
+    def take(self, now: float) -> bool:
+        """Whether there is room for one more."""
+        self.lines = min(self.lines + LINES_S * (now - self.at), BURST_LINES)
+        self.at = now
+        if self.lines < 1:
+            self.left_out += 1
+            return False
+        self.lines -= 1
         return True
 
 

@@ -9,8 +9,10 @@ import pytest
 from sbs.cli.logs import BURST_LINES, LINES_S, MAX_LINE_CHARS, FloodFilter, LineFormatter
 
 
-def record(text: str, *args: object, level: int = logging.WARNING) -> logging.LogRecord:
-    return logging.LogRecord("sbs", level, "x.py", 1, text, args, None)
+def record(
+    text: str, *args: object, level: int = logging.WARNING, name: str = "sbs.x"
+) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "x.py", 1, text, args, None)
 
 
 @pytest.fixture
@@ -41,6 +43,15 @@ def test_a_quiet_hour_makes_room_for_a_burst_and_no_more(
     now[0] += 3600.0
     kept = [flood.filter(record("line")) for _ in range(2 * BURST_LINES)]
     assert kept.count(True) == BURST_LINES
+
+
+def test_a_flood_of_one_module_hides_nothing_of_another(flood: FloodFilter) -> None:
+    """What an operator looks for at three in the morning is there, whoever knocks."""
+    for _ in range(2 * BURST_LINES):
+        flood.filter(record("a caller was turned away"))
+    other = record("role primary, epoch 7", name="sbs.y")
+    assert flood.filter(other)
+    assert other.getMessage() == "role primary, epoch 7"
 
 
 def test_who_asks_for_every_detail_gets_it(flood: FloodFilter) -> None:

@@ -342,6 +342,51 @@ async def test_a_good_client_of_another_library_is_taken(made: Identities) -> No
     assert (said, got) == (b"!", b"!")
 
 
+class _Recorder(trio.abc.Stream):
+    """A stream that remembers what was sent into it."""
+
+    def __init__(self, below: trio.abc.Stream) -> None:
+        self.sent = b""
+        self._below = below
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += bytes(data)
+        await self._below.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        raise NotImplementedError
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._below.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._below.aclose()
+
+
+async def test_what_a_peer_has_said_once_is_worth_nothing_when_it_is_said_again(
+    made: Identities,
+) -> None:
+    """Replay: each connection has a handshake of its own, without tickets and early data."""
+    mine = read_trust(made.path("a"), made.pins("b"))
+    theirs = read_trust(made.path("b"), made.pins("a"))
+    recorded = b""
+    for _ in range(2):
+        caller, node = trio.testing.memory_stream_pair()
+        accepted = TlsStream(node, mine.accepting, server_side=True, judge=_Trusting())
+        if not recorded:
+            recorder = _Recorder(caller)
+            dialled = TlsStream(recorder, theirs.dialling, server_side=False, judge=_Trusting())
+            await shake(dialled, accepted)
+            await dialled.send_all(b"sbs takeover")
+            assert await accepted.receive_some() == b"sbs takeover"
+            recorded = recorder.sent
+        else:
+            await caller.send_all(recorded)
+            await caller.aclose()
+            with pytest.raises(IdentityError):
+                await accepted.receive_some()
+
+
 # Plain against TLS.
 
 

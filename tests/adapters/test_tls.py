@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import ssl
@@ -540,6 +541,26 @@ async def test_files_that_cannot_be_read_any_more_change_nothing(
         told = [record for record in caplog.records if record.levelno == logging.ERROR]
         assert len(told) == 1
         assert "what was read before stays in use" in told[0].getMessage()
+
+
+async def test_files_that_could_not_be_read_for_a_moment_are_read_then(
+    made: Identities, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While strangers use up all descriptors the peer's certificate is changed."""
+    credentials = Credentials(made.path("a"), made.pins("b"))
+    before = credentials.trust
+    replace(Path(made.pins("b")), made.certificate("b2").pem)
+
+    def refuse(*_args: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert credentials.trust is before
+        assert credentials.trust is before
+    assert len(caplog.records) == 1
+    assert "Too many open files; what was read before stays in use" in caplog.text
+    assert [pin.name for pin in credentials.trust.pins] == ["b2"]
 
 
 def replace(path: Path, text: str) -> None:

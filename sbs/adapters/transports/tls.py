@@ -106,19 +106,23 @@ class Credentials:
         self._paths = (identity, peer_certificate)
         self._seen = self._look()
         self._trust = read_trust(*self._paths)
+        self._told = ""
 
     @property
     def trust(self) -> Trust:
         """As the files say now; as they said before, while they cannot be used."""
         seen = self._look()
-        if seen != self._seen:
-            self._seen = seen
-            try:
-                self._trust = read_trust(*self._paths)
-            except ConfigError as error:
+        if seen == self._seen:
+            return self._trust
+        try:
+            self._trust = read_trust(*self._paths)
+        except ConfigError as error:  # tried again: what was wrong may be no part of the files
+            if str(error) != self._told:
+                self._told = str(error)
                 _log.error("%s; what was read before stays in use", error)
-            else:
-                _log.info("identity and pinned certificates were read again")
+        else:
+            self._seen, self._told = seen, ""
+            _log.info("identity and pinned certificates were read again")
         return self._trust
 
     def _look(self) -> tuple[object, ...]:

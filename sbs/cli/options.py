@@ -40,7 +40,7 @@ def load_config(path: str, *, to_run: bool = False) -> Config:
 
     Args:
         path: of the file.
-        to_run: a node shall run with it, as this account.
+        to_run: a node shall run with it, as this account, or files that it names are written.
 
     Raises:
         ConfigError: it is wrong or cannot be read, or others could change what is to run.

@@ -60,7 +60,7 @@ def pair(
     calls the node that waits. CODE is asked for when left out, so that other accounts of this
     machine do not see it. Nodes that run are not disturbed.
     """
-    config = load_config(config_path)
+    config = load_config(config_path, to_run=not only_show)  # it says what is written where
     files = _files(config)
     if only_show:
         _forbid("--show", {"ADDRESS": address, "--listen": listen, "--renew": renew})

@@ -42,7 +42,7 @@ def test_a_file_that_everybody_can_write_to_runs_no_node(file: Path) -> None:
     assert not (file.parent / "state").exists()
 
 
-@pytest.mark.parametrize("command", ["run", "config check", "service install --print"])
+@pytest.mark.parametrize("command", ["run", "config check", "service install --print", "pair"])
 def test_commands_that_are_about_running_refuse_it(file: Path, command: str) -> None:
     file.chmod(0o646)
     done = sbs(*command.split(), "-c", file)
@@ -79,3 +79,16 @@ def test_it_belongs_to_the_account_of_the_node_or_to_root(file: Path, name: str)
     require(root=True)
     os.chown(file.parent / name, STRANGER, -1)
     assert f"belongs to the account {STRANGER}, and this one is 0" in load(file).refusal
+
+
+def test_a_link_that_somebody_else_has_laid_is_not_followed(file: Path, tmp_path: Path) -> None:
+    """In a sticky directory everybody may: it could name any file of root's."""
+    require(root=True)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link = shared / "sbs.toml"
+    link.symlink_to(file)
+    assert load(link).refusal == ""
+    os.chown(link, STRANGER, -1, follow_symlinks=False)
+    assert f"{link}, a link: belongs to the account {STRANGER}" in load(link).refusal

@@ -340,6 +340,18 @@ def test_links_stay_links(tmp_path: Path, alpha: Node) -> None:
     assert read_identity(str(tmp_path / "kept.pem")).name == "alpha"
 
 
+def test_nobody_else_chooses_what_is_overwritten(tmp_path: Path, alpha: Node) -> None:
+    """Root may write any file: a link in a directory of others could name it."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    os.symlink(victim, alpha.files.pins)
+    alpha.party()
+    os.chmod(os.path.dirname(alpha.files.pins), 0o757)
+    with pytest.raises(PairingError, match=r"where identity\.pem lies: everybody can write to it"):
+        alpha.party()
+    assert victim.read_text() == "precious"
+
+
 class Net:
     """Two hosts: alpha waits, and tells what it says."""
 

@@ -20,6 +20,7 @@ from sbs.adapters.transports.identity import (
     read_identity,
     read_pins,
 )
+from sbs.config.permissions import displaced
 from sbs.errors import PairingError
 from sbs.runtime.lasting.records import sync_directory
 
@@ -59,6 +60,18 @@ class PairFiles:
 
     identity: str
     pins: str
+
+    def check_places(self) -> None:
+        """Make sure that nobody else chooses which files these are: root may write any.
+
+        Raises:
+            PairingError: somebody could, or a directory cannot be looked at.
+        """
+        for path in (self.identity, self.pins):
+            with _explained(path):
+                why = displaced(path)
+            if why:
+                raise PairingError(why)
 
     def own(self) -> Certificate | None:
         """What this node is known by; ``None`` if it has no identity yet.

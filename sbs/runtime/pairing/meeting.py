@@ -61,8 +61,9 @@ class Party:
 
         Raises:
             ConfigError: the identity cannot be used.
-            PairingError: a new one cannot be written.
+            PairingError: a new one cannot be written, or others choose where.
         """
+        files.check_places()
         own = files.own()
         if own is None:
             new = NewIdentity.make(name, now)

@@ -33,6 +33,7 @@ from sbs.ports import (
     NotifierFactory,
     ServiceController,
     ServiceFactory,
+    Transport,
     Unit,
     WitnessFactory,
 )
@@ -71,6 +72,7 @@ class MemoryNode:
 
     Attributes:
         config: used by the next start; replace it with :func:`attrs.evolve`.
+        transport: of the next start; the network's if it is not replaced.
         licence: makes the licence policy of the next start; the configured one if ``None``.
         folder: the directory it replicates.
         node: of the last start.
@@ -97,7 +99,7 @@ class MemoryNode:
         self._services = services
         self._witness = witness
         self._notifier = notifier
-        self._transport = network.transport(config.node.listen.host)
+        self.transport: Transport = network.transport(config.node.listen.host)
         self._nursery = nursery
         self._scope = trio.CancelScope()
         self._gone = trio.Event()
@@ -126,7 +128,7 @@ class MemoryNode:
         self._scope, self._gone = trio.CancelScope(), trio.Event()
         self.node = Node(
             self.config,
-            transport=self._transport,
+            transport=self.transport,
             services=self._open,
             witness=self._witness,
             licence=self.licence,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from tests.hostile.arena import Case
+from tests.hostile.case import Case
 from tests.hostile.cases import TOPICS
 
 

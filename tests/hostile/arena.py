@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final
 
 import attrs
 import trio
 
+from sbs.adapters.transports.tls_stream import TlsStream
 from sbs.cli.logs import LineFormatter
 from sbs.config import FailoverSettings
 from sbs.core.address import DEFAULT_PORT
 from sbs.core.claim import Claim, Role
 from sbs.core.epoch import NO_EPOCH
-from sbs.core.manifest import Entry, Kind
-from sbs.core.messages import Begin, Commit, Committed, Hello, Listing, Message, Refused
+from sbs.core.messages import Committed, Hello, Refused
 from sbs.core.role import State
-from sbs.ports import ServiceController, Unit
-from sbs.testing.memory import MemoryTransport
+from sbs.ports import ServiceController, Transport, Unit
 from sbs.testing.nodes import MemoryNode, memory_pair, wait_until
 from sbs.testing.services import FakeController
-from tests.hostile import sentinel
-from tests.hostile.peer import CLAIM, EVERYTHING, Peer, leading, put
+from tests.hostile import identities, sentinel
+from tests.hostile.case import LEAVES, QUIET, Case, Closed, Leaves, Wire
+from tests.hostile.peer import CLAIM, Peer, leading, put
+from tests.hostile.stages import CURRENT, Stage
 
 MAX_GROWTH_BYTES: Final = 128 * 1024 * 1024
 """Memory that a case may take at its peak, the peer's own included: eight messages of two
@@ -44,166 +45,6 @@ FAILOVER: Final = FailoverSettings(
     heartbeat_interval_s=0.02, down_interval_s=20.0, probe_timeout_s=20.0
 )
 """A peer counts as lost when it says so, not because a machine is busy."""
-
-QUIET: Final = None
-"""As an answer: the node says nothing, and goes on."""
-
-
-class Closed:
-    """As an answer: the node closes without a word."""
-
-
-CLOSED: Final = Closed
-
-
-class Leaves:
-    """Instead of an answer: the peer closes without waiting for one."""
-
-
-LEAVES: Final = Leaves
-
-Answer: TypeAlias = type[Message] | type[Closed] | type[Leaves] | None
-
-Sends: TypeAlias = Callable[[Peer], Sequence[Message | bytes]]
-"""Makes what a peer sends, when it is there."""
-
-Makes: TypeAlias = Callable[[Peer], Message | bytes]
-"""The same for one message."""
-
-
-def said(*what: Message | bytes) -> Sends:
-    """What does not depend on the session."""
-    return lambda _: what
-
-
-def one(make: Makes) -> Sends:
-    """A single message."""
-    return lambda peer: [make(peer)]
-
-
-@attrs.frozen
-class Stage:
-    """Up to where a conversation goes in good order.
-
-    Args:
-        name: for people.
-        reach: goes there.
-        leads: the peer is a primary, and the node its secondary; else the other way round.
-        in_session: the node sends heartbeats there.
-        intrudes: a primary of good will has the session, and the peer is somebody else that calls.
-    """
-
-    name: str
-    reach: Callable[[Peer], Awaitable[object]]
-    leads: bool
-    in_session: bool = True
-    intrudes: bool = False
-
-
-async def _nothing(_peer: Peer) -> None:
-    await trio.lowlevel.checkpoint()
-
-
-async def _greeted(peer: Peer) -> None:
-    await peer.greet()
-
-
-async def _followed(peer: Peer) -> None:
-    await peer.greet()
-    await peer.follow()
-
-
-async def _listing(peer: Peer) -> None:
-    await _followed(peer)
-    await peer.send(Listing(folder=0, entries=(Entry(path="d", kind=Kind.DIRECTORY),)))
-
-
-async def _updated(peer: Peer) -> None:
-    await _followed(peer)
-    await peer.list_nothing()
-    await peer.until(Begin)
-
-
-async def _proposed(peer: Peer) -> None:
-    await _followed(peer)
-    await peer.list_nothing()
-    peer.proposed = cast("Commit", await peer.until(Commit)).generation
-
-
-async def _listed(peer: Peer) -> None:
-    await _followed(peer)
-    await peer.list_nothing()
-    await peer.take_update()
-
-
-async def _welcomed(peer: Peer) -> None:
-    await peer.greet()
-    await peer.welcome()
-
-
-async def _current(peer: Peer) -> None:
-    await _welcomed(peer)
-    await peer.tell_folders()
-
-
-async def _dressed(peer: Peer) -> None:
-    await _welcomed(peer)
-    await peer.tell_folders(EVERYTHING)
-
-
-async def _begun(peer: Peer) -> None:
-    await _current(peer)
-    await peer.send(peer.begin())
-
-
-SILENT: Final = Stage("a stranger calls a primary", _nothing, leads=False, in_session=False)
-CALLED: Final = Stage("a stranger is called by a node", _nothing, leads=True, in_session=False)
-GREETED: Final = Stage("hello said to a primary", _greeted, leads=False, in_session=False)
-ASKED: Final = Stage("hello said by a primary", _greeted, leads=True, in_session=False)
-FOLLOWING: Final = Stage("a secondary, to list its folders", _followed, leads=False)
-INTRUDING: Final = Stage(
-    "a stranger calls a secondary", _nothing, leads=True, in_session=False, intrudes=True
-)
-INTRUDED: Final = Stage(
-    "hello said to a secondary", _greeted, leads=True, in_session=False, intrudes=True
-)
-LISTING: Final = Stage("a secondary in its listing", _listing, leads=False)
-UPDATED: Final = Stage("a secondary to which an update comes", _updated, leads=False)
-PROPOSED: Final = Stage("a secondary that owes a verdict", _proposed, leads=False)
-IN_STEP: Final = Stage("a secondary that has taken an update", _listed, leads=False)
-WELCOMED: Final = Stage("a primary that has said welcome", _welcomed, leads=True)
-CURRENT: Final = Stage("a primary between two updates", _current, leads=True)
-DRESSED: Final = Stage("a primary that sets owners and attributes, too", _dressed, leads=True)
-BEGUN: Final = Stage("a primary in an update", _begun, leads=True)
-
-
-@attrs.frozen(kw_only=True)
-class Case:
-    """Something hostile, and what must come of it.
-
-    Args:
-        name: says what.
-        seen: a number of ADVERSARIAL.md as "A4", a CVE, a requirement; or where in the protocol.
-        at: where in the conversation.
-        sends: messages and bytes, made when the conversation is there.
-        plays: instead, where the next depends on what the node says.
-        answer: of the node, or :data:`QUIET`, or :data:`CLOSED`.
-        text: a part of the answer's, as a regular expression.
-        then: what else must be so.
-        prepare: arranges the node's folder before it starts.
-        accept_under: the node takes folders that its configuration does not name.
-    """
-
-    name: str
-    seen: str
-    at: Stage
-    sends: Sends = lambda _peer: ()
-    plays: Callable[[Peer], Awaitable[object]] | None = None
-    answer: Answer = Refused
-    text: str = ""
-    then: Callable[[Arena], object] = lambda _arena: None
-    prepare: Callable[[Path, Path], object] = lambda _folder, _outside: None
-    accept_under: bool = False
 
 
 class Recorder(FakeController):
@@ -237,13 +78,15 @@ class Arena:
         good: where somebody intrudes, whoever has the session.
     """
 
-    def __init__(self, base: Path, node: MemoryNode, wire: MemoryTransport) -> None:
+    def __init__(self, base: Path, node: MemoryNode, wire: Transport, *, is_raw: bool) -> None:
         self.base = base
         self.node = node
         self.outside = base / "outside"
         self.accepted = base / "accepted"
         self.folder = Path(node.folder)
         self._wire = wire
+        self._is_raw = is_raw
+        """For the first connection; whoever comes later means well."""
         self._calls, self.calls = trio.open_memory_channel[Peer](100)
         self._before: dict[str, sentinel.Look] = {}
         self.good: Peer | None = None
@@ -282,13 +125,17 @@ class Arena:
         return self._peer(await self._wire.dial(f"alpha:{DEFAULT_PORT}"), CLAIM)
 
     def _peer(self, stream: trio.abc.Stream, claim: Claim) -> Peer:
+        if self._is_raw:
+            assert isinstance(stream, TlsStream)
+            stream = stream.transport_stream
+        self._is_raw = False
         return Peer(stream, claim, self.base)
 
     async def meet(self, stage: Stage) -> Peer:
         """A connection in this stage."""
         if stage.intrudes:
             self.good = await self.calls.receive()
-            await _current(self.good)
+            await CURRENT.reach(self.good)
         calls = stage.leads and not stage.intrudes
         peer = await self.calls.receive() if calls else await self.dial()
         await stage.reach(peer)
@@ -346,7 +193,7 @@ class Arena:
         claim = leading(hello.claim)
         peer.claim, peer.epoch, peer.history = claim, claim.epoch, claim.history
         peer._received.appendleft(hello)
-        await _current(peer)
+        await CURRENT.reach(peer)
         await peer.send(*peer.generation(put("still", b"replicated")))
         await peer.until(Committed)
         await wait_until(lambda: self.node.read("still") == "replicated", "an update is applied")
@@ -370,7 +217,11 @@ async def arena(base: Path, case: Case) -> AsyncGenerator[Arena, None]:
     (base / "accepted" / "beside").mkdir()
     async with memory_pair(base, services=_open_recorder) as pair, trio.open_nursery() as nursery:
         node = pair.alpha
-        it = Arena(base, node, pair.network.transport("beta"))
+        wire: Transport = pair.network.transport("beta")
+        if case.wire is not Wire.PLAIN:
+            node.transport = identities.transport("alpha", "beta", over=node.transport)
+            wire = identities.transport("beta", "alpha", over=wire)
+        it = Arena(base, node, wire, is_raw=case.wire is Wire.RAW)
         sync = node.config.sync
         if case.accept_under:
             sync = attrs.evolve(sync, accept_under=(str(it.accepted / "in"),))
@@ -408,6 +259,8 @@ async def run(case: Case, base: Path, records: Sequence[logging.LogRecord]) -> N
                 await it.good.close()
             await it.check_good_peer(leads=leads)
             case.then(it)
+            lines = [record.getMessage() for record in records]
+            assert any(re.search(case.logged, line) for line in lines), lines
             it.check_role(leads=leads)
             it.check_outside()
             await it.check_texts(records)

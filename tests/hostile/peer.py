@@ -106,7 +106,7 @@ class Peer:
         self.epoch = claim.epoch
         self.history = claim.history
         self.proposed: Generation
-        self._stream = stream
+        self.stream = stream
         self._decoder = FrameDecoder(SESSION_LIMITS)
         self._received: deque[Message] = deque()
         self._turn = trio.StrictFIFOLock()
@@ -127,7 +127,7 @@ class Peer:
             for each in what:
                 data = each if isinstance(each, bytes) else encode(each)
                 try:
-                    await self._stream.send_all(data)
+                    await self.stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     return
 
@@ -135,7 +135,7 @@ class Peer:
         """The next message, heartbeats among them; ``None`` at the end."""
         while not self._received:
             try:
-                data = await self._stream.receive_some(65_536)
+                data = await self.stream.receive_some(65_536)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return None
             if not data:
@@ -167,7 +167,7 @@ class Peer:
             pass
 
     async def close(self) -> None:
-        await trio.aclose_forcefully(self._stream)
+        await trio.aclose_forcefully(self.stream)
 
     # Stages of a conversation, each from the one before.
 

@@ -87,6 +87,15 @@ def test_of_two_names_the_first_is_replicated_and_the_other_told(pair: Pair) -> 
     assert former(pair.b)["readme"] == [b"capital"]
 
 
+def test_sbs_own_directory_is_not_reached_by_another_spelling(pair: Pair) -> None:
+    """B4, B62: what only this node has is kept there."""
+    write(f"{pair.a}/.SBS.Staging/quarantine/list.jsonl", "nothing is kept")
+    with pytest.raises(ReplicationError, match="another name of SBS's own staging directory"):
+        pair.replicate()
+    pair.target.abandon()
+    assert os.listdir(pair.b) == []
+
+
 def test_the_name_that_stands_already_stays(pair: Pair) -> None:
     write(f"{pair.a}/readme", "small")
     pair.replicate()

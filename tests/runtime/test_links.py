@@ -14,7 +14,7 @@ from sbs.core import events as ev
 from sbs.core.connection import Connection, Side
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.frames import PREAMBLE
-from sbs.core.messages import Code, Follow, Heartbeat, Hello, Message, Refused
+from sbs.core.messages import AskRole, Code, Follow, Heartbeat, Hello, Message, Refused
 from sbs.errors import RemoteProtocolError, TransportError
 from sbs.ports import Listener, Transport
 from sbs.runtime.alarms import Alarms
@@ -22,6 +22,7 @@ from sbs.runtime.linking.link import Link
 from sbs.runtime.linking.links import MAX_ACCEPTED, Links
 from sbs.runtime.linking.strangers import MAX_STRANGERS, MAX_TOLD
 from sbs.testing.memory import MemoryNetwork
+from sbs.testing.nodes import wait_until
 from tests.runtime.rig import hello
 
 GREETING_S = 0.5
@@ -178,8 +179,11 @@ async def test_garbage_is_answered_and_closed(data: bytes) -> None:
         assert served.kinds == ["PeerMet"]
 
 
-async def test_the_oldest_stranger_gives_way_to_the_newest() -> None:
+async def test_the_oldest_stranger_gives_way_to_the_newest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """B62: whoever connects and says nothing does not keep the peer out."""
+    monkeypatch.setattr("sbs.runtime.linking.links.GREETING_S", 30.0)  # a busy machine is slow
     async with serving() as served:
         callers = [await served.call() for _ in range(MAX_STRANGERS)]
         for caller in callers:
@@ -204,6 +208,34 @@ async def test_nodes_are_limited_and_places_come_free() -> None:
         await trio.testing.wait_all_tasks_blocked()
         await served.greet()
         assert served.kinds.count("PeerMet") == MAX_ACCEPTED + 1
+
+
+async def test_a_node_that_calls_and_does_nothing_keeps_no_place() -> None:
+    """B62: else 32 hellos would keep the peer out for ever."""
+    async with serving() as served:
+        idle = [await served.greet() for _ in range(MAX_ACCEPTED - 1)]
+        follower, _ = await served.greet()
+        await follower.send(Follow(NO_EPOCH))
+        for _, stream in idle:
+            assert await read_all(stream) == b""
+        await wait_until(lambda: served.kinds.count("ConnectionLost") == len(idle), "all are lost")
+        await served.greet()
+        assert served.links.get(MAX_ACCEPTED) is not None
+
+
+async def test_a_wish_ends_with_the_session_of_whoever_has_it() -> None:
+    """R44: the next secondary has not asked for the role."""
+    async with serving() as served:
+        link, _ = await served.greet()
+        (number,) = served.links._links
+        accepted = served.links.get(number)
+        assert accepted is not None
+        await served.links._take(accepted, AskRole("a new licence"))
+        other, _ = await served.greet()
+        assert served.links.wish == "a new licence"
+        await link._stream.aclose()
+        await wait_until(lambda: not served.links.wish, "the wish is forgotten")
+        assert other.peer is not None
 
 
 async def test_the_log_tells_of_a_few_who_were_turned_away(

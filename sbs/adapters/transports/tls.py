@@ -25,7 +25,7 @@ from sbs.core.frames import PREAMBLE
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.testament import Fenced, PeerFencedError
 from sbs.errors import ConfigError, IdentityError, ProtocolError, TransportError
-from sbs.ports import Listener
+from sbs.ports import Listener, Transport
 
 _VISITOR: Final = Hello(versions=(1, PROTOCOL_VERSION))
 """Never sent: only to read a testament with."""
@@ -240,11 +240,11 @@ class TlsTransport:
 
     Args:
         credentials: who this node is, and whom it takes for its peer.
-        tcp: below.
+        tcp: below; any other transport does as well.
     """
 
     credentials: Credentials
-    tcp: TcpTransport = attrs.field(factory=TcpTransport)
+    tcp: Transport = attrs.field(factory=TcpTransport)
 
     async def listen(self, address: str) -> Listener:
         """As :meth:`sbs.adapters.transports.tcp.TcpTransport.listen`."""

@@ -116,6 +116,11 @@ def advance(model: Model, now: float) -> Step:
     )
 
 
+def heed_pause(model: Model, now: float) -> Step:
+    """End a candidacy that a pause does not allow; a pause never makes one succeed (B6)."""
+    return _pause(model, now) if _is_paused(model) else (model, ())
+
+
 def time_passed(model: Model, _event: TimePassed, now: float) -> Step:
     """Look for the peer again; lead once every vote is there (B3)."""
     if model.votes.witness_until <= now:

@@ -224,7 +224,7 @@ def pause_told(model: Model, event: PauseTold, now: float) -> Step:
 def _resumed(model: Model, now: float) -> Step:
     """What was left undone for the pause is done now; what it does not allow is not."""
     if model.state is State.CANDIDATE and model.durable.pause.on:
-        return candidacy.advance(model, now)
+        return candidacy.heed_pause(model, now)
     if model.durable.pause.on or model.state is not State.WAITING:
         return model, ()
     return steps.reconsider(model, now, "takeovers are allowed again; looking for the primary")

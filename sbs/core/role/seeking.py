@@ -167,7 +167,8 @@ def undecided_follow_asked(model: Model, event: FollowAsked, now: float) -> Step
     mine, theirs = model.claim, event.claim
     if same_node(mine, theirs):
         return model, steps.refuse_identity(model, event.connection)
-    if why := steps.clash(mine, theirs):
+    # While the session stands, nothing that a third node says counts.
+    if model.session is None and (why := steps.clash(mine, theirs)):
         return _clashing(model, event, why, now)
     if model.session is not None or not elect(mine, theirs).leads:
         text = f"{mine.name} is {mine.role.value}; decide anew"

@@ -200,7 +200,13 @@ class Target:
         with self._room(), mapped(self._journal.directory):
             self._journal.create(self._places.roots)
         self._incoming = Incoming(
-            begin.epoch, self._folders, self._places, self._journal, self._index, self._fragment
+            begin.epoch,
+            self._folders,
+            self._places,
+            self._journal,
+            self._index,
+            self._fragment,
+            self._lister.foldings,
         )
 
     def take(self, message: Content, check: Callable[[], object]) -> None:

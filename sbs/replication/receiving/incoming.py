@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from sbs.core.epoch import Epoch
+from sbs.core.folding import Folding
 from sbs.core.history import History
 from sbs.core.manifest import STAGING_NAME, Action, FolderSpec, Operation
 from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
@@ -43,6 +44,7 @@ class Incoming:
         journal: begun for this generation.
         index: digests of the node's own files.
         fragment: of a file whose sending was cut.
+        foldings: what the folders' file systems do to names.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Incoming:
         journal: Journal,
         index: Index,
         fragment: KeptFragment | None,
+        foldings: Sequence[Folding],
     ) -> None:
         self._epoch = epoch
         self._folders = folders
@@ -60,6 +63,7 @@ class Incoming:
         self._journal = journal
         self._index = index
         self._fragment = fragment
+        self._foldings = foldings
         self.staging: Staging = Staging(places)
         """What lies in the folders until the generation is committed."""
         self._builder = Builder(places, self.staging.folders, Dresser(folders))
@@ -211,6 +215,11 @@ class Incoming:
         if folder >= len(self._folders):
             raise ReplicationError(
                 f"{path!r} is for folder {folder}; the session has {len(self._folders)}"
+            )
+        if self._foldings[folder].key(path.partition("/")[0]) == STAGING_NAME:
+            raise ReplicationError(
+                f"{path!r} is another name of SBS's own staging directory to the file system of "
+                f"{self._places.roots[folder]!r}; rename it on the primary"
             )
 
 

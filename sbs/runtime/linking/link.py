@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from sbs.adapters.transports.account import Account, account_of, is_local
-from sbs.core.connection import Connection, Side
+from sbs.core.connection import Connection, Side, State
 from sbs.core.messages import MAX_TEXT, Code, Heartbeat, Hello, Message, Refused
 from sbs.core.testament import Fenced, PeerFencedError
 from sbs.errors import ProtocolError, RemoteProtocolError, TransportError, VersionError
@@ -78,6 +78,14 @@ class Link:
     def peer(self) -> Hello | None:
         """What the other side said of itself."""
         return self._connection.peer
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether both sides have said who they are, and whoever called nothing since."""
+        caller = (
+            self._connection.state if self.side is Side.DIALLER else self._connection.peer_state
+        )
+        return caller is State.GREETED
 
     @property
     def heard_at(self) -> float:

@@ -90,6 +90,7 @@ class Links:
         self._links: dict[int, Link] = {}
         self._tasks: dict[int, trio.Nursery] = {}
         self._accepted = 0
+        self._wisher = 0
 
     def get(self, number: int) -> Link | None:
         """The connection with this number, while it stands."""
@@ -212,6 +213,8 @@ class Links:
         try:
             async with trio.open_nursery() as nursery:
                 self._tasks[link.number] = nursery
+                if not dialled:
+                    nursery.start_soon(_expect_follow, link)
                 await self._post(ev.PeerMet(connection=link.number, claim=claim, dialled=dialled))
                 await link.run(lambda message: self._take(link, message))
         except* _PeerRefusedError as refusals:
@@ -221,6 +224,8 @@ class Links:
                 _log.info("connection %d to %s ended: %s", link.number, claim.name, error)
         finally:
             del self._links[link.number], self._tasks[link.number]
+            if self._wisher == link.number:
+                self.wish = ""
             with trio.CancelScope(shield=True):
                 await self._post(ended)
 
@@ -253,13 +258,21 @@ class Links:
             case Refused():
                 raise _PeerRefusedError(message)
             case AskRole(reason):
-                self.wish = reason
+                self._wisher, self.wish = number, reason
             case _:
                 event = role_event(number, message)
                 if event is None:
                     await self._router.route(link, message)
                 else:
                     await self._post(event)
+
+
+async def _expect_follow(link: Link) -> None:
+    """Whoever calls and says who it is follows at once, or closes: else it takes others' place."""
+    await trio.sleep(GREETING_S)
+    if link.is_idle:
+        _log.info("connection %d: closed, for it did not follow", link.number)
+        link.cut()
 
 
 def role_event(number: int, message: Message) -> ev.Event | None:

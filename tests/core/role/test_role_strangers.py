@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from sbs.core import events as ev
-from sbs.core.claim import Claim, Mode, Role
+from sbs.core.claim import Claim, Mode, Policy, Role
 from sbs.core.effects import Alarm, ClearAlarm, Durable, Effect, RaiseAlarm, Refuse, Save
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.history import DIGEST_BYTES, Generation, History
@@ -130,3 +130,19 @@ def test_a_role_that_is_released_with_nothing_is_not_taken_with_nothing() -> Non
     assert [each.alarm for each in effects if isinstance(each, RaiseAlarm)] == [
         Alarm.HANDOVER_FAILED
     ]
+
+
+def test_a_third_node_does_not_end_a_secondary() -> None:
+    """R1, R6: it claims to be primary under another policy, beside a session that stands."""
+    leader = attrs.evolve(claim_of("b"), role=Role.PRIMARY, epoch=Epoch(1, 1))
+    model = Model(
+        settings=Settings(node_id="a" * 32, name="node-a"),
+        durable=Durable(slot=0, epoch=Epoch(1, 1)),
+        state=State.SECONDARY,
+        session=PEER,
+        peer=leader,
+    )
+    claim = attrs.evolve(claim_of("c"), role=Role.PRIMARY, policy=Policy.PROTECT)
+    after, effects = run(model, *calls(THIRD, claim))
+    assert after == model
+    assert [each.code for each in effects if isinstance(each, Refuse)] == [Code.NOT_PRIMARY]

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tests.hostile.arena import Case
-from tests.hostile.cases import claims, contents, counts, endings, folders, links, names, texts
+from tests.hostile.case import Case
+from tests.hostile.cases import (
+    claims,
+    contents,
+    counts,
+    endings,
+    folders,
+    handshakes,
+    links,
+    names,
+    texts,
+)
 
 TOPICS: Final[Mapping[str, Sequence[Case]]] = {
     "names and paths": names.CASES,
@@ -17,4 +27,5 @@ TOPICS: Final[Mapping[str, Sequence[Case]]] = {
     "contents and deletes": contents.CASES,
     "texts for people": texts.CASES,
     "endings, floods, listings": endings.CASES,
+    "handshakes and plain bytes": handshakes.CASES,
 }

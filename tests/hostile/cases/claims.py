@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from sbs.core.claim import MAX_PAUSES, Claim, Pause, Role
+from sbs.core.claim import MAX_PAUSES, Claim, Pause, Policy, Role
 from sbs.core.codec import encode
 from sbs.core.epoch import MAX_COUNTER, Epoch
 from sbs.core.frames import PREAMBLE
@@ -28,24 +28,10 @@ from sbs.core.messages import (
     Welcome,
 )
 from sbs.core.testament import SECRET_BYTES, Fenced, Will
-from tests.hostile.arena import (
-    ASKED,
-    CALLED,
-    CLOSED,
-    CURRENT,
-    IN_STEP,
-    QUIET,
-    SILENT,
-    WELCOMED,
-    Answer,
-    Case,
-    Makes,
-    Sends,
-    one,
-    said,
-)
+from tests.hostile.case import CLOSED, QUIET, Answer, Case, Makes, Sends, one, said
 from tests.hostile.forge import fields_of, forged
 from tests.hostile.peer import CLAIM, FOLDER, leading
+from tests.hostile.stages import ASKED, CALLED, CURRENT, IN_STEP, INTRUDING, SILENT, WELCOMED
 
 FAR: Final = Epoch(MAX_COUNTER, 1)
 LAST_PAUSE: Final = SetPause(Pause(MAX_PAUSES, on=True))
@@ -126,6 +112,25 @@ WELCOMES: Final[dict[str, tuple[Makes, str]]] = {
         "generation",
     ),
     "an epoch that is over": (lambda _: Welcome(Epoch(0, 0), History()), "is over"),
+}
+
+THIRD: Final = attrs.evolve(leading(), node_id="c" * 32, name="gamma")
+
+INTRUDERS: Final[dict[str, tuple[Claim, str]]] = {
+    "to be new": (attrs.evolve(CLAIM, node_id="c" * 32, name="gamma"), "decide anew"),
+    "to be primary": (THIRD, "decide anew"),
+    "to be primary under another policy": (
+        attrs.evolve(THIRD, policy=Policy.PROTECT),
+        "decide anew",
+    ),
+    "to be its primary under another policy": (
+        attrs.evolve(leading(), policy=Policy.PROTECT),
+        "decide anew",
+    ),
+    "newer data": (
+        attrs.evolve(THIRD, epoch=Epoch(9, 1), history=_history(Epoch(9, 1), 99)),
+        "decide anew",
+    ),
 }
 
 Row: TypeAlias = tuple[str, str, Makes, Answer, str]
@@ -306,6 +311,16 @@ CASES: Final = (
             text=text,
         )
         for what, seen, make, answer, text in PRIMARY
+    ),
+    *(
+        Case(
+            name=f"a third node asks a secondary to lead, and claims {what}",
+            seen="R1",
+            at=INTRUDING,
+            sends=said(_hello(claim), Follow(claim.epoch)),
+            text=text,
+        )
+        for what, (claim, text) in INTRUDERS.items()
     ),
     Case(
         name="a node that is called tells of a death that it cannot prove",

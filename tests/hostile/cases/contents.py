@@ -21,9 +21,11 @@ from sbs.core.messages import (
     Pack,
     Patch,
 )
-from tests.hostile.arena import BEGUN, CURRENT, DRESSED, LEAVES, Arena, Case, Sends, Stage, said
+from tests.hostile.arena import Arena
+from tests.hostile.case import LEAVES, Case, Sends, said
 from tests.hostile.forge import forged_with
 from tests.hostile.peer import FOLDER, Peer, act, put
+from tests.hostile.stages import BEGUN, CURRENT, DRESSED, Stage
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -25,21 +25,10 @@ from sbs.core.messages import (
     Pack,
     Patch,
 )
-from tests.hostile.arena import (
-    BEGUN,
-    CLOSED,
-    CURRENT,
-    FOLLOWING,
-    IN_STEP,
-    QUIET,
-    SILENT,
-    WELCOMED,
-    Case,
-    Sends,
-    said,
-)
+from tests.hostile.case import CLOSED, QUIET, Case, Sends, said
 from tests.hostile.forge import forged, forged_with, frame, header, nested, packed, with_row
 from tests.hostile.peer import CLAIM, FOLDER, Peer, put
+from tests.hostile.stages import BEGUN, CURRENT, FOLLOWING, IN_STEP, SILENT, WELCOMED
 
 HUGE: Final = 2**63
 PUT, CONTENT = put("x")

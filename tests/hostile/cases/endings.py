@@ -19,29 +19,25 @@ from sbs.core.messages import (
     Refused,
     SetPause,
 )
-from tests.hostile.arena import (
+from tests.hostile.case import CLOSED, LEAVES, QUIET, Case, said
+from tests.hostile.peer import Peer
+from tests.hostile.stages import (
     ASKED,
     BEGUN,
     CALLED,
-    CLOSED,
     CURRENT,
     FOLLOWING,
     GREETED,
     IN_STEP,
     INTRUDED,
     INTRUDING,
-    LEAVES,
     LISTING,
     PROPOSED,
-    QUIET,
     SILENT,
     UPDATED,
     WELCOMED,
-    Case,
     Stage,
-    said,
 )
-from tests.hostile.peer import Peer
 
 STAGES: Final[tuple[Stage, ...]] = (
     SILENT,

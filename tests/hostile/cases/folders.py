@@ -11,9 +11,10 @@ import attrs
 
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Failed, Folders, Listing, Message
-from tests.hostile.arena import CURRENT, WELCOMED, Case, Sends
+from tests.hostile.case import Case, Sends
 from tests.hostile.forge import fields_of, forged
 from tests.hostile.peer import FOLDER, Peer
+from tests.hostile.stages import CURRENT, WELCOMED
 
 Place = Callable[[Path], str]
 """Makes a path, given the directory below which a test has everything."""

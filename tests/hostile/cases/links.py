@@ -23,8 +23,10 @@ from sbs.core.messages import (
     Patch,
 )
 from sbs.replication.files.content import digest_of_content
-from tests.hostile.arena import BEGUN, CURRENT, DRESSED, Arena, Case, Sends
+from tests.hostile.arena import Arena
+from tests.hostile.case import Case, Sends
 from tests.hostile.peer import Peer, act, put
+from tests.hostile.stages import BEGUN, CURRENT, DRESSED
 
 LARGE: Final = bytes(range(256)) * 2048
 """What the sentinel tree has in its large file: more than is sent in one piece."""

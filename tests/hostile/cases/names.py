@@ -7,9 +7,11 @@ from typing import Final
 
 from sbs.core.manifest import Action, Entry, Kind
 from sbs.core.messages import Audit, Committed, Fragment, Listing, Pack, Patch
-from tests.hostile.arena import BEGUN, CURRENT, FOLLOWING, Arena, Case, Sends
+from tests.hostile.arena import Arena
+from tests.hostile.case import Case, Sends
 from tests.hostile.forge import forged, with_row
 from tests.hostile.peer import act, put
+from tests.hostile.stages import BEGUN, CURRENT, FOLLOWING
 
 BAD: Final[dict[str, object]] = {
     "climbs": "../outside/file",

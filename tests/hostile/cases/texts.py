@@ -17,22 +17,10 @@ from sbs.core.messages import (
     Message,
     Refused,
 )
-from tests.hostile.arena import (
-    BEGUN,
-    CLOSED,
-    CURRENT,
-    FOLLOWING,
-    IN_STEP,
-    LEAVES,
-    PROPOSED,
-    QUIET,
-    UPDATED,
-    Case,
-    Sends,
-    said,
-)
+from tests.hostile.case import CLOSED, LEAVES, QUIET, Case, Sends, said
 from tests.hostile.forge import forged
 from tests.hostile.peer import Peer, put
+from tests.hostile.stages import BEGUN, CURRENT, FOLLOWING, IN_STEP, PROPOSED, UPDATED
 
 EVIL: Final = (
     "\x1b]0;owned\x07\x1b[2J\r\nWARNING  forged\u202e\x9b1m\0`reboot`$(reboot)<script>%s{0}"

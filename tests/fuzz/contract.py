@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import enum
 import random
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import attrs
@@ -94,13 +96,30 @@ def packed(value: Any) -> bytes:
     return value if isinstance(value, bytes) else repacked(value)
 
 
+class NoInputError(Exception):
+    """Bytes that are not of the form that a target gives to its decoder."""
+
+
 def unpacked(data: bytes) -> Any:
     """The one value of msgpack.
 
     Raises:
-        ValueError: it is none.
+        NoInputError: it is none.
     """
-    return msgpack.unpackb(data, unicode_errors="surrogateescape", strict_map_key=False)
+    with shaped():
+        return msgpack.unpackb(data, unicode_errors="surrogateescape", strict_map_key=False)
+
+
+@contextmanager
+def shaped() -> Generator[None]:
+    """Whatever is raised inside is the input's fault, not the decoder's."""
+    try:
+        yield
+    except (
+        *(ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError),
+        struct.error,
+    ) as error:
+        raise NoInputError from error
 
 
 def unpacked_all(data: bytes) -> tuple[list[Any], int]:

@@ -17,7 +17,7 @@ from typing import Final
 
 import attrs
 
-from tests.fuzz.contract import MIB, Target
+from tests.fuzz.contract import MIB, NoInputError, Target
 from tests.fuzz.mutate import Mutator
 
 CPU_S: Final = 10.0
@@ -76,6 +76,8 @@ def judge(target: Target, data: bytes, *, measured: bool = False) -> str:
 def _run(target: Target, data: bytes) -> str:
     try:
         return "" if target.run(data) else "nothing"
+    except NoInputError:
+        return "no input"
     except target.allowed as error:
         return f"{type(error).__name__}: {_VARYING.sub('_', str(error))[:60]}"
     except (KeyboardInterrupt, SystemExit):

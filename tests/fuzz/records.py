@@ -142,10 +142,7 @@ def read_places(data: bytes) -> bool:
 
 def read_index(data: bytes) -> bool:
     """Rows of the index, in msgpack: those of digests, common, mark, basis."""
-    try:
-        tables = unpacked(data)
-    except (ValueError, TypeError):
-        return False
+    tables = unpacked(data)
     if not isinstance(tables, list) or len(tables) != 4:
         return False
     path = f"{directory()}/index.db"

@@ -7,14 +7,11 @@ import json
 import os
 import ssl
 import struct
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-import msgpack
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -23,41 +20,23 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from sbs.adapters.licences import form
 from sbs.adapters.services import channel
 from sbs.adapters.transports import pairing
-from sbs.adapters.witnesses.folder import _Record
 from sbs.core import messages as m
 from sbs.core.codec import encode
 from sbs.core.connection import last_words
 from sbs.core.frames import PREAMBLE
-from sbs.core.notice import Kind, Notice
 from sbs.replication.bodies import Compressor
-from sbs.replication.files.index import Index, Row
-from sbs.replication.former.undo import _HEAD, _MAGIC, _RANGE
-from sbs.replication.receiving import journal
-from sbs.replication.receiving import record as commits
-from sbs.replication.receiving.journal import Journal
-from sbs.replication.receiving.overlay import Overlay
-from sbs.replication.receiving.record import CommitRecord
-from sbs.replication.receiving.trees import Root
-from sbs.runtime.lasting.records import sealed
-from sbs.runtime.lasting.state import _converter
-from sbs.runtime.mailing import outbox
-from tests.core.test_codec import FOLDER, HISTORY, SAMPLES, fields_of, frame_of
+from tests.core.test_codec import SAMPLES, fields_of, frame_of
+from tests.fuzz.contract import repacked as packed
 from tests.fuzz.engine import CORPUS
 from tests.fuzz.records import KEY
-from tests.runtime.test_state import STORED
+from tests.fuzz.seeds_disk import PARTS
 
 _EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
 _ACCEPTOR: Final = ("hello", "welcome", "folders", "begin", "pack", "chunk", "patch", "commit")
 _FOLLOWED: Final = ("hello", "follow", "listing", "committed", "failed", "findings", "audited")
-
-
-def _pack(value: object) -> bytes:
-    packed: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
-    return packed
 
 
 def _message(name: str) -> bytes:
@@ -69,7 +48,7 @@ def _talk(flags: int, names: Sequence[str]) -> bytes:
     frames = [
         (frame_of(encode(SAMPLES[name])).type, fields_of(name), _body(name)) for name in names
     ]
-    return _pack(flags) + _pack(frames)
+    return packed(flags) + packed(frames)
 
 
 def _body(name: str) -> bytes:
@@ -85,7 +64,7 @@ def _wire() -> Iterator[tuple[str, bytes]]:
     for name in SAMPLES:
         yield "message", _message(name)
     yield "versions", _message("hello")
-    yield "versions", b"\1\0\0" + _pack({"versions": [2, 9], "claim": {"mode": "quantum"}})
+    yield "versions", b"\1\0\0" + packed({"versions": [2, 9], "claim": {"mode": "quantum"}})
     yield "conversation", _talk(1, _ACCEPTOR)
     yield "conversation", _talk(1, ("hello", "welcome", "folders", "released", "will"))
     yield "conversation", _talk(4, _FOLLOWED)
@@ -102,10 +81,10 @@ def _wire() -> Iterator[tuple[str, bytes]]:
     operation = fields_of("pack")["operations"][1]
     owned = fields_of("pack")["operations"][5][-1]
     for number, row in enumerate((epoch, generation, entry, operation, owned)):
-        yield "rows", bytes((number,)) + _pack(row)
+        yield "rows", bytes((number,)) + packed(row)
     generations = fields_of("welcome")["history"]
     for other in ([], generations, generations[:2], [[3, 0, 41, b"\1" * 32]]):
-        yield "history", _pack([generations, other])
+        yield "history", packed([generations, other])
     hello = fields_of("hello")
     for changed in (
         {"role": "waiting"},
@@ -115,14 +94,14 @@ def _wire() -> Iterator[tuple[str, bytes]]:
         {"priority": 7, "on_silence": True, "policy": "protect"},
     ):
         other = {**hello, "claim": {**hello["claim"], "node_id": "f" * 32, **changed}}
-        yield "claims", _pack([hello, other])
+        yield "claims", packed([hello, other])
     listing = fields_of("listing")
-    yield "listing", _pack([listing])
+    yield "listing", packed([listing])
     directory, link, *files = listing["entries"]
     together = {**listing, "entries": [directory, *files, link], "last": False}
     yield (
         "listing",
-        _pack([fields_of("fragment"), together, {**together, "folder": 1, "last": True}]),
+        packed([fields_of("fragment"), together, {**together, "folder": 1, "last": True}]),
     )
 
 
@@ -158,119 +137,6 @@ def _words() -> Iterator[tuple[str, bytes]]:
     yield "letter", b"alpha"
 
 
-def _settings() -> Iterator[tuple[str, bytes]]:
-    for name in ("alpha.toml", "beta.toml"):
-        yield "config", (_EXAMPLES / name).read_bytes()
-        yield "state-dir", (_EXAMPLES / name).read_bytes()
-    yield "config", b'[node]\npeer = "10.0.0.2"\nname = "a"\nstate_dir = "/var/lib/sbs"\n'
-    yield "config", b"[[[["
-    yield "config", b"a = 1\n[failover]\nheartbeat_interval_s = nan\n[[folders]]\nfilters = ['x']\n"
-    yield "state-dir", b'[node]\nstate_dir = "s"\n'
-    for text in (b"secret\nrest", b"", b"\xff", b"x" * 2000):
-        yield "password", text
-    for text in (b"/run/systemd/notify\n60000000\n", b"@abstract\n" + b"9" * 20, b"x\n-1\n1"):
-        yield "environment", text
-
-
-def _records() -> Iterator[tuple[str, bytes]]:
-    yield "record", sealed({"a": [1, None]}, 1)
-    yield "record", sealed([], 2)
-    yield "state", json.dumps(_converter.unstructure(STORED)).encode()
-    notice = Notice(id="alarm.quarantine.1", kind=Kind.URGENT, at=1.5, node="a", problems=("x",))
-    mail = outbox.Entry(notice=notice, done=("a@example.org",))
-    yield "mail", json.dumps(outbox._converter.unstructure(mail)).encode()
-    pack = SAMPLES["pack"]
-    assert isinstance(pack, m.Pack)
-    record = CommitRecord(
-        history=HISTORY,
-        active=("printer-1",),
-        folders=(FOLDER,),
-        places=("/srv/a",),
-        foldings=(),
-        operations=tuple(each for each in pack.operations if each.size_bytes == 0),
-        contents_at=0,
-        trees=(Root(0, "a", "tree-1"),),
-        overlays={2: Overlay(stat=(1, 2, 3, 4, 5), digest=b"\1" * 32, size_bytes=1)},
-        roots=("1:2",),
-    )
-    body = commits.pack(commits.encode(record))
-    yield "commit", b"\0\5hello" + body
-    whole = attrs.evolve(record, operations=(), trees=(), overlays={}, contents_at=60)
-    yield "commit", b"\0\5hello" + commits.pack(commits.encode(whole))
-    yield "journal", _journal(attrs.evolve(record, operations=(), trees=(), overlays={}))
-    yield "journal", journal.MAGIC + bytes(100) + journal.MAGIC
-    yield "places", b"\1" + commits.pack(["/srv/a", "/srv/b"])
-    yield "places", b"\0" + journal.MAGIC
-    digest = bytes(32)
-    row = ["data", b"", b"a", 1, 2, 3, 4, 5, 6, digest]
-    yield (
-        "index",
-        _pack(
-            [
-                [row],
-                [["data", b"", b"a", digest]],
-                [[3, 1, 41, digest]],
-                [["data", "1:2", '["- x"]']],
-            ]
-        ),
-    )
-    yield "database", _database()
-    yield "database", b"SQLite format 3\0" + bytes(84)
-    yield "database", b""
-    yield "lease", _Record("alpha.1", 7, 10.0).packed()
-    yield "lease", b'["alpha.1", 7, 10.0]'
-    yield from _licences()
-
-
-def _journal(record: CommitRecord) -> bytes:
-    with tempfile.TemporaryDirectory() as place:
-        kept = Journal(place)
-        kept.create(["/srv/a"])
-        kept.append(b"hello")
-        kept.commit(record)
-        kept.close()
-        return Path(place, "journal", "commit").read_bytes()
-
-
-def _database() -> bytes:
-    with tempfile.TemporaryDirectory() as place:
-        index = Index(f"{place}/index.db", boot="a")
-        index.store("data", [("", "a", Row((1, 2, 3, 4, 5), bytes(32), 6))])
-        index.close()
-        return Path(place, "index.db").read_bytes()
-
-
-def _licences() -> Iterator[tuple[str, bytes]]:
-    lines = [
-        *("sbs_licence = 1", 'serial = "1"', 'kind = "full"', 'holder = "h"', 'node = "alpha"'),
-        *(
-            "issued = 2026-01-31",
-            "expires = 2027-01-31",
-            f'key = "{form.key_text(KEY.public_key())}"',
-        ),
-    ]
-    body = "".join(f"{line}\n" for line in lines).encode()
-    yield "licence", body
-    yield "licence", body + b'signature = "' + b"A" * 86 + b'=="\n'
-
-
-def _folders() -> Iterator[tuple[str, bytes]]:
-    former = '"former": {"kept": "1", "kind": "file", "size_bytes": 6, "mtime_ns": 5}'
-    summary = '{"at": 1.5, "kept": 1, "kept_bytes": 6, "changes": {"put": 1}}'
-    yield (
-        "changes",
-        f'{{"path": "a", "action": "put", "digest": "{"0" * 64}", {former}}}\n{summary}\n'.encode(),
-    )
-    place = ".sbs.staging/quarantine/3.1-41/a"
-    yield "kept", json.dumps({"path": "a", "kept": place, "generation": 41}).encode() + b"\n"
-    yield "kept", b'{"path": "a", "kept": ".sbs.staging/quarantine/../../a", "generation": 1}\n'
-    head = _HEAD.pack(_MAGIC, 10, 5, 0o644, 0, 0, bytes(32), 1)
-    yield "blocks", head + _RANGE.pack(2, 5) + b"hello" + bytes(32)
-    yield "blocks", head
-    yield "findings", place.encode()
-    yield "findings", b"elsewhere"
-
-
 def _local() -> Iterator[tuple[str, bytes]]:
     for request in (
         {"command": "status"},
@@ -302,8 +168,8 @@ def _local() -> Iterator[tuple[str, bytes]]:
     yield "smtp", offer % b"PLAIN" + taken
     yield "smtp", offer % b"CRAM-MD5" + b"334 PDEyQG1haWw+\r\n" + taken
     yield "smtp", offer % b"LOGIN" + b"334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535 no\r\n"
-    yield "etcd", _pack(_votes())
-    yield "etcd", _pack([b"", b"<html>"])
+    yield "etcd", packed(_votes())
+    yield "etcd", packed([b"", b"<html>"])
 
 
 def _votes() -> Sequence[Any]:
@@ -344,8 +210,8 @@ def _identities() -> Iterator[tuple[str, bytes]]:
     der = certificate().public_bytes(Encoding.DER)
     both = (len(der).to_bytes(2) + der) * 2
     for side in (b"\0", b"\1"):
-        yield "pair-partner", side + _pack([[1, both], [2, b""], [3, b""]])
-    yield "pair-partner", b"\1" + _pack([[1, both], [4, b"\3"]])
+        yield "pair-partner", side + packed([[1, both], [2, b""], [3, b""]])
+    yield "pair-partner", b"\1" + packed([[1, both], [4, b"\3"]])
 
 
 def _encryption() -> Iterator[tuple[str, bytes]]:
@@ -375,7 +241,7 @@ def _client_hello() -> bytes:
 def main() -> None:
     """Write the seeds; what was found by fuzzing stays beside them."""
     count: dict[str, int] = {}
-    for part in (_wire, _encryption, _identities, _words, _settings, _records, _folders, _local):
+    for part in (_wire, _encryption, _identities, _words, _local, *PARTS):
         for target, data in part():
             count[target] = count.get(target, 0) + 1
             place = CORPUS / target

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import encryption, folders, identities, local, records, settings, wire, words
+from tests.fuzz import disk, encryption, folders, identities, local, records, settings, wire, words
 from tests.fuzz.contract import Target
 
 TABLE: Final[dict[str, Target]] = {
     target.name: target
-    for module in (wire, encryption, identities, words, settings, records, folders, local)
+    for module in (wire, encryption, identities, words, settings, records, folders, local, disk)
     for target in module.TARGETS
 }

@@ -245,7 +245,7 @@ async def test_a_certificate_that_is_not_pinned_is_refused_by_both_sides(made: I
     text = str(found["acceptor"])
     assert text.startswith("the caller from 127.0.0.1: its certificate is not the pinned one (")
     assert made.certificate("b").fingerprint in text
-    assert "pair again: sbs pair. If not, somebody else poses as it" in text
+    assert "If not, a node.peer is wrong, or somebody else poses as it" in text
     assert isinstance(found["dialler"], IdentityError)
     text = str(found["dialler"])
     assert "it does not know this node's certificate" in text

@@ -48,6 +48,7 @@ def reached(node: NodeProcess, address: str) -> str:
     return (
         f"pass  config: {node.config}\n"
         "pass  name: 127.0.0.1 is 127.0.0.1\n"
+        "pass  route: from 127.0.0.1 to 127.0.0.1\n"
         f"pass  tcp: connected to {address}\n"
     )
 
@@ -125,6 +126,7 @@ def test_nothing_listening_ends_with_3() -> None:
     done = sbs("probe", f"127.0.0.1:{port}")
     assert done.stdout == (
         "pass  name: 127.0.0.1 is 127.0.0.1\n"
+        "pass  route: from 127.0.0.1 to 127.0.0.1\n"
         f"fail  tcp: cannot connect to 127.0.0.1:{port}: Connection refused\n"
         "      -> start the peer with sbs run; its node.listen must be reachable at this address\n"
     )
@@ -136,6 +138,7 @@ def test_a_web_server_ends_with_1() -> None:
         done = sbs("probe", address)
     assert done.stdout.startswith(
         "pass  name: 127.0.0.1 is 127.0.0.1\n"
+        "pass  route: from 127.0.0.1 to 127.0.0.1\n"
         f"pass  tcp: connected to {address}\n"
         "fail  protocol: what answers is no node of SBS: "
     )
@@ -151,6 +154,7 @@ def test_a_listener_that_never_answers_ends_with_1() -> None:
         done = sbs("probe", address)
     assert done.stdout == (
         "pass  name: 127.0.0.1 is 127.0.0.1\n"
+        "pass  route: from 127.0.0.1 to 127.0.0.1\n"
         f"pass  tcp: connected to {address}\n"
         "fail  protocol: connected, but no hello within 2 s\n"
         "      -> is that another program's port? If it is a node, see its log: it may be stuck\n"

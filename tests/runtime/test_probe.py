@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -61,7 +62,7 @@ SETTINGS = [
 ]
 
 ROWS = [
-    *("config", "name", "tcp", "tls", "protocol", "identity", "role", "mode", "clock"),
+    *("config", "name", "route", "tcp", "tls", "protocol", "identity", "role", "mode", "clock"),
     *SETTINGS,
     PEER,
     *PREMISES,
@@ -162,7 +163,7 @@ async def test_a_peer_that_fits_passes_row_by_row(config: Config) -> None:
 async def test_without_a_configuration_nothing_is_compared(config: Config) -> None:
     report = await probe_hello(hello_of(config), None)
     assert [check.name for check in report.checks] == [
-        *("name", "tcp", "tls", "protocol", "identity", "role", "clock", "round-trip")
+        *("name", "route", "tcp", "tls", "protocol", "identity", "role", "clock", "round-trip")
     ]
     assert report.exit_code == 0
 
@@ -298,7 +299,7 @@ async def test_two_primaries_fail(config: Config, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(control, "ask", own_status)
     report = await probe_hello(hello_of(config, attrs.evolve(CLAIM, role=Role.PRIMARY)), config)
     assert failing(report) == ["role"]
-    assert report.checks[6].detail == "primary, epoch 3.0, generation 0; this node is primary"
+    assert report.checks[7].detail == "primary, epoch 3.0, generation 0; this node is primary"
     assert report.exit_code == 1
 
 
@@ -371,6 +372,23 @@ async def test_an_unknown_name_is_unreachable(
     assert failing(report) == ["name"]
     assert report.checks[-1].detail == "nosuch: Name or service not known"
     assert report.exit_code == 3
+
+
+@pytest.mark.parametrize("number", ["192.0.2.1", "2001:db8::1"])
+async def test_a_network_without_a_way_there_is_unreachable(
+    number: str, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B60: said before anybody waits for an answer that cannot come."""
+
+    def nowhere(*_: object) -> str:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr("sbs.runtime.probing.probe.source_of", nowhere)
+    report = await probe(Address(number, 4445), config)
+    assert failing(report) == ["route"]
+    assert report.checks[-1].detail == f"{number}: Network is unreachable"
+    assert "ip route" in report.checks[-1].hint
+    assert (report.exit_code, report.rtt_ms) == (3, None)
 
 
 async def test_settings_without_effect_are_a_warning(tmp_path: Path) -> None:

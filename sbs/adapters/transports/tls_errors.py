@@ -103,7 +103,8 @@ def not_pinned(other: str, pinned: str) -> IdentityError:
     """
     return IdentityError(
         f"{other}: its certificate is not the pinned one ({pinned})",
-        "if that node has a new identity, pair again: sbs pair. If not, somebody else poses as it",
+        "if that node has a new identity, pair again: sbs pair. If not, a node.peer is wrong, or "
+        "somebody else poses as it",
     )
 
 

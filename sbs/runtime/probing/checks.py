@@ -75,7 +75,8 @@ class ProbeReport:
         if self.ok:
             return 0
         unreachable = any(
-            check.result is Result.FAIL and check.name in ("name", "tcp") for check in self.checks
+            check.result is Result.FAIL and check.name in ("name", "route", "tcp")
+            for check in self.checks
         )
         return EXIT_UNREACHABLE if unreachable else EXIT_FAILED
 

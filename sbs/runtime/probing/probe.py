@@ -5,8 +5,10 @@ A probe is a visitor: it exchanges hellos with the peer, claims nothing, and lea
 
 from __future__ import annotations
 
+import socket
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import trio
 
@@ -39,6 +41,9 @@ from sbs.version import __version__
 
 TIMEOUT_S: Final = 2.0
 """How long each step may take where no configuration says it."""
+
+_DISCARD: Final = 9
+"""Any port serves: a datagram socket that connects says nothing."""
 
 _SILENT: Final = "is that another program's port? If it is a node, see its log: it may be stuck"
 _CLOSED: Final = "is that another program's port? If it is a node, see its log for the reason"
@@ -83,6 +88,21 @@ async def probe(
     if hello is not None and hello.claim is not None:
         await visit.compare(hello, hello.claim)
     return visit.report(hello)
+
+
+def source_of(family: int, place: tuple[Any, ...]) -> str:
+    """The address of this machine from which packets to another one leave; sends none.
+
+    Args:
+        family: of the other address.
+        place: it, as ``getaddrinfo`` has it.
+
+    Raises:
+        OSError: there is no route.
+    """
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect((place[0], _DISCARD, *place[2:]))
+        return str(sock.getsockname()[0])
 
 
 class _Visit:
@@ -157,7 +177,24 @@ class _Visit:
             return False
         numbers = dict.fromkeys(str(entry[4][0]) for entry in found)
         self._add("name", Result.PASS, f"{host} is {', '.join(numbers)}")
-        return True
+        return self._find_route(
+            {str(place[0]): (family, place) for family, _, _, _, place in found}
+        )
+
+    def _find_route(self, places: Mapping[str, tuple[int, tuple[Any, ...]]]) -> bool:
+        """Whether the kernel knows where to send what is for one of these addresses."""
+        failures: list[str] = []
+        for number, (family, place) in places.items():
+            try:
+                own = source_of(family, place)
+            except OSError as error:
+                failures.append(f"{number}: {error.strerror or error}")
+            else:
+                self._add("route", Result.PASS, f"from {own} to {number}")
+                return True
+        hint = "give this machine an interface in that network, or a gateway: ip route"
+        self._add("route", Result.FAIL, "; ".join(failures), hint)
+        return False
 
     async def _dial(self) -> trio.abc.Stream | None:
         started = time.perf_counter()

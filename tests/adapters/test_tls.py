@@ -196,6 +196,24 @@ async def test_a_send_that_was_cancelled_breaks_the_connection(made: Identities)
             await one.send_all(b"!")
 
 
+async def test_so_does_one_that_was_cancelled_between_two_pieces(made: Identities) -> None:
+    trust = read_trust(made.path("a"), made.pins("b"))
+    other = read_trust(made.path("b"), made.pins("a"))
+    lone, peer = trio.testing.memory_stream_pair()
+    one = TlsStream(lone, trust.dialling, server_side=False, judge=_Trusting())
+    await shake(one, TlsStream(peer, other.accepting, server_side=True, judge=_Trusting()))
+    with trio.CancelScope() as scope:
+
+        async def cancel() -> None:
+            scope.cancel()
+
+        lone.send_stream.send_all_hook = cancel
+        await one.send_all(bytes(2 * tls_stream.PIECE_BYTES))
+    assert scope.cancelled_caught
+    with pytest.raises(trio.BrokenResourceError, match="not sent whole"):
+        await one.send_all(b"!")
+
+
 async def test_an_alert_that_comes_in_the_middle_of_a_send_breaks_the_connection(
     made: Identities,
 ) -> None:

@@ -41,6 +41,9 @@ _RECORD_TYPES: Final = range(20, 24)
 """First byte of whatever TLS 1.3 says (RFC 8446, section 5.1)."""
 
 
+_NOT_WHOLE: Final = "what was sent last was not sent whole"
+
+
 class Judge(Protocol):
     """What one side of a connection knows of the other, and says of it."""
 
@@ -201,14 +204,23 @@ class TlsStream(trio.abc.Stream):
             if not view:  # OpenSSL has nothing to say then
                 await trio.lowlevel.checkpoint()
                 self._check()
-            for at in range(0, len(view), PIECE_BYTES):
-                async with self._sending:
-                    self._check()
-                    try:
-                        self._tls.write(view[at : at + PIECE_BYTES])
-                    except ssl.SSLError as error:
-                        raise self._break(str(self._judge.explain(error))) from error
-                    await self._send_outgoing()
+            at = 0
+            try:
+                for at in range(0, len(view), PIECE_BYTES):
+                    await self._send_piece(view[at : at + PIECE_BYTES])
+            except BaseException:  # cancelled, too
+                if at:
+                    self._broken = self._broken or _NOT_WHOLE
+                raise
+
+    async def _send_piece(self, piece: memoryview) -> None:
+        async with self._sending:
+            self._check()
+            try:
+                self._tls.write(piece)
+            except ssl.SSLError as error:
+                raise self._break(str(self._judge.explain(error))) from error
+            await self._send_outgoing()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the stream below takes more.
@@ -332,7 +344,7 @@ class TlsStream(trio.abc.Stream):
             if data:
                 await self.transport_stream.send_all(data)
         except BaseException:  # cancelled, too: a part of a record may be on its way
-            self._broken = self._broken or "what was sent last was not sent whole"
+            self._broken = self._broken or _NOT_WHOLE
             raise
 
     async def _refuse(self, error: ssl.SSLError) -> IdentityError:

@@ -29,8 +29,10 @@ def run(config_path: str, log_level: str) -> None:
     log_to_stderr(log_level)
     import trio  # noqa: PLC0415 - slow: sbs -h does not need it
 
+    from sbs.runtime.descriptors import claim_descriptors  # noqa: PLC0415 - likewise
     from sbs.runtime.memory import keep_memory  # noqa: PLC0415 - likewise
     from sbs.runtime.running import run_node  # noqa: PLC0415 - likewise
 
+    claim_descriptors()
     keep_memory()
     trio.run(run_node, config)

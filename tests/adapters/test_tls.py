@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import logging
 import os
 import ssl
+import weakref
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -251,6 +254,77 @@ class _Trusting:
 
     def alien(self, data: bytes, *, is_end: bool) -> IdentityError:
         return IdentityError(f"{data!r} {is_end}", "nothing")
+
+
+# Callers who do not come to the point.
+
+
+@attrs.frozen
+class Dripping(trio.abc.Stream):
+    """A stream that receives a byte at a time."""
+
+    below: trio.abc.Stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        assert max_bytes
+        return await self.below.receive_some(1)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.below.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.below.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.below.aclose()
+
+
+async def test_a_slow_line_is_no_abuse(made: Identities) -> None:
+    """The whole handshake byte by byte, on both sides."""
+    async with connected(made.transport("a", "b"), made.transport("b", "a")) as (one, other):
+        for stream in (one, other):
+            assert isinstance(stream, TlsStream)
+            stream.transport_stream = Dripping(stream.transport_stream)
+        with trio.fail_after(10):
+            await shake(one, other)
+            await one.send_all(b"there")
+            assert await other.receive_some() == b"there"
+
+
+ANNOUNCED = b"\x16\x03\x01\x00\x04\x01\x02\x01\x00"
+"""A record with the first four bytes of a ClientHello of 131,328."""
+
+
+async def test_what_is_only_announced_takes_no_memory(made: Identities) -> None:
+    """Found by 1,000 callers: OpenSSL would make room for all of it, 128 kB for nine bytes."""
+    async with connected(made.transport("a", "b"), TcpTransport()) as (caller, accepted):
+        await caller.send_all(ANNOUNCED)
+        with trio.fail_after(5), pytest.raises(IdentityError, match="something else than TLS"):
+            await accepted.receive_some()
+
+
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1", ANNOUNCED, b"\x16\x03\x01\x00\x01\x01"])
+async def test_a_caller_who_was_turned_away_is_forgotten_at_once(
+    made: Identities, words: bytes
+) -> None:
+    """Not at the next look for cycles: OpenSSL's memory would pile up, which Python counts not."""
+    alive: weakref.WeakSet[trio.abc.Stream] = weakref.WeakSet()
+    listener = await made.transport("a", "b").listen("127.0.0.1:0")
+    gc.disable()
+    try:
+        caller = await TcpTransport().dial(listener.address)
+        await caller.send_all(words)
+        await caller.aclose()
+        accepted = await listener.accept()
+        alive.add(accepted)
+        with contextlib.suppress(IdentityError, trio.BrokenResourceError):
+            await accepted.receive_some()
+        await accepted.aclose()
+        del accepted
+        assert not alive
+    finally:
+        gc.enable()
+        await listener.aclose()
 
 
 # Who is let in.

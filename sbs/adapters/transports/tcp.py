@@ -145,13 +145,16 @@ class TcpListener:
             trio.ClosedResourceError: the listener was closed.
             TransportError: the system refuses for another reason.
         """
+        is_waiting = False
         while True:
             try:
                 return _tuned(await self._listener.accept())
             except OSError as error:
                 if error.errno not in _ACCEPT_CAPACITY:
                     raise TransportError(f"{self.address}: cannot accept: {error}") from error
-                _log.error("%s: cannot accept now: %s", self.address, error.strerror)
+                if not is_waiting:
+                    _log.error("%s: cannot accept now: %s", self.address, error.strerror)
+                    is_waiting = True
                 await trio.sleep(ACCEPT_PAUSE_S)
 
     async def aclose(self) -> None:

@@ -40,6 +40,10 @@ _PLAIN_ALERT: Final = b"\x15\x03\x03\x00\x02\x02\x46"
 _RECORD_TYPES: Final = range(20, 24)
 """First byte of whatever TLS 1.3 says (RFC 8446, section 5.1)."""
 
+_HANDSHAKE: Final = 22
+"""Of a record with messages of the handshake: five bytes, the last two its length; then the type
+of a message, and in three bytes how long that is (RFC 8446, sections 4 and 5.1)."""
+
 
 _NOT_WHOLE: Final = "what was sent last was not sent whole"
 
@@ -137,13 +141,11 @@ class TlsStream(trio.abc.Stream):
             self._ready = True
 
     async def _shake_hands(self) -> None:
-        is_first = True
+        if not self._tls.server_side:
+            await self._shake_once()
+        self._take(await self._first_words())
         while not await self._shake_once():
-            data = await self.transport_stream.receive_some(SHAKE_BYTES)
-            if is_first and data:
-                await self._look_at(data)
-                is_first = False
-            self._take(data)
+            self._take(await self.transport_stream.receive_some(SHAKE_BYTES))
         try:
             self._judge.admit(self._tls.getpeercert(binary_form=True) or b"")
         except IdentityError as error:
@@ -165,28 +167,38 @@ class TlsStream(trio.abc.Stream):
         await self._flush()
         return done
 
-    async def _look_at(self, data: bytes | bytearray) -> None:
-        """See that the first bytes are TLS.
+    async def _first_words(self) -> bytearray:
+        """What the other side says first; of a caller all of its ClientHello.
+
+        OpenSSL begins to work, and takes memory for a whole message, at the first byte of one.
 
         Raises:
-            TransportError: they are not.
+            TransportError: it is no TLS.
         """
-        if data[0] in _RECORD_TYPES:
-            return
-        while True:
-            data = bytes(data[:MAX_ALIEN_BYTES])
-            error = self._judge.alien(data, is_end=len(data) == MAX_ALIEN_BYTES)
-            if error is None:
-                more = await self.transport_stream.receive_some(SHAKE_BYTES)
-                data += more
-                if not more:
-                    error = self._judge.alien(data, is_end=True)
-            if error is not None:
-                self._broken = str(error)
-                if self._tls.server_side:
-                    self._outgoing.write(_PLAIN_ALERT)
-                    await self._take_leave(str(error))
-                raise error
+        data, is_end = bytearray(), False
+        while not is_end:
+            more = await self.transport_stream.receive_some(SHAKE_BYTES)
+            data += more
+            is_end = not more
+            if not _is_tls(data):
+                is_all = is_end or len(data) >= MAX_ALIEN_BYTES
+                error = self._judge.alien(bytes(data[:MAX_ALIEN_BYTES]), is_end=is_all)
+                if error is not None:
+                    await self._leave_alien(str(error))
+                    try:
+                        raise error
+                    finally:
+                        del error  # it refers to this frame: the collector alone would free both
+            elif not self._tls.server_side or _is_record(data):
+                break
+        return data
+
+    async def _leave_alien(self, why: str) -> None:
+        """Close on somebody who does not speak TLS; a caller is told so."""
+        self._broken = why
+        if self._tls.server_side:
+            self._outgoing.write(_PLAIN_ALERT)
+            await self._take_leave(why)
 
     # Bytes of the application.
 
@@ -376,3 +388,15 @@ class TlsStream(trio.abc.Stream):
             raise trio.ClosedResourceError("this side has closed the connection")
         if self._broken:
             raise trio.BrokenResourceError(self._broken)
+
+
+def _is_tls(data: bytearray) -> bool:
+    """Whether first bytes are TLS, as nodes speak it: a ClientHello is in one record."""
+    if len(data) >= 9 and data[0] == _HANDSHAKE:
+        return int.from_bytes(data[6:9]) + 4 <= int.from_bytes(data[3:5])
+    return not data or data[0] in _RECORD_TYPES
+
+
+def _is_record(data: bytearray) -> bool:
+    """Whether the first record is there, or as much of it as a stranger has room for."""
+    return len(data) >= 5 and len(data) >= min(5 + int.from_bytes(data[3:5]), SHAKE_BYTES)

@@ -13,10 +13,12 @@ from sbs.runtime.linking.link import Link
 
 MAX_STRANGERS: Final = 128
 """At a time. One more, and the oldest gives way: a peer says who it is within milliseconds, so it
-gets through between those who say nothing. Each has some 50 kB until it has."""
+gets through between those who say nothing. Each has some 50 kB until it has, 150 kB at the most,
+and a descriptor; closing takes no longer, so a node needs some 200 descriptors at the worst."""
 
 MAX_TOLD: Final = 10
-"""Lines of the log in :data:`TOLD_S`: whoever is turned away must not fill a disk."""
+"""Lines of the log in :data:`TOLD_S`, no two of them the same: whoever is turned away must not
+fill a disk."""
 
 TOLD_S: Final = 60.0
 """After so many seconds the log tells again, and how many it did not tell of."""
@@ -41,7 +43,7 @@ class Strangers:
 
     def __init__(self) -> None:
         self._hosts: dict[Link, str] = {}
-        self._told = 0
+        self._told: set[str] = set()
         self._untold = 0
         self._quiet_until = 0.0
 
@@ -76,9 +78,10 @@ class Strangers:
             if self._untold:
                 _log.warning("%d more callers were turned away, untold", self._untold)
             self._quiet_until = now + TOLD_S
-            self._told = self._untold = 0
-        if self._told < MAX_TOLD:
-            self._told += 1
+            self._told.clear()
+            self._untold = 0
+        if len(self._told) < MAX_TOLD and text not in self._told:
+            self._told.add(text)
             _log.warning("%s", text)
         else:
             self._untold += 1

@@ -8,8 +8,8 @@ from typing import Final
 from sbs.errors import ConfigError
 
 NEEDED: Final = 512
-"""128 strangers, 32 connections of peers, 64 of the control socket, 128 directories of an update,
-and some 30 of the node itself; the rest is spare. Nobody who knocks keeps the peer out then."""
+"""128 strangers and 64 who come or go, 32 connections of peers, 64 of the control socket, 128
+directories of an update, and some 30 of the node itself; the rest is spare."""
 
 
 def claim_descriptors() -> None:

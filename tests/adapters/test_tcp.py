@@ -155,7 +155,7 @@ async def test_accept_survives_a_lack_of_descriptors(
         async def aclose(self) -> None:
             await real.aclose()
 
-    scarce = tcp.TcpListener(Scarce(), listener._address)  # type: ignore[arg-type]
+    scarce = tcp.TcpListener(listener._sock, Scarce(), listener._address)  # type: ignore[arg-type]
     dialled = await IMPATIENT.dial(listener.address)
     accepted = await scarce.accept()
     assert [record.levelname for record in caplog.records] == ["ERROR"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import attrs
 import pytest
@@ -20,7 +20,7 @@ from sbs.ports import Listener, Transport
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.link import Link
 from sbs.runtime.linking.links import MAX_ACCEPTED, Links
-from sbs.runtime.linking.strangers import MAX_STRANGERS, MAX_TOLD
+from sbs.runtime.linking.strangers import GRACE_S, MAX_STRANGERS, MAX_TOLD, Strangers
 from sbs.testing.memory import MemoryNetwork
 from sbs.testing.nodes import wait_until
 from tests.runtime.rig import hello
@@ -180,7 +180,7 @@ async def test_garbage_is_answered_and_closed(data: bytes) -> None:
 
 
 async def test_the_oldest_stranger_gives_way_to_the_newest(
-    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B62: whoever connects and says nothing does not keep the peer out."""
     monkeypatch.setattr("sbs.runtime.linking.links.GREETING_S", 30.0)  # a busy machine is slow
@@ -188,12 +188,42 @@ async def test_the_oldest_stranger_gives_way_to_the_newest(
         callers = [await served.call() for _ in range(MAX_STRANGERS)]
         for caller in callers:
             assert await caller.receive_some()  # our hello
+        crowd = [await served.call() for _ in range(3)]
+        for caller in crowd:
+            assert await caller.receive_some() == b""  # those before it have their time first
+        await trio.sleep(GRACE_S)
         await served.greet()
         assert served.kinds == ["PeerMet"]
         assert await callers[0].receive_some() == b""
         with trio.move_on_after(0.1) as scope:
             await callers[1].receive_some()
         assert scope.cancelled_caught
+
+
+async def test_a_crowd_from_one_address_makes_room_for_another_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """B62: nobody who calls from elsewhere has the peer wait, or give way."""
+    strangers = Strangers()
+    ours, _ = trio.testing.memory_stream_pair()
+    with ExitStack() as stack:
+
+        def come(host: str) -> Link:
+            link = Link(1, ours, Side.ACCEPTOR, hello("a"))
+            stack.enter_context(strangers.among(link, host))
+            return link
+
+        crowd = [come("192.0.2.1") for _ in range(MAX_STRANGERS)]
+        assert not strangers.make_room("192.0.2.1")
+        assert strangers.make_room("192.0.2.7")
+        peer = come("192.0.2.7")
+        await trio.sleep(GRACE_S)
+        more = [come(host) for host in ["192.0.2.1"] * 500 if strangers.make_room(host)]
+        assert not peer.closed_here
+        assert len(more) == MAX_STRANGERS - 1
+        assert all(link.closed_here for link in crowd)
+        assert len(strangers) == MAX_STRANGERS
+    assert len(strangers) == 0
 
 
 async def test_nodes_are_limited_and_places_come_free() -> None:

@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
+from sbs.adapters.transports.tcp import BATCH
 from sbs.core.codec import encode
 from sbs.core.frames import PREAMBLE
 from sbs.core.messages import Heartbeat
@@ -34,8 +35,9 @@ CROWD = 1000
 MAX_GROWTH_BYTES = 32 * 1024 * 1024
 """Of a node's memory while a crowd knocks: 128 strangers with 150 kB each, and some."""
 
-MAX_MORE_FDS = MAX_STRANGERS + 32
-"""Descriptors beside those of a node in peace: strangers, some that are being closed, an update."""
+MAX_MORE_FDS = MAX_STRANGERS + 2 * BATCH + 8
+"""Descriptors beside those of a node in peace: strangers, a batch that comes and one that goes, and
+some for an update."""
 
 FDS = ("prlimit", "--nofile=256:1024")
 """Before the command of a node: the system's limit is so low that the node has to raise it."""
@@ -108,14 +110,124 @@ def facts(pair: Pair) -> list[object]:
     return found + [log.count(word) for log in logs for word in (" role ", "no-secondary")]
 
 
-@contextmanager
-def undisturbed(pair: Pair, node: Node) -> Iterator[None]:
-    """Session, roles and replication go on in the block; the node keeps its limits, and frees all."""
+@pytest.mark.parametrize(
+    ("way", "at"),
+    [
+        ("silent", "alpha"),
+        ("hello", "beta"),
+        ("slow", "beta"),
+        ("slow within", "alpha"),
+        ("announced", "alpha"),
+        ("garbage", "beta"),
+    ],
+)
+def test_a_crowd_does_not_disturb_a_session(
+    running: tuple[Pair, Identities], way: str, at: str
+) -> None:
+    """Half-open connections, a byte at a time, no end of garbage; at the primary, at the other."""
+    pair, _ = running
+    node = getattr(pair, at)
     fds, memory, before = open_fds(node), node.resident_bytes, facts(pair)
-    yield
-    assert open_fds(node) <= fds + MAX_MORE_FDS
-    (pair.alpha.folder / "meanwhile").write_bytes(content := os.urandom(100_000))
-    pair.beta.wait_file("meanwhile", content)
-    assert facts(pair) == before, pair.log_tails()
+    with knocking(way, node) as crowd:
+        (pair.alpha.folder / way).write_bytes(content := os.urandom(100_000))
+        pair.beta.wait_file(way, content)
+        crowd.wait_turned_away(CROWD)
+        assert open_fds(node) <= fds + MAX_MORE_FDS
     assert node.resident_bytes < memory + MAX_GROWTH_BYTES
+    wait_until(lambda: open_fds(node) <= fds, "all connections of strangers are closed")
+    assert facts(pair) == before, pair.log_tails()
     assert "cannot accept" not in node.log_text
+
+
+async def trickle(stream: trio.abc.Stream) -> None:
+    """Say hello so slowly that it does not end; return when the node closes."""
+    try:
+        while True:
+            for byte in PREAMBLE[:-1]:
+                await stream.send_all(bytes([byte]))
+                await trio.sleep(1.0)
+    except trio.BrokenResourceError:
+        await trio.aclose_forcefully(stream)
+
+
+async def test_whoever_proves_who_it_is_must_still_say_hello(
+    running: tuple[Pair, Identities],
+) -> None:
+    """Somebody with the peer's identity, on forty connections: a byte a second after TLS."""
+    pair, made = running
+    before = facts(pair)
+    transport = made.transport("beta", "alpha")
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                stream = await transport.dial(f"127.0.0.1:{pair.alpha.port}")
+                await stream.do_handshake()
+                nursery.start_soon(trickle, stream)
+    pair.alpha.wait_logged("no complete hello within 5 s")
+    assert facts(pair) == before, pair.log_tails()
+
+
+def test_takeover_and_return_through_a_crowd(tmp_path: Path) -> None:
+    """The primary dies while both ports are besieged: its fencer is heard, and it returns."""
+    with secured(tmp_path) as (pair, _):
+        pair.configure({"failover": {"down_interval_s": NEVER_S}})
+        alpha, beta = pair.start()
+        with knocking("hello", alpha, beta):
+            alpha.kill()
+            beta.wait_role("primary")
+            assert beta.wait_service()["node"] == "beta"
+            alpha.start()
+            pair.wait_settled(beta, alpha)
+
+
+def test_a_frozen_secondary_returns_through_a_crowd(tmp_path: Path) -> None:
+    """When it thaws, what knocked meanwhile is before it, and its session has to be made anew."""
+    with secured(tmp_path) as (pair, _):
+        alpha, beta = pair.start()
+        with knocking("hello", alpha):
+            beta.signal(signal.SIGSTOP)
+            alpha.wait_alarm("no-secondary")
+            beta.signal(signal.SIGCONT)
+            alpha.wait_no_alarm()
+            pair.wait_settled(alpha, beta)
+            assert alpha.wait_service()["node"] == "alpha"
+            assert " role primary" not in beta.log_text
+
+
+async def listen_to_nothing(made: Identities, node: Node) -> None:
+    """Follow a primary, take no word of its update, and say all the time that one is alive.
+
+    Returns when the node gives this one up.
+    """
+    stream = await made.transport("beta", "alpha").dial(f"127.0.0.1:{node.port}")
+    peer = Peer(stream)
+    await peer.greet()
+    await peer.follow()
+    await peer.list_nothing()
+    beats = 0
+    try:
+        while True:
+            beats += 1
+            await stream.send_all(encode(Heartbeat(beats)))
+            await trio.sleep(0.05)
+    except trio.BrokenResourceError:
+        await trio.aclose_forcefully(stream)
+
+
+def test_a_peer_that_never_reads_is_given_up(tmp_path: Path) -> None:
+    """An update is on its way to it, and heartbeats behind that: the primary serves on."""
+    with secured(tmp_path) as (pair, made):
+        pair.configure({"failover": {"heartbeat_interval_s": 0.03}})
+        alpha, beta = pair.alpha, pair.beta
+        (alpha.folder / "large").write_bytes(content := os.urandom(30_000_000))
+        alpha.start()
+        alpha.wait_role("primary")
+        fds, memory = open_fds(alpha), alpha.resident_bytes
+        trio.run(listen_to_nothing, made, alpha)
+        alpha.wait_logged("the peer takes no messages; closed")
+        assert alpha.resident_bytes < memory + MAX_GROWTH_BYTES
+        wait_until(lambda: open_fds(alpha) <= fds, "its connection is closed")
+        assert alpha.wait_service()["node"] == "alpha"
+        beta.start()
+        pair.wait_settled(alpha, beta)
+        beta.wait_file("large", content)

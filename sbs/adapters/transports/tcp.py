@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import socket
 import sys
+from collections import deque
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -28,6 +30,10 @@ BIND_INTERVAL_S = 0.02
 BACKLOG = 65_535
 """Connections the kernel may keep until they are accepted; it lowers this to its own limit. A
 full queue drops the peer's dial, which TCP repeats only after a second: too late for a takeover."""
+
+BATCH = 32
+"""Connections taken from that queue in one turn of the event loop: one in each, and the peer would
+wait for a turn of every stranger before it. That many descriptors more are open for a moment."""
 
 ACCEPT_PAUSE_S = 0.1
 """Pause of a server that is out of descriptors or memory, as in :func:`trio.serve_listeners`."""
@@ -95,17 +101,17 @@ def _is_self_connected(sock: trio.socket.SocketType, dialled: object) -> bool:
     return own == dialled
 
 
-async def _bind(resolved: _Resolved) -> trio.SocketListener:
+def _bind(resolved: _Resolved) -> socket.socket:
     family, kind, protocol, _, sockaddr = resolved
-    sock = trio.socket.socket(family, kind, protocol)
+    sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        await sock.bind(sockaddr)
+        sock.bind(sockaddr)
         sock.listen(BACKLOG)
-    except BaseException:  # cancelled, too
+    except BaseException:
         sock.close()
         raise
-    return trio.SocketListener(sock)
+    return sock
 
 
 async def _connect(resolved: _Resolved) -> trio.SocketStream:
@@ -125,8 +131,10 @@ async def _connect(resolved: _Resolved) -> trio.SocketStream:
 class TcpListener:
     """A :class:`sbs.ports.Listener` on one TCP port; made by :meth:`TcpTransport.listen`."""
 
+    _sock: socket.socket
     _listener: trio.SocketListener
     _address: Address
+    _accepted: deque[trio.SocketStream] = attrs.field(factory=deque[trio.SocketStream], init=False)
 
     @property
     def address(self) -> str:
@@ -146,9 +154,10 @@ class TcpListener:
             TransportError: the system refuses for another reason.
         """
         is_waiting = False
-        while True:
+        while not self._accepted:
             try:
-                return _tuned(await self._listener.accept())
+                self._accepted.append(await self._listener.accept())
+                self._take_more()
             except OSError as error:
                 if error.errno not in _ACCEPT_CAPACITY:
                     raise TransportError(f"{self.address}: cannot accept: {error}") from error
@@ -156,10 +165,20 @@ class TcpListener:
                     _log.error("%s: cannot accept now: %s", self.address, error.strerror)
                     is_waiting = True
                 await trio.sleep(ACCEPT_PAUSE_S)
+        return _tuned(self._accepted.popleft())
+
+    def _take_more(self) -> None:
+        """Take what else waits, up to a batch."""
+        with contextlib.suppress(OSError):  # nothing waits, or the next call says what is wrong
+            while len(self._accepted) < BATCH:
+                sock, _ = self._sock.accept()
+                self._accepted.append(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
 
     async def aclose(self) -> None:
-        """Stop serving; connections stay."""
+        """Stop serving; connections stay, but for those that nobody has taken."""
         await self._listener.aclose()
+        while self._accepted:
+            await trio.aclose_forcefully(self._accepted.popleft())
 
 
 @attrs.frozen
@@ -189,7 +208,7 @@ class TcpTransport:
         is_waiting = False
         while True:
             try:
-                listener = await _bind(resolved)
+                sock = _bind(resolved)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or trio.current_time() >= give_up_at:
                     hint = _BIND_HINTS.get(error.errno or 0, "see socket(7) and bind(2)")
@@ -200,8 +219,9 @@ class TcpTransport:
                     _log.info("%s is in use; tried for %g s more", wanted, self.bind_bound_s)
                     is_waiting = True
             else:
-                host, port = listener.socket.getsockname()[:2]
-                return TcpListener(listener, Address(host, port))
+                host, port = sock.getsockname()[:2]
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+                return TcpListener(sock, listener, Address(host, port))
             await trio.sleep(BIND_INTERVAL_S)
 
     async def dial(self, address: str) -> trio.abc.Stream:

@@ -43,6 +43,11 @@ MAX_ACCEPTED: Final = 32
 GREETING_S: Final = 5.0
 """How long a caller may take to say hello, and then to follow: it does both at once."""
 
+PATIENCE: Final = 4
+"""Of a dialler, once it is connected: strangers may wait before it, and calling again would put it
+behind more of them. It is a down interval then, and of a host that is cut off it costs none: that
+one does not let it connect."""
+
 ALARM: Final = "identity-refused"
 
 _log = logging.getLogger(__name__)
@@ -126,10 +131,14 @@ class Links:
                 nursery.start_soon(self._serve, await listener.accept())
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
+        host = caller_of(stream)
+        if not self._strangers.make_room(host):
+            await trio.aclose_forcefully(stream)
+            return
         link = Link(next(self._numbers), stream, Side.ACCEPTOR, self._hello())
         try:
             with link.scope:
-                with self._strangers.among(link, caller_of(stream)):
+                with self._strangers.among(link, host):
                     claim = (await self._greet(link, GREETING_S)).claim
                     if claim is None:
                         await self._host_visitor(link)
@@ -153,13 +162,13 @@ class Links:
         """Connect to the peer; the outcome is an event. Runs until that connection ends.
 
         Args:
-            timeout_s: to connect, and as long again for hellos: on a slow link each takes a while.
+            timeout_s: to connect; hellos may take :data:`PATIENCE` times as long.
         """
         opened_at = clock.now()
         try:
             with trio.fail_after(timeout_s):
                 stream = await self._transport.dial(self._peer_address)
-            await self._follow_up(stream, timeout_s, opened_at)
+            await self._follow_up(stream, PATIENCE * timeout_s, opened_at)
         except DialRefusedError:
             await self._post(ev.DialFailed(refused=True))
         except PeerFencedError as last_word:

@@ -13,8 +13,11 @@ from sbs.runtime.linking.link import Link
 
 MAX_STRANGERS: Final = 128
 """At a time. One more, and the oldest gives way: a peer says who it is within milliseconds, so it
-gets through between those who say nothing. Each has some 50 kB until it has, 150 kB at the most,
-and a descriptor; closing takes no longer, so a node needs some 200 descriptors at the worst."""
+gets through between those who say nothing. Each has some 50 kB until it has, and a descriptor."""
+
+GRACE_S: Final = 0.25
+"""Nobody gives way to more of the same address before that: some handshakes are made to their end
+however many begin one, and no more than 512 in a second cost this node half a millisecond each."""
 
 MAX_TOLD: Final = 10
 """Lines of the log in :data:`TOLD_S`, no two of them the same: whoever is turned away must not
@@ -51,20 +54,35 @@ class Strangers:
         """How many there are."""
         return len(self._hosts)
 
+    def make_room(self, host: str) -> bool:
+        """See that there is room for one more.
+
+        Where there are too many, the oldest of the address that has most of them gives way. One
+        more from there has to come again, while that one has come just now.
+
+        Args:
+            host: address of the one.
+
+        Returns:
+            whether there is.
+        """
+        if len(self._hosts) < MAX_STRANGERS:
+            return True
+        oldest = first_to_go(self._hosts)
+        busiest = self._hosts[oldest]
+        self.tell(
+            f"{MAX_STRANGERS} callers have not said who they are; those from {busiest} give way: "
+            "who connects there?"
+        )
+        if host == busiest and clock.now() < oldest.opened_at + GRACE_S:
+            return False
+        del self._hosts[oldest]
+        oldest.cut()
+        return True
+
     @contextmanager
     def among(self, link: Link, host: str) -> Generator[None]:
-        """One more, from an address, until the context is left.
-
-        Where there are too many, the oldest of the address that has most of them is cut.
-        """
-        if len(self._hosts) >= MAX_STRANGERS:
-            oldest = first_to_go(self._hosts)
-            crowded = self._hosts.pop(oldest)
-            oldest.cut()
-            self.tell(
-                f"{MAX_STRANGERS} callers have not said who they are; the oldest from {crowded} "
-                "was closed: who connects there?"
-            )
+        """One more, from an address, until the context is left."""
         self._hosts[link] = host
         try:
             yield

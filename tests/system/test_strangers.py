@@ -23,7 +23,7 @@ from sbs.core.frames import PREAMBLE
 from sbs.core.messages import Heartbeat
 from sbs.runtime.linking.strangers import MAX_STRANGERS
 from tests.adapters.tls_rig import Identities
-from tests.hostile.peer import Peer
+from tests.hostile.peer import CLAIM, Peer
 from tests.support import require, wait_until
 from tests.system.nodes import Node, Pair, pair_in
 from tests.system.securing import secure
@@ -194,13 +194,13 @@ def test_a_frozen_secondary_returns_through_a_crowd(tmp_path: Path) -> None:
             assert " role primary" not in beta.log_text
 
 
-async def listen_to_nothing(made: Identities, node: Node) -> None:
+async def listen_to_nothing(made: Identities, node: Node, base: Path) -> None:
     """Follow a primary, take no word of its update, and say all the time that one is alive.
 
     Returns when the node gives this one up.
     """
     stream = await made.transport("beta", "alpha").dial(f"127.0.0.1:{node.port}")
-    peer = Peer(stream)
+    peer = Peer(stream, CLAIM, base)
     await peer.greet()
     await peer.follow()
     await peer.list_nothing()
@@ -223,7 +223,7 @@ def test_a_peer_that_never_reads_is_given_up(tmp_path: Path) -> None:
         alpha.start()
         alpha.wait_role("primary")
         fds, memory = open_fds(alpha), alpha.resident_bytes
-        trio.run(listen_to_nothing, made, alpha)
+        trio.run(listen_to_nothing, made, alpha, tmp_path)
         alpha.wait_logged("the peer takes no messages; closed")
         assert alpha.resident_bytes < memory + MAX_GROWTH_BYTES
         wait_until(lambda: open_fds(alpha) <= fds, "its connection is closed")

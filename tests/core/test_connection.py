@@ -31,6 +31,7 @@ from sbs.core.legality import (
 )
 from sbs.core.testament import Fenced, PeerFencedError, Will
 from sbs.errors import (
+    EncryptedError,
     LocalProtocolError,
     RemoteProtocolError,
     SbsError,
@@ -482,8 +483,8 @@ def test_mutated_conversations_end_in_order_or_in_an_sbs_error() -> None:
             outcome = type(error)
             acceptor.send(m.Refused(m.Code.PROTOCOL, str(error)[: m.MAX_TEXT]))
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    assert outcomes.keys() <= {Connection, RemoteProtocolError, VersionError}
-    assert len(outcomes) == 3
+    assert outcomes.keys() <= {Connection, RemoteProtocolError, EncryptedError, VersionError}
+    assert len(outcomes) == 4
 
 
 def test_sides_are_each_others_other() -> None:

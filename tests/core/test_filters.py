@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sbs.core.filters import (
     MAX_RULE_CHARACTERS,
+    MAX_RULE_COMPONENTS,
     MAX_RULES,
     Decision,
     Filter,
@@ -142,6 +143,7 @@ def test_select_agrees_with_includes() -> None:
         ("- a\\", "backslash"),
         ("- [\\", "backslash"),
         ("- " + "a" * MAX_RULE_CHARACTERS, str(MAX_RULE_CHARACTERS)),
+        ("- " + "a/" * MAX_RULE_COMPONENTS + "b", str(MAX_RULE_COMPONENTS)),
     ],
 )
 def test_a_malformed_rule_is_named_with_what_is_allowed(rule: str, text: str) -> None:

@@ -12,8 +12,11 @@ from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.letter import MAX_SUBJECT_CHARS, write
 from sbs.core.notice import (
+    MAX_AT,
     MAX_ID_CHARS,
+    MAX_OFFSET_S,
     MAX_TEXT_CHARS,
+    MIN_AT,
     Kind,
     Notice,
     alarm_id,
@@ -22,6 +25,7 @@ from sbs.core.notice import (
     primacy_id,
 )
 
+NAN = float("nan")
 GOLDEN = Path(__file__).with_name("letters")
 NODE_ID = "0123456789abcdef" * 2
 AT = 1_769_825_562.0
@@ -191,6 +195,22 @@ def test_ids_are_of_events_and_fit_a_file_s_name() -> None:
     for wrong in ("", "../x", "a/b", "A", "a\n", "a" * (MAX_ID_CHARS + 1)):
         with pytest.raises(ValueError, match="'id' must match regex"):
             attrs.evolve(TAKEOVER, id=wrong)
+
+
+@pytest.mark.parametrize("field", ["at", "heard_at", "outage_s", "updated_at"])
+@pytest.mark.parametrize("value", [NAN, float("inf"), MAX_AT * 2, MIN_AT - 1])
+def test_a_moment_that_cannot_be_written_is_none(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"'{field}' must be"):
+        attrs.evolve(TAKEOVER, **{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at", [MIN_AT, MAX_AT])
+@pytest.mark.parametrize("offset_s", [-MAX_OFFSET_S, MAX_OFFSET_S])
+def test_the_first_and_the_last_moment_can_be_written(at: float, offset_s: int) -> None:
+    moments = attrs.evolve(TAKEOVER, at=at, heard_at=at, updated_at=at, utc_offset_s=offset_s)
+    assert write(moments).text
+    with pytest.raises(ValueError, match="'utc_offset_s' must be"):
+        attrs.evolve(TAKEOVER, utc_offset_s=2 * offset_s)
 
 
 if __name__ == "__main__":

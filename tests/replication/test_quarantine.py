@@ -21,7 +21,7 @@ from sbs.replication.files.content import BLOCKS_ABOVE
 from sbs.replication.files.problems import Problem
 from sbs.replication.former import divergence
 from sbs.replication.former.kept import MAX_STANDING
-from sbs.replication.former.quarantine import MAX_CANDIDATES
+from sbs.replication.former.quarantine import MAX_CANDIDATES, Quarantine
 from sbs.replication.leading.source import PeerTree, Source
 from tests.replication.rig import EPOCH, NOTHING, Host, lead, proceed, read, write
 
@@ -268,6 +268,26 @@ def test_what_the_administrator_removes_stands_no_longer(nodes: Nodes, tmp_path:
     again.quarantine.refresh()
     assert [each.path for each in again.quarantine.standing] == ["two"]
     nodes.beta = again
+
+
+def test_folders_of_former_sessions_are_watched_while_anything_is_kept_there(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    """B62: a primary that names other folders in each session is no reason to remember them all."""
+    beta = nodes.beta
+    beta.write("one", "edited by hand")
+    nodes.alpha.write("one", "alpha's")
+    nodes.lead(nodes.alpha, beta)
+    quarantine = Quarantine()
+    quarantine.watch({"own": f"{tmp_path}/own"}, always=True)
+    quarantine.watch({"data": beta.folder})
+    for number in range(3):
+        quarantine.watch({f"learned-{number}": f"{tmp_path}/learned"})
+    assert quarantine._places.keys() == {"own", "data", "learned-2"}
+    os.unlink(f"{beta.folder}/{quarantine.standing[0].kept}")
+    quarantine.refresh()
+    quarantine.watch({})
+    assert quarantine._places.keys() == {"own"}
 
 
 def test_a_damaged_list_is_read_as_far_as_it_goes(nodes: Nodes) -> None:

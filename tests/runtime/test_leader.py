@@ -49,6 +49,7 @@ from sbs.runtime.updating.last_update import LastUpdate
 from sbs.runtime.updating.leader import Leader
 from sbs.runtime.updating.placements import RETRY_REFUSED_S, Placements
 from sbs.runtime.updating.reading_ahead import BATCH_BYTES
+from sbs.runtime.updating.verdicts import LAST_ANSWER_S, next_answer
 from sbs.runtime.updating.verifier import Verification
 from sbs.testing.nodes import wait_until
 from tests.runtime.rig import Phases
@@ -620,6 +621,24 @@ async def test_broken_connection_ends_the_leader() -> None:
     play.leader._link = cast("Link", Broken())
     with pytest.raises(TransportError, match="broken"):
         await lead(play.leader)
+
+
+async def test_a_handover_does_not_wait_for_ever_for_a_follower_that_says_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """R8, B62: no service runs meanwhile; its disk may hang, or it may mean to."""
+    send, answers = trio.open_memory_channel[Message](1)
+    hurried = False
+    with trio.move_on_after(10 * LAST_ANSWER_S) as patience:
+        await next_answer(answers, lambda: hurried)
+    assert patience.cancelled_caught
+    hurried = True
+    began_at = trio.current_time()
+    with pytest.raises(TransportError, match="said nothing of the last update for 300 s"):
+        await next_answer(answers, lambda: hurried)
+    assert trio.current_time() - began_at == LAST_ANSWER_S
+    await send.send(Failed("no room"))
+    assert await next_answer(answers, lambda: hurried) == Failed("no room")
 
 
 async def test_after_the_last_update_no_other_begins() -> None:

@@ -86,6 +86,8 @@ def explain(error: ssl.SSLError, *, other: str, own: str, pinned: str) -> Identi
             )
         case ssl.SSLCertVerificationError():
             return not_pinned(other, pinned)
+        case _:
+            pass
     reason = error.reason or str(error)
     if reason in _REFUSALS:
         finding, advice = _REFUSALS[reason]

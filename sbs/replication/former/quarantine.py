@@ -44,6 +44,7 @@ class Quarantine:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._places: dict[str, str] = {}
+        self._always: dict[str, str] = {}
         self._standing: tuple[Kept, ...] = ()
 
     @property
@@ -51,14 +52,22 @@ class Quarantine:
         """What was found last, oldest first: at most :data:`MAX_STANDING`."""
         return self._standing
 
-    def watch(self, places: Mapping[str, str]) -> None:
-        """Tell of these folders, too, from now on.
+    def watch(self, places: Mapping[str, str], *, always: bool = False) -> None:
+        """Tell of these folders from now on, and of others only while anything is kept there.
+
+        Else a primary that names others in each session would have them remembered without end.
 
         Args:
             places: where each of them lies, by name.
+            always: they are this node's own, and never given up.
         """
-        if not places.items() <= self._places.items():
-            self._places |= places
+        if always:
+            self._always = dict(places)
+        kept = {each.folder for each in self._standing}
+        held = {name: place for name, place in self._places.items() if name in kept}
+        watched = {**self._always, **held, **places}
+        if watched != self._places:
+            self._places = watched
             self.refresh()
 
     def refresh(self) -> None:

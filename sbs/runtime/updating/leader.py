@@ -42,7 +42,7 @@ from sbs.runtime.updating.pace import Pace
 from sbs.runtime.updating.placements import Placements
 from sbs.runtime.updating.sender import Sender
 from sbs.runtime.updating.tracker import Tracker
-from sbs.runtime.updating.verdicts import FollowerError, failure_of
+from sbs.runtime.updating.verdicts import FollowerError, failure_of, next_answer
 from sbs.runtime.updating.verifier import Verifier
 
 MAX_ANSWERS: Final = 16
@@ -375,7 +375,7 @@ class Leader:
     async def _answer(self) -> Message:
         """The follower's next word, but for its findings."""
         while True:
-            answer = await self._answers.receive()
+            answer = await next_answer(self._answers, lambda: self._asked.ending)
             if not isinstance(answer, Findings):
                 return answer
             await self._place(answer)

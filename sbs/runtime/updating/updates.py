@@ -120,7 +120,7 @@ class Updates:
             _log.error("%s", self._target.damage)
             self.update_failed(self._target.damage)
         own = {folder.name: folder.path for folder in self._config.folders}
-        await trio.to_thread.run_sync(self._target.quarantine.watch, own)
+        await trio.to_thread.run_sync(partial(self._target.quarantine.watch, own, always=True))
         self._conflicts.review()
 
     async def settle(self) -> None:

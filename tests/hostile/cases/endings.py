@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
+
+import trio
 
 from sbs.core.claim import Pause
 from sbs.core.codec import encode
@@ -13,6 +18,7 @@ from sbs.core.messages import (
     Abandon,
     Code,
     Failed,
+    Folders,
     Heartbeat,
     Listing,
     Message,
@@ -20,7 +26,7 @@ from sbs.core.messages import (
     SetPause,
 )
 from tests.hostile.case import CLOSED, LEAVES, QUIET, Case, said
-from tests.hostile.peer import Peer
+from tests.hostile.peer import FOLDER, Peer
 from tests.hostile.stages import (
     ASKED,
     BEGUN,
@@ -77,7 +83,52 @@ async def _updates(peer: Peer) -> None:
         await peer.until(Failed)
 
 
+async def _never_read(peer: Peer) -> None:
+    """Speak on, and read nothing: the node gives up what it cannot say."""
+    with contextlib.suppress(trio.BrokenResourceError):
+        while True:
+            await peer.stream.send_all(encode(Heartbeat(1)))
+            await trio.sleep(0.01)
+
+
+async def _tell_and_never_read(peer: Peer) -> None:
+    await peer.send(Folders(peer.epoch, (FOLDER,)))
+    await _never_read(peer)
+
+
+async def _list_and_never_read(peer: Peer) -> None:
+    await peer.list_nothing()
+    await _never_read(peer)
+
+
+def _large(folder: Path, _outside: Path) -> None:
+    (folder / "large").write_bytes(random.Random(1).randbytes(1024 * 1024))  # it does not shrink
+
+
+def _many(folder: Path, _outside: Path) -> None:
+    for number in range(1000):
+        (folder / f"{number:03}{'n' * 200}").touch()
+
+
 CASES: Final = (
+    Case(
+        name="a secondary that never reads what comes",
+        seen="A8",
+        at=FOLLOWING,
+        plays=_list_and_never_read,
+        answer=LEAVES,
+        prepare=_large,
+        logged="takes no messages",
+    ),
+    Case(
+        name="a primary that never reads the listing",
+        seen="A8",
+        at=WELCOMED,
+        plays=_tell_and_never_read,
+        answer=LEAVES,
+        prepare=_many,
+        logged="takes no messages",
+    ),
     *(
         Case(name=f"{stage.name}, closes", seen="A7", at=stage, sends=said(), answer=LEAVES)
         for stage in STAGES

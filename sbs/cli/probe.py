@@ -94,7 +94,7 @@ def _unproven(address: Address, config: Config | None, error: ConfigError) -> Pr
     from sbs.runtime.probing.probe import check_config  # noqa: PLC0415 - slow
 
     rows = () if config is None else (check_config(config),)
-    hint = "sbs run refuses it, too; what these files must be: docs/pairing.md"
+    hint = "run this as the account of the node; what these files must be: docs/pairing.md"
     row = Check(name="identity", result=Result.FAIL, detail=str(error), hint=hint)
     return ProbeReport(address=str(address), checks=(*rows, row))
 

@@ -204,5 +204,7 @@ def test_an_identity_that_cannot_be_used_is_a_failed_row_and_ends_with_78(
     assert first == f"pass  config: {config}"
     assert second.startswith(f"fail  identity: tls.identity {made.path('alpha')}: ")
     assert words in second
-    assert hint == "      -> sbs run refuses it, too; what these files must be: docs/pairing.md"
+    assert hint.startswith(
+        "      -> run this as the account of the node; what these files must be: "
+    )
     assert (done.returncode, done.stderr) == (78, "")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.tls_rig import Identities
-from tests.support import wait_until
 from tests.system.nodes import Node, Pair, pair_in
 from tests.system.securing import secure
 
@@ -93,4 +92,12 @@ def test_insecure_is_said_again_and_again(tmp_path: Path) -> None:
         alpha.configure({"node": {"listen": f"0.0.0.0:{alpha.port}"}, "tls": {"insecure": True}})
         alpha.start()
         assert "neither encrypted nor authenticated" in alpha.wait_alarm("insecure")
-        wait_until(lambda: "run sbs pair" in alpha.sbs("status").stdout, "sbs status says so")
+        shown = alpha.sbs("status").stdout
+        assert "security    no TLS: neither encrypted nor authenticated" in shown
+        assert "run sbs pair" in shown
+        assert alpha.status()["security"] == {
+            "tls": False,
+            "fingerprint": "",
+            "peer_fingerprint": "",
+            "expires": None,
+        }

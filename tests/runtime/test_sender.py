@@ -18,7 +18,7 @@ from sbs.core.messages import Begin, Chunk, Content, Message
 from sbs.errors import ReplicationError
 from sbs.replication.leading.source import Update
 from sbs.runtime.linking.link import Link
-from sbs.runtime.updating.reading_ahead import BATCH_BYTES, READ_AHEAD
+from sbs.runtime.updating.reading_ahead import BATCH_BYTES, READ_AHEAD, read_ahead
 from sbs.runtime.updating.sender import Sender
 from sbs.runtime.updating.tracker import Tracker
 from tests.runtime.test_link import session
@@ -135,6 +135,17 @@ async def test_a_failure_says_whether_the_follower_knows_of_the_update() -> None
         with pytest.raises(ReplicationError, match="bad sector"):
             await sender.send(cast("Update", FakeUpdate(messages)), BEGIN, unhindered)
         assert sender.begun is begun
+
+
+async def test_what_was_read_ahead_for_a_lost_connection_is_dropped() -> None:
+    """Whoever sends it says what was lost; a second error beside that one would end the node."""
+    update = cast("Update", FakeUpdate([Chunk(0, bytes(BATCH_BYTES))] * (READ_AHEAD + 2)))
+    send, receive = trio.open_memory_channel[list[Content]](READ_AHEAD)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_ahead, update, BATCH_BYTES, None, send)
+        while not send.statistics().tasks_waiting_send:  # noqa: ASYNC110 - a thread tells nobody
+            await trio.sleep(0.001)
+        receive.close()
 
 
 NOISE = random.Random(4).randbytes(MIB)

@@ -36,7 +36,8 @@ async def read_ahead(
         update: is read to its end.
         max_bytes: of each body; see :func:`~sbs.replication.packing.cut`.
         compressor: of the messages; ``None``: they go as they are.
-        send: takes the batches, none of them empty, and is closed then.
+        send: takes the batches, none of them empty, and is closed then. Where nobody takes them
+            any more, whoever did says why.
     """
     # Closed here and now: what it holds open is not left to the garbage collector.
     with contextlib.closing(_prepared(update, max_bytes, compressor)) as messages:
@@ -45,7 +46,10 @@ async def read_ahead(
                 batch = await trio.to_thread.run_sync(_batch, messages)
                 if not batch:
                     return
-                await send.send(batch)
+                try:
+                    await send.send(batch)
+                except trio.BrokenResourceError:
+                    return
 
 
 def _batch(messages: Iterator[Content]) -> list[Content]:

@@ -158,8 +158,8 @@ class TlsStream(trio.abc.Stream):
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             done = False
-        except ssl.SSLEOFError as error:
-            raise self._break("it was closed in the middle of the TLS handshake") from error
+        except ssl.SSLEOFError:
+            raise self._break("it was closed in the middle of the TLS handshake") from None
         except ssl.SSLError as error:
             raise await self._refuse(error) from error
         else:
@@ -281,8 +281,8 @@ class TlsStream(trio.abc.Stream):
                 except ssl.SSLWantReadError:
                     await self._flush()
                     self._take(await self.transport_stream.receive_some(PIECE_BYTES))
-                except ssl.SSLEOFError as error:
-                    raise self._break("it ended without a goodbye") from error
+                except ssl.SSLEOFError:
+                    raise self._break("it ended without a goodbye") from None
                 except ssl.SSLError as error:
                     raise await self._refuse(error) from error
 

@@ -264,6 +264,24 @@ async def test_connections_that_say_nothing_do_not_pile_up(tmp_path: Path) -> No
             await stream.aclose()
 
 
+async def test_who_is_refused_and_has_gone_ends_nobody_but_itself(tmp_path: Path) -> None:
+    """B62: a script that is killed while the node has as many requests as it takes."""
+    place = str(tmp_path / client.SOCKET_NAME)
+    silent: list[trio.SocketStream] = []
+    async with controlled(tmp_path) as node:
+        while len(silent) < MAX_CONNECTIONS:
+            silent += [await trio.open_unix_socket(place)]
+        gone = await trio.open_unix_socket(place)
+        gone.socket.close()
+        await trio.testing.wait_all_tasks_blocked()
+        for stream in silent:
+            await stream.aclose()
+        with trio.fail_after(5):
+            while not node.units:
+                with suppress(RefusedError):
+                    await control.ask(str(tmp_path), "pause")
+
+
 class Hanging(FakeNode):
     """Its disk does not answer."""
 

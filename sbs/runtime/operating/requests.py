@@ -165,13 +165,17 @@ class Requests:
     async def _serve(self, stream: trio.SocketStream) -> None:
         async with stream:
             try:
-                self._check_account(control.account_of(stream))
-                with _place(self._connections, "requests"):
-                    await self._converse(stream)
-            except RefusedError as error:  # in a line that waits for nobody to read it
-                await _tell(stream, _failure(error))
+                await self._admit(stream)
             except (ValueError, trio.TooSlowError, trio.BrokenResourceError) as error:
                 _log.warning("control socket: request dropped: %r", error)
+
+    async def _admit(self, stream: trio.SocketStream) -> None:
+        try:
+            self._check_account(control.account_of(stream))
+            with _place(self._connections, "requests"):
+                await self._converse(stream)
+        except RefusedError as error:  # in a line that waits for nobody to read it
+            await _tell(stream, _failure(error))
 
     def _check_account(self, account: int | None) -> None:
         """Refuse accounts other than the node's own and root, whatever the socket's mode.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sbs.config.failover import FailoverSettings, WitnessSettings
-from sbs.config.later import WebSettings
 from sbs.config.licence import LicenceSettings
 from sbs.config.mail import MailSettings
 from sbs.config.reading import load, parse
@@ -17,6 +16,7 @@ from sbs.config.settings import (
     SyncSettings,
 )
 from sbs.config.tls import TlsSettings
+from sbs.config.web import WebSettings
 
 __all__ = [
     "Config",

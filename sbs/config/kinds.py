@@ -21,11 +21,8 @@ from sbs.core.manifest import MAX_PATH_BYTES
 MAX_TEXT_CHARS = 1000
 """Longest text of a setting that has no limit of its own: more is a file in the wrong place."""
 
-NOT_AVAILABLE = "not available in this version"
-
 T_co = TypeVar("T_co", covariant=True)
 MemberT = TypeVar("MemberT", bound=enum.Enum)
-ValueT = TypeVar("ValueT")
 
 
 class Kind(Protocol[T_co]):
@@ -146,10 +143,9 @@ class Path:
 
 @attrs.frozen
 class Choice:
-    """One of some words; those of a ``later`` version are known, but not yet allowed."""
+    """One of some words."""
 
     words: tuple[str, ...]
-    later: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:
@@ -160,9 +156,6 @@ class Choice:
         """See :meth:`Kind.read`."""
         if not isinstance(raw, str):
             raise wrong_type(raw, self.expected)
-        if raw in self.later:
-            listed = ", ".join(map(quoted, self.words))
-            raise ValueError(f"{NOT_AVAILABLE}; allowed: {listed}")
         if raw not in self.words:
             raise none_of(self.words)
         return raw
@@ -231,24 +224,3 @@ class Place:
         if address.port == 0 and not self.any_port:
             raise ValueError("port 0 cannot be reached; allowed are ports from 1 to 65535")
         return address
-
-
-@attrs.frozen
-class Neutral(Generic[ValueT]):
-    """A setting of a later version: type and range count, and only ``value`` is allowed yet."""
-
-    kind: Kind[ValueT]
-    value: ValueT
-    shown: str
-
-    @property
-    def expected(self) -> str:
-        """See :attr:`Kind.expected`."""
-        return self.shown
-
-    def read(self, raw: object) -> ValueT:
-        """See :meth:`Kind.read`."""
-        value = self.kind.read(raw)
-        if value != self.value:
-            raise ValueError(f"{NOT_AVAILABLE}; allowed: {self.shown}")
-        return value

@@ -15,6 +15,7 @@ from sbs.config.services import BUILT_IN, UNIT_COMMANDS
 from sbs.config.settings import Config
 from sbs.config.text import dotted, quoted, shown
 from sbs.config.tls_rules import check_tls, warn_tls
+from sbs.config.web_rules import check_web, warn_web
 from sbs.core.claim import Mode, Policy
 from sbs.core.lease import hold_s
 
@@ -33,7 +34,7 @@ def check(config: Config) -> Iterator[Problem]:
 
 def warnings(config: Config) -> tuple[str, ...]:
     """Settings that have no effect, and those that an administrator should know to be unwise."""
-    return (*_vote_warnings(config), *warn_mail(config), *warn_tls(config))
+    return (*_vote_warnings(config), *warn_mail(config), *warn_tls(config), *warn_web(config))
 
 
 def _vote_warnings(config: Config) -> Iterator[str]:
@@ -242,6 +243,7 @@ def _leases_can_be_kept(config: Config) -> Iterator[Problem]:
 _RULES: tuple[Callable[[Config], Iterable[Problem]], ...] = (
     _peer_is_another,
     check_tls,
+    check_web,
     _down_interval_holds_heartbeats,
     _names_are_unique,
     _directories_are_apart,

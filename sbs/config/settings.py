@@ -13,7 +13,6 @@ import attrs
 from sbs.config.declare import checked, key, root, section
 from sbs.config.failover import NO_WITNESS, FailoverSettings, WitnessSettings
 from sbs.config.kinds import Choice, Flag, Integer, Member, Number, Path, Place, Text
-from sbs.config.later import WebSettings
 from sbs.config.licence import LicenceSettings
 from sbs.config.limits import (
     MAX_BYTES_S,
@@ -27,6 +26,7 @@ from sbs.config.mail import MailSettings
 from sbs.config.places import pair_name
 from sbs.config.services import ServiceSettings
 from sbs.config.tls import TlsSettings
+from sbs.config.web import WebSettings
 from sbs.core.address import DEFAULT_PORT, Address
 from sbs.core.claim import MAX_PRIORITY, Mode, Policy
 from sbs.core.guard import DEFAULT_LIMIT
@@ -325,7 +325,7 @@ class Config:
     )
     web: WebSettings = attrs.field(
         factory=WebSettings,
-        metadata=section(WebSettings, "The status page; a later version has it."),
+        metadata=section(WebSettings, "The node's state by HTTP (docs/web.md)."),
     )
     path: str = ""
     warnings: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from sbs.core.role import Model, State
 from sbs.errors import ConfigError, RefusedError
 from sbs.ports import LicenceFactory, NotifierFactory, ServiceFactory, Transport, WitnessFactory
 from sbs.replication.leading.preview import Preview
-from sbs.runtime import clock
+from sbs.runtime import clock, opening
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.groups import plain
@@ -33,7 +33,6 @@ from sbs.runtime.linking.links import Links
 from sbs.runtime.linking.lookout import Lookout
 from sbs.runtime.loop import RoleLoop
 from sbs.runtime.mailing.herald import make_herald
-from sbs.runtime.opening import make_controller, make_policy, make_transport, make_witness
 from sbs.runtime.operating.rehearsal import rehearse
 from sbs.runtime.operating.requests import Requests
 from sbs.runtime.operating.security import security_of
@@ -108,7 +107,7 @@ class Node:
         """Run the node until it is stopped; ``started()`` is called when it serves its port.
 
         Raises:
-            ConfigError: others could change the configuration file.
+            ConfigError: others could change the configuration file, or an extra is missing.
             RefusedError: a rule (R6), or the licence, forbids this node to run; the text says why.
             StateError: the state directory is in use, damaged, or cannot be written.
             ConfigError: the identity, or what is pinned of the peer, cannot be used.
@@ -134,12 +133,13 @@ class Node:
     async def _open(self, stack: AsyncExitStack) -> None:
         """Get hold of everything, in order: identity, state, licence, folders, port, services."""
         node = self.config.node
-        self._transport: Transport = self._carrier or make_transport(self.config)
+        self._door = opening.make_door(self.config, self, self.alarms)
+        self._transport: Transport = self._carrier or opening.make_transport(self.config)
         self._store = StateStore(node.state_dir)
         stack.callback(self._store.close)
         stored = await recall(self._store, node)
         self._node_id = stored.node_id
-        policy = await stack.enter_async_context(make_policy(self.config, self._licence))
+        policy = await stack.enter_async_context(opening.make_policy(self.config, self._licence))
         standing = await admit(policy, granted=stored.durable.held and stored.durable.granted)
         self.updates: Updates = Updates(self.config, self.alarms, lambda: self.model, self.post)
         stack.callback(self.updates.close)
@@ -150,7 +150,7 @@ class Node:
         stack.push_async_callback(self._listener.aclose)
         self.listen = self._listener.address
         controller = await stack.enter_async_context(
-            make_controller(self.config, self._factory, self._listener.held_fds)
+            opening.make_controller(self.config, self._factory, self._listener.held_fds)
         )
         self.services: Services = await Services.of(self.config, controller, self.alarms)
         self._greeting = Greeting(self.config, lambda: self.model)
@@ -169,7 +169,7 @@ class Node:
         self._attendant = Attendant(
             self.services, self.config.services, lambda: self.model, self.post, self.switchover
         )
-        witness = await stack.enter_async_context(make_witness(self.config, self._witness))
+        witness = await stack.enter_async_context(opening.make_witness(self.config, self._witness))
         life = secrets.token_hex(4)
         self.ballots: Ballots = Ballots(witness, f"{self._node_id}.{life}", self.post)
         self._herald = self._make_herald(self._node_id, lambda: self.updates.last_update)
@@ -212,6 +212,8 @@ class Node:
                 background.start_soon(self.licensing.run_forever)
                 background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.run_forever)
+                if self._door is not None:
+                    background.start_soon(self._door.run_forever)
                 last = (self._saves, self.announcer, self.ballots, self._herald)
                 async with trio.open_nursery() as finishing:
                     for part in last:

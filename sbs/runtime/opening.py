@@ -1,15 +1,17 @@
-"""Makes the adapters of a node: those that its configuration names, or that its program brings."""
+"""Makes the parts of a node that its configuration names, or that its program brings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from sbs.adapters import licences, services, witnesses
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.adapters.transports.tls import Credentials, TlsTransport
 from sbs.config import Config
 from sbs.config.failover import NO_WITNESS
+from sbs.errors import ConfigError
 from sbs.ports import (
     LicenceFactory,
     LicenceOptions,
@@ -21,6 +23,11 @@ from sbs.ports import (
     WitnessFactory,
     WitnessOptions,
 )
+from sbs.runtime.alarms import Alarms
+
+if TYPE_CHECKING:
+    from sbs.runtime.showing.door import Door
+    from sbs.runtime.showing.snapshots import Shown
 
 
 def make_policy(
@@ -79,3 +86,20 @@ def make_transport(config: Config) -> Transport:
         if tls.is_on
         else TcpTransport()
     )
+
+
+def make_door(config: Config, node: Shown, alarms: Alarms) -> Door | None:
+    """What shows the node by HTTP (B61); ``None`` where that is off.
+
+    Raises:
+        ConfigError: the packages that it needs are not installed.
+    """
+    listen = config.web.listen
+    if listen is None:
+        return None
+    try:
+        from sbs.runtime.showing.door import Door  # noqa: PLC0415 - needs the extra
+    except ImportError as error:
+        text = f'web.listen = "{listen}": {error}; install sbs[web]'
+        raise ConfigError(text) from error
+    return Door(listen, node, alarms)

@@ -15,7 +15,6 @@ FILE = "/etc/sbs.toml"
 PEER = '[node]\npeer = "127.0.0.1:4446"\n'
 WORDS = "1 to 64 printable characters"
 ETCD = '[witness]\nadapter = "etcd"\nendpoints = ["http://127.0.0.1:2379"]\n'
-NOT_YET = "not available in this version; allowed:"
 ODD_KEY = "A" * 42 + "B="  # its last character has bits that are none of the 32 bytes
 APART = "allowed are folders and a state directory that lie apart"
 NO_TLS = (
@@ -561,7 +560,27 @@ CASES = [
         PEER + '[tls]\npeer_certificate = "x"',
         ["tls.identity is not set: tls.peer_certificate requires it; set both, or none"],
     ),
-    (PEER + '[web]\nlisten = "127.0.0.1:1"', [f'web.listen = "127.0.0.1:1": {NOT_YET} ""']),
+    (
+        PEER + "[web]\nlisten = 4447",
+        [
+            "web.listen = 4447: is an integer, expected an address: host, host:port, [IPv6] or "
+            "[IPv6]:port, or an empty string for none"
+        ],
+    ),
+    (
+        PEER + '[web]\nlisten = "127.0.0.1:x"',
+        [
+            "web.listen = \"127.0.0.1:x\": port 'x' is no number from 0 to 65535; allowed is host, "
+            "host:port, [IPv6] or [IPv6]:port"
+        ],
+    ),
+    (
+        PEER + '[web]\nlisten = "localhost:4445"',
+        [
+            'web.listen = "localhost:4445": is node.listen = "127.0.0.1:4445", too; allowed is a '
+            "port of its own"
+        ],
+    ),
     # not TOML
     ("[node]\npeer = ", ["line 2, column 8: not TOML: Invalid value (the text ends here)"]),
     ("[node]\npeer = x", ["line 2, column 8: not TOML: Invalid value"]),

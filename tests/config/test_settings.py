@@ -128,7 +128,7 @@ identity = "alpha.pem"
 peer_certificate = "beta.pem"
 insecure = false
 [web]
-listen = ""
+listen = "[::1]"
 """
 
 
@@ -187,6 +187,7 @@ def test_every_key_of_the_file_arrives() -> None:
     assert config.tls.identity == "/etc/sbs/alpha.pem"
     assert config.tls.peer_certificate == "/etc/sbs/beta.pem"
     assert config.tls.is_on
+    assert config.web.listen == Address("::1", 4447)
     assert config.path == "/etc/sbs/sbs.toml"
 
 
@@ -494,3 +495,15 @@ def _outcome(text: str) -> Config | ConfigError:
         return parse(text, "/etc/sbs.toml")
     except ConfigError as error:
         return error
+
+
+@pytest.mark.parametrize(
+    ("place", "warns"),
+    [("", False), ("127.0.0.1", False), ("localhost:1", False), ("0.0.0.0", True), ("a:1", True)],
+)
+def test_a_status_that_others_may_read_gives_a_warning(place: str, warns: bool) -> None:
+    """B61: there is no authentication."""
+    config = parse(PEER + f'[web]\nlisten = "{place}"', "sbs.toml")
+    assert len(config.warnings) == warns
+    if warns:
+        assert config.warnings[0].startswith(f'web.listen = "{config.web.listen}" is beyond')

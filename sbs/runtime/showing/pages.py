@@ -1,0 +1,139 @@
+"""Which path is answered by what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import trio
+
+from sbs.core.role import Model
+from sbs.runtime.showing.answer import JSON, Answer, Reply, Request, Stream, as_json, text
+from sbs.runtime.showing.health import PATHS, Health, Question
+from sbs.runtime.showing.metrics import Metrics, Scrape
+from sbs.runtime.showing.news import MAX_LISTENERS, RETRY_MS, News
+from sbs.runtime.showing.snapshots import NoStatusError, Shown, Snapshots
+
+METHODS: Final = ("GET", "HEAD", "OPTIONS")
+"""Nothing here changes anything."""
+
+TURN_S: Final = 2.0
+"""How long the role loop may take to go round: heartbeats need it several times in a second."""
+
+PAUSE_S: Final = 0.005
+"""Between two requests, of whomever: 200 a second are more than load balancers and people ask, and
+leave the node its processor."""
+
+_ALLOW: Final = ", ".join(METHODS)
+
+_HOME: Final = (
+    "SBS, read-only; docs/web.md has the details.\n\n"
+    "/status.json  the node, as sbs status --json\n"
+    "/events       the same whenever it changes (server-sent events)\n"
+    "/metrics      for Prometheus\n"
+    "/primary      200 if this node leads and serves, else 503\n"
+    "/secondary    200 if it follows a primary, else 503\n"
+    "/ready        200 if it serves, or could take over, else 503\n"
+    "/health       200 if its role loop turns, else 503"
+)
+
+
+class Pages:
+    """Answers what is asked of one node.
+
+    Args:
+        node: is shown.
+    """
+
+    def __init__(self, node: Shown) -> None:
+        self._node = node
+        self._snapshots = Snapshots(node)
+        self._news = News(node, self._snapshots)
+        self._metrics = Metrics()
+        self._answered: Counter[int] = Counter()
+        self._free_at = 0.0
+        self._pages: Mapping[str, Callable[[Request], Awaitable[Reply]]] = {
+            "/": self._home,
+            "/status.json": self._status,
+            "/events": self._events,
+            "/metrics": self._measured,
+        }
+
+    async def reply(self, request: Request) -> Reply:
+        """What is answered, in turn (:data:`PAUSE_S`); it is counted."""
+        turn_at = max(self._free_at, trio.current_time())
+        self._free_at = turn_at + PAUSE_S
+        await trio.sleep_until(turn_at)
+        try:
+            reply = await self._reply(request)
+        except NoStatusError as error:
+            reply = text(503, str(error))
+        self.count(reply.status if isinstance(reply, Answer) else 200)
+        return reply
+
+    def count(self, status: int) -> None:
+        """One more answer with this status."""
+        self._answered[status] += 1
+
+    async def _reply(self, request: Request) -> Reply:
+        if request.method not in METHODS:
+            return text(405, f"allowed are {_ALLOW}: nothing can be changed here", Allow=_ALLOW)
+        question = PATHS.get(request.path)
+        if question is not None:
+            return await self._health(question)
+        page = self._pages.get(request.path)
+        if page is None:
+            return text(404, "there is no such page; / lists those that there are")
+        if request.method == "OPTIONS":
+            return text(200, "", Allow=_ALLOW)
+        return await page(request)
+
+    async def _health(self, question: Question) -> Answer:
+        turns = True
+        if question is Question.HEALTH:
+            turns = False
+            with trio.move_on_after(TURN_S):
+                await self._node.settle()
+                turns = True
+        health = self._state(turns=turns)
+        model: Model = health.model
+        found = {
+            "name": model.settings.name,
+            "role": self._node.role.value,
+            "state": model.state.value,
+            "epoch": model.durable.epoch.counter,
+            "serves": health.serves,
+            "in_step": model.in_step,
+        }
+        return as_json(200 if health.answers(question) else 503, found)
+
+    def _state(self, *, turns: bool = True) -> Health:
+        licence = self._node.licensing.status
+        withheld = licence is not None and bool(licence.refusal)
+        return Health(model=self._node.model, withheld=withheld, turns=turns)
+
+    async def _home(self, _request: Request) -> Reply:
+        return text(200, _HOME)
+
+    async def _status(self, _request: Request) -> Reply:
+        snapshot = await self._snapshots.take()
+        return Answer(status=200, body=snapshot.text.encode() + b"\n", kind=JSON)
+
+    async def _events(self, request: Request) -> Reply:
+        if request.method != "GET":
+            return text(200, "")
+        if self._news.is_full:
+            words = f"{MAX_LISTENERS} listen already; ask for /status.json now and then"
+            return text(503, words, Retry_After=str(RETRY_MS // 1000))
+        return Stream(self._news.stream(request.last_event_id))
+
+    async def _measured(self, _request: Request) -> Reply:
+        snapshot = await self._snapshots.take()
+        scrape = Scrape(
+            status=snapshot.status,
+            health=self._state(),
+            requests=self._answered,
+            listeners=self._news.listeners,
+        )
+        return self._metrics.answer(scrape)

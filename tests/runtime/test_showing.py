@@ -1,0 +1,344 @@
+"""B61: a node by HTTP, with real nodes and real connections."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import attrs
+import httpx
+import pytest
+import trio
+from prometheus_client.parser import text_string_to_metric_families
+
+from sbs.config import WebSettings
+from sbs.core.address import Address
+from sbs.core.claim import Mode, Role
+from sbs.core.licence import Standing
+from sbs.errors import ConfigError
+from sbs.runtime.serving.licence_status import LicenceStatus
+from sbs.runtime.serving.licensing import Licensing
+from sbs.runtime.showing import door, news, pages, snapshots
+from sbs.runtime.showing.answer import HEADERS
+from sbs.runtime.showing.health import PATHS, Question
+from sbs.testing.nodes import MemoryNode, wait_until
+from tests.runtime.web_rig import (
+    client_of,
+    connected,
+    listening,
+    read_to_end,
+    shown,
+    shown_pair,
+)
+
+YES = {
+    "primary": {Question.PRIMARY, Question.HEALTH, Question.READY},
+    "secondary": {Question.SECONDARY, Question.HEALTH, Question.READY},
+    "neither": {Question.HEALTH},
+}
+"""What is true of a node in which situation."""
+
+
+async def assert_answers(node: MemoryNode, situation: str) -> None:
+    """All names of each question, asked by each method, as Patroni's are."""
+    async with client_of(node) as client:
+        for path, question in PATHS.items():
+            expected = 200 if question in YES[situation] else 503
+            got = await client.get(f"{path}?lag=1MB")
+            assert got.status_code == expected, path
+            assert got.json()["serves"] == (situation == "primary")
+            for method in ("HEAD", "OPTIONS"):
+                bare = await client.request(method, path)
+                assert (bare.status_code, bare.content) == (expected, b""), path
+
+
+async def test_load_balancers_see_who_serves_through_a_takeover(tmp_path: Path) -> None:
+    """B61: the services are found where they run, and a node that takes over is found."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.start()
+        await assert_answers(pair.alpha, "primary")
+        await assert_answers(pair.beta, "secondary")
+        await pair.alpha.kill()
+        await pair.beta.wait_role(Role.PRIMARY)
+        await wait_until(lambda: pair.beta.node.model.state.value == "primary", "beta serves")
+        await assert_answers(pair.beta, "primary")
+
+
+async def test_a_node_that_waits_is_neither(tmp_path: Path) -> None:
+    """B61: alive, and of no use to a load balancer."""
+    async with shown_pair(tmp_path) as pair:
+        node = attrs.evolve(pair.alpha.config.node, mode=Mode.BACKUP_ONLY)
+        pair.alpha.config = attrs.evolve(pair.alpha.config, node=node)
+        await pair.alpha.start()
+        await pair.alpha.wait_role(Role.WAITING)
+        await assert_answers(pair.alpha, "neither")
+
+
+async def test_a_primary_that_withholds_its_services_does_not_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R41, B61: a load balancer must not send anybody there."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        await pair.alpha.wait_role(Role.PRIMARY)
+        standing = Standing(problem="it has expired", absent=True)
+        refused = LicenceStatus.of(standing, refusal="it has expired")
+        async with client_of(pair.alpha) as client:
+            assert (await client.get("/primary")).status_code == 200
+            monkeypatch.setattr(Licensing, "status", refused)
+            assert (await client.get("/primary")).status_code == 503
+            assert (await client.get("/ready")).status_code == 503
+
+
+async def test_the_status_is_that_of_the_command(tmp_path: Path) -> None:
+    """B61: names of files and nodes arrive as they are, whatever is in them."""
+    name = "</script><script>alert(1)</script>"
+    async with shown_pair(tmp_path) as pair:
+        settings = attrs.evolve(pair.alpha.config.node, name=f"a{name}")
+        pair.alpha.config = attrs.evolve(pair.alpha.config, node=settings)
+        await pair.alpha.start()
+        await pair.alpha.wait_role(Role.PRIMARY)
+        pair.alpha.node.alarms.raise_("update-failed", f"{name}\udcff: damaged\r\n\r\nX: y")
+        async with client_of(pair.alpha) as client:
+            got = await client.get("/status.json")
+            assert got.headers["content-type"] == "application/json"
+            assert got.json() == json.loads(json.dumps((await pair.alpha.node.status()).to_json()))
+            assert got.content.isascii()
+            head = await client.head("/status.json")
+            assert head.headers["content-length"] == got.headers["content-length"]
+
+
+async def test_every_answer_has_the_headers_that_keep_browsers_from_mistakes(
+    tmp_path: Path,
+) -> None:
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        async with client_of(pair.alpha) as client:
+            for method, path, status in (
+                ("GET", "/", 200),
+                ("GET", "/metrics", 200),
+                ("OPTIONS", "/", 200),
+                ("GET", "/../etc/passwd", 404),
+                ("GET", "/status.json/", 404),
+                ("POST", "/primary", 405),
+                ("DELETE", "/", 405),
+                ("PUT", "/status.json", 405),
+            ):
+                got = await client.request(method, path)
+                assert got.status_code == status, (method, path)
+                for header, value in HEADERS:
+                    assert got.headers[header] == value
+                assert "set-cookie" not in got.headers
+                assert "access-control-allow-origin" not in got.headers
+                assert (status == 405) <= (got.headers.get("allow") == "GET, HEAD, OPTIONS")
+
+
+async def test_listeners_see_a_role_change(tmp_path: Path) -> None:
+    """B61: live, with an id each; who comes back with the last one is not told twice."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.start()
+        async with listening(pair.beta) as events:
+            assert "Content-Type: text/event-stream\r\n" in events.head
+            first_id, first = await events.next()
+            assert (first["name"], first["role"]) == ("beta", "secondary")
+            await pair.alpha.kill()
+            assert (await events.until_role("primary"))["epoch"] > first["epoch"]
+        await pair.beta.wait_alarm("no-secondary")
+        async with listening(pair.beta) as events:
+            last_id, last = await events.next()
+            assert last_id != first_id
+        async with listening(pair.beta, last_id) as events:
+            pair.beta.node.alarms.raise_("watch-failed", "a reason to tell something")
+            next_id, found = await events.next()
+            assert next_id != last_id
+            assert found["alarms"] != last["alarms"]
+
+
+def listeners(node: MemoryNode) -> int:
+    door = node.node._door
+    assert door is not None
+    return door._pages._news.listeners
+
+
+async def test_listeners_are_few_and_leave_their_place(tmp_path: Path) -> None:
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        async with (
+            client_of(pair.alpha) as client,
+            connected(pair.alpha, news.MAX_LISTENERS) as streams,
+        ):
+            for stream in streams:
+                await stream.send_all(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert (await stream.receive_some(65536)).startswith(b"HTTP/1.1 200 ")
+            refused = await client.get("/events")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+            await streams[0].aclose()
+            await wait_until(lambda: listeners(pair.alpha) < news.MAX_LISTENERS, "one has left")
+        async with listening(pair.alpha) as events:
+            assert events.head.startswith("HTTP/1.1 200 ")
+
+
+async def test_a_listener_does_not_keep_the_node_from_ending(tmp_path: Path) -> None:
+    """Nor does one who never reads: the node's end waits for nobody's browser."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        await pair.alpha.wait_role(Role.PRIMARY)
+        async with connected(pair.alpha, 3) as (_silent, listener, deaf):
+            await listener.send_all(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+            with trio.move_on_after(1):
+                while True:  # until it is answered no more, for nobody reads
+                    await deaf.send_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+            with trio.fail_after(20):
+                await pair.alpha.stop()
+
+
+async def test_a_crowd_that_says_nothing_keeps_nobody_out(tmp_path: Path) -> None:
+    """One connection over the limit, and the oldest is closed."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        async with connected(pair.alpha, door.MAX_CONNECTIONS) as crowd:
+            async with client_of(pair.alpha) as client:
+                assert (await client.get("/health")).status_code == 200
+            assert await read_to_end(crowd[0]) == b""
+
+
+@pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 "),  # without Host
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 20_000, b"HTTP/1.1 431 "),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", b"HTTP/1.1 413 "),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 413 "),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 505 "),
+        (b"OPTIONS /health HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 "),  # what HAProxy sends
+        (b"GET http://a/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 "),
+    ],
+)
+async def test_what_is_sent_is_answered_once_and_the_connection_ends(
+    tmp_path: Path, sent: bytes, line: bytes
+) -> None:
+    """Bytes of no HTTP, heads and bodies without end, other versions: RFC 9112, section 2.2."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        async with connected(pair.alpha, 1) as (stream,):
+            await stream.send_all(sent)
+            answer = await read_to_end(stream)
+        assert answer.startswith(line)
+        assert answer.count(b"\r\nContent-Length: ") == 1
+        async with client_of(pair.alpha) as client:
+            assert (await client.get("/health")).status_code == 200
+
+
+async def test_a_port_in_use_is_an_alarm_until_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node does its work all the same."""
+    monkeypatch.setattr(door, "RETRY_S", 0.05)
+    async with shown_pair(tmp_path) as pair:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = Address(*taken.getsockname())
+            shown(pair.alpha, WebSettings(listen=address))
+            await pair.start()
+            text = await pair.alpha.wait_alarm("web-failed")
+            assert text == f"web.listen = {address}: it cannot be served: Address already in use"
+        await pair.alpha.wait_no_alarm("web-failed")
+        async with client_of(pair.alpha) as client:
+            assert (await client.get("/primary")).status_code == 200
+
+
+async def test_a_bug_in_an_answer_is_an_alarm_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shown_pair(tmp_path) as pair:
+        await pair.start()
+        async with client_of(pair.alpha) as client:
+            with monkeypatch.context() as broken:
+                broken.setattr(pages, "as_json", lambda *_: 1 / 0)
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.get("/health")
+            assert "ZeroDivisionError" in await pair.alpha.wait_alarm("web-failed")
+            assert (await client.get("/health")).status_code == 200
+        assert pair.alpha.role is Role.PRIMARY
+
+
+async def test_a_service_manager_that_hangs_is_told_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The health of the node does not need it."""
+    monkeypatch.setattr(snapshots, "TAKING_S", 0.05)
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        await pair.alpha.wait_role(Role.PRIMARY)
+        async with client_of(pair.alpha) as client:
+            with monkeypatch.context() as stuck:
+                stuck.setattr(pair.alpha.controller, "states", trio.sleep_forever)
+                got = await client.get("/status.json")
+                assert got.status_code == 503
+                assert "could not be had within" in got.text
+                assert (await client.get("/metrics")).status_code == 503
+                assert (await client.get("/health")).status_code == 200
+
+
+async def test_without_its_packages_the_error_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("sbs.runtime.showing.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "h11", None)
+    async with shown_pair(tmp_path) as pair:
+        with pytest.raises(ConfigError, match=r'web.listen = "127.0.0.1:0": .*install sbs\[web\]'):
+            await pair.alpha.start()
+
+
+async def test_metrics_say_how_the_node_is(tmp_path: Path) -> None:
+    """B61: as Prometheus' own parser reads them; a service's name is whatever somebody wrote."""
+    name = 'a"b\\c\n'
+    async with shown_pair(tmp_path) as pair:
+        await pair.start()
+        pair.alpha.write("settings", "blue")
+        await pair.beta.wait_file("settings", "blue")
+        await wait_until(lambda: pair.alpha.node.updates.last_update, "the update is known")
+        pair.alpha.node.services.restarts[name] = 3
+        async with client_of(pair.alpha) as client:
+            await client.get("/missing")
+            found = await scraped(client)
+            assert found["sbs_role", "primary"] == 1
+            assert found["sbs_role", "secondary"] == 0
+            assert found["sbs_service_active", "printer-1"] == 1
+            assert found["sbs_service_restarts_total", name] == 3
+            assert found["sbs_web_requests_total", "404"] == 1
+            status = await pair.alpha.node.status()
+            assert status.last_update is not None
+            for metric, value in (
+                ("sbs_serving", 1),
+                ("sbs_epoch", status.epoch),
+                ("sbs_generation", status.generation),
+                ("sbs_peer_connected", 1),
+                ("sbs_in_step", 1),
+                ("sbs_last_update_timestamp_seconds", status.last_update.at),
+                ("sbs_last_update_files", status.last_update.files),
+                ("sbs_last_update_bytes", 4),
+            ):
+                assert found[metric, ""] == pytest.approx(value), metric
+            await pair.beta.kill()
+            await pair.alpha.wait_alarm("no-secondary")
+            await trio.sleep(snapshots.FRESH_S)
+            found = await scraped(client)
+            assert found["sbs_alarm", "no-secondary"] == 1
+            assert found["sbs_peer_connected", ""] == 0
+
+
+async def scraped(client: httpx.AsyncClient) -> dict[tuple[str, str], float]:
+    """Each value by its metric and its label."""
+    got = await client.get("/metrics")
+    assert got.headers["content-type"].startswith("text/plain; version=")
+    samples = (
+        sample
+        for family in text_string_to_metric_families(got.text)
+        for sample in family.samples
+        if family.name.startswith("sbs_")
+    )
+    return {(each.name, "".join(each.labels.values())): each.value for each in samples}

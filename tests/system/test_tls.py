@@ -28,6 +28,10 @@ def test_a_pair_replicates_hands_over_and_takes_over(pair: Pair, made: Identitie
     alpha, beta = pair.start()
     (alpha.folder / "large").write_bytes(content := os.urandom(3_000_000))
     beta.wait_file("large", content)
+    rows = alpha.sbs("probe").stdout
+    assert "pass  tls: TLSv1.3, TLS_" in rows
+    assert f"proven by the certificate of beta ({made.certificate('beta').fingerprint})" in rows
+    assert "security    TLS 1.3, certificates until 20" in alpha.sbs("status").stdout
     alpha.ask("switchover")
     pair.wait_settled(beta, alpha)
     beta.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import attrs
@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from sbs.adapters.transports.identity import make_identity, read_identity, read_pins
+from sbs.adapters.transports.identity import Certificate, make_identity, read_identity, read_pins
 from sbs.adapters.transports.pairing import Pairing, Side, Word
 from sbs.core.address import Address
 from sbs.errors import ConfigError, PairingError, SbsError, UnreachableError, WrongCodeError
@@ -274,6 +274,29 @@ def test_a_disk_that_takes_nothing_is_told_on_both_sides(
         ours, theirs = meet(alpha, beta)
     assert "alpha/peer.pem cannot be written: No space left on device" in str(ours)
     assert "the other node could not write its files" in str(theirs)
+    check_after_trouble(alpha, beta)
+
+
+def test_a_former_certificate_that_could_not_be_dropped_is_named(
+    alpha: Node, beta: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the reason for the renewal: a key that somebody has read."""
+    meet(alpha, beta)
+    pin = PairFiles.pin
+
+    def full(files: PairFiles, certificates: Iterable[Certificate]) -> None:
+        found = tuple(certificates)
+        if len(found) == 1:
+            raise PairingError(f"{files.pins} cannot be written: No space left on device")
+        pin(files, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PairFiles, "pin", full)
+        ours, theirs = meet(alpha, beta, "beta")
+    assert isinstance(ours, Paired)
+    assert "No space left on device), so the former certificate of beta is acc" in ours.leftover
+    assert len(read_pins(alpha.files.pins)) == 2
+    assert isinstance(theirs, Paired)
     check_after_trouble(alpha, beta)
 
 

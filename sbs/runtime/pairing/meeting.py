@@ -110,6 +110,8 @@ class Meeting:
         self._peer: Identities | None = None
         self._is_known = False
         self._has_renewed = False
+        self._has_dropped = False
+        self._failure = ""
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes of the other node, and act; what is to be sent lies ready then.
@@ -141,6 +143,7 @@ class Meeting:
             PairingError: what went wrong, what is true of both nodes, and what to do.
         """
         if self._is_known:
+            self._failure = str(error)
             return self.result()
         if self._peer is None:
             standing = "nothing was changed on this node"
@@ -156,9 +159,9 @@ class Meeting:
         """Both know each other; more was not needed for that."""
         assert self._peer is not None  # noqa: S101 - for the type checker
         peer, leftover = self._peer, ""
-        if not self.pairing.has_ended and peer.current != peer.following:
+        if not self._has_dropped and peer.current != peer.following:
             leftover = (
-                f"the connection was lost at the end, so the former certificate of "
+                f"the last step failed ({self._failure}), so the former certificate of "
                 f"{peer.following.name} is accepted as well, until sbs pair is run again"
             )
         return Paired(own=self._party.identities.following, peer=peer.following, leftover=leftover)
@@ -181,6 +184,7 @@ class Meeting:
             case Word.DONE:
                 assert self._peer is not None  # noqa: S101 - for the type checker
                 self._party.files.pin((self._peer.following,))
+                self._has_dropped = True
             case _:
                 assert_never(event)
 

@@ -308,7 +308,7 @@ def test_a_key_that_others_can_read_is_not_used(alpha: Node) -> None:
 
 
 def test_what_a_crash_left_does_not_make_the_key_readable(alpha: Node) -> None:
-    left = Path(f"{alpha.files.identity}.new")
+    left = Path(f"{alpha.files.identity}.sbs-new")
     left.touch(0o666)
     alpha.party()
     assert os.stat(alpha.files.identity).st_mode & 0o777 == 0o600
@@ -353,6 +353,10 @@ def test_a_new_file_replaces_nothing(tmp_path: Path) -> None:
         create(path, b"two", 0o644)
     assert Path(path).read_bytes() == b"one"
     assert os.listdir(tmp_path / "deep") == ["sbs.toml"]
+    draft = tmp_path / "deep" / "peer.toml.new"
+    draft.write_bytes(b"of a person")
+    create(str(tmp_path / "deep" / "peer.toml"), b"one", 0o644)
+    assert draft.read_bytes() == b"of a person"
 
 
 def test_links_stay_links(tmp_path: Path, alpha: Node) -> None:

@@ -14,7 +14,7 @@ from sbs.runtime.linking.link import Link
 MAX_STRANGERS: Final = 128
 """At a time. One more, and the oldest gives way: a peer says who it is within milliseconds, so it
 gets through between those who say nothing. Each has a descriptor and some 50 kB until it has, and
-at most 200 kB: the first message of TLS may have 131 kB."""
+at most 200 kB: the certificates of a caller may have 100 kB."""
 
 GRACE_S: Final = 0.25
 """Nobody gives way to more of the same address before that: some handshakes are made to their end

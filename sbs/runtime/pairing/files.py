@@ -140,8 +140,8 @@ def _replace(path: str, data: bytes, mode: int) -> None:
 
 
 def _prepare(place: str, data: bytes, mode: int) -> str:
-    """A durable file beside ``place``, under another name."""
-    temporary = f"{place}.new"
+    """A durable file beside ``place``, under a name that is nobody else's."""
+    temporary = f"{place}.sbs-new"
     with suppress(FileNotFoundError):  # a crash left it, with whatever mode
         os.unlink(temporary)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

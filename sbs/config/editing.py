@@ -54,10 +54,7 @@ def with_value(text: str, path: KeyPath, value: object) -> str:
     former = _found(expected, path)
     if former is not None and _written(former) == _written(value):
         return text
-    inner: Any = expected
-    for step in path[:-1]:
-        inner = inner.setdefault(step, {}) if isinstance(step, str) else inner[step]
-    inner[path[-1]] = value
+    _entered(expected, path[:-1], path)[path[-1]] = value
     return _verified(_with_value(text, path, value, expected), path, expected)
 
 
@@ -102,10 +99,11 @@ def with_table(text: str, path: KeyPath, table: Mapping[str, object]) -> str:
     """
     added = {name: _plain(value) for name, value in table.items()}
     expected = _tables(text)
-    inner: Any = expected
-    for step in path[:-1]:
-        inner = inner.setdefault(step, {})
-    inner.setdefault(path[-1], []).append(added)
+    inner = _entered(expected, path[:-1], path)
+    former = inner.get(path[-1], [])
+    if not is_array(former):
+        raise _unchangeable(path)
+    inner[path[-1]] = [*former, added]
     found = list(statements(text))
     if any(each.path == path and not each.is_header for each in found):
         new = _in_parent(text, (*path, 0), expected, found)
@@ -149,6 +147,25 @@ def _found(tables: object, path: KeyPath) -> object:
         else:
             return None
     return tables
+
+
+def _entered(tables: dict[str, Any], place: KeyPath, path: KeyPath) -> Any:
+    """The table at a place; those that are missing are made.
+
+    Raises:
+        ConfigError: something else stands there; the text names ``path``.
+    """
+    inner: Any = tables
+    for step in place:
+        if isinstance(step, int):
+            inner = inner[step]
+        elif is_table(inner):
+            inner = inner.setdefault(step, {})
+        else:
+            raise _unchangeable(path)
+    if not is_table(inner):
+        raise _unchangeable(path)
+    return inner
 
 
 def _holds(statement: Statement, path: KeyPath) -> bool:

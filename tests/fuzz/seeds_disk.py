@@ -39,6 +39,11 @@ def _settings() -> Iterator[tuple[str, bytes]]:
         yield "config", (_EXAMPLES / name).read_bytes()
         yield "state-dir", (_EXAMPLES / name).read_bytes()
     yield "config", b'[node]\npeer = "10.0.0.2"\nname = "a"\nstate_dir = "/var/lib/sbs"\n'
+    for flags in (0, 1, 2, 12, 13, 16, 20):
+        yield "edit", bytes((flags,)) + (_EXAMPLES / "alpha.toml").read_bytes()
+    inline = b'folders = [{name = "a", path = "/a", filters = ["x", # y\n"z"]}]\nnode.name = 1\n'
+    yield "edit", b"\x0c" + inline
+    yield "edit", b"\4sync = 5\n"
     yield "config", b"[[[["
     yield "config", b"a = 1\n[failover]\nheartbeat_interval_s = nan\n[[folders]]\nfilters = ['x']\n"
     yield "state-dir", b'[node]\nstate_dir = "s"\n'

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from sbs.cli.options import find_state_dir
+from sbs.config.editing import value_at, with_table, with_value, without
+from sbs.config.problems import KeyPath
 from sbs.config.reading import MAX_REPORTED, parse
 from sbs.errors import ConfigError, NotifyError
 from sbs.runtime.mailing import password
@@ -34,6 +37,39 @@ def read_config(data: bytes) -> bool:
         assert all(line.startswith(f"{_NAME}: ") and line.isprintable() for line in lines), lines
         assert all(len(line) <= 2 * KIB for line in lines)
         raise
+    return True
+
+
+EDITS: Final[Sequence[tuple[KeyPath, object]]] = (
+    (("node", "name"), "beta"),
+    (("sync", "period_s"), 7),
+    (("failover", "fence"), ["/bin/true", "x y"]),
+    (("folders", 0, "filters"), ["- *", "+ b"]),
+    (("folders", 1, "path"), "/srv/\u00e9\n"),
+    (("services", "unit", 0, "enabled"), False),
+)
+
+
+def edit_config(data: bytes) -> bool:
+    """A configuration is edited; the first byte says where. What is asked for is there then."""
+    if not data:
+        return False
+    path, value = EDITS[data[0] // 4 % len(EDITS)]
+    text = data[1:].decode("utf-8", "replace")
+    former = value_at(text, path)
+    if former is None and value_at(text, path[:-1]) is None and len(path) > 2:
+        return False  # there is no such table of an array
+    if data[0] % 4 == 1 and former is not None:
+        new = without(text, path)
+        assert value_at(new, path) is None
+        return True
+    if data[0] % 4 == 2:
+        new = with_table(text, ("folders",), {"name": "new", "path": "/srv/n"})
+        assert len(new) > len(text)
+        return True
+    new = with_value(text, path, value)
+    assert value_at(new, path) == value
+    assert with_value(new, path, value) == new
     return True
 
 
@@ -76,6 +112,17 @@ TARGETS: Final = (
         held_bytes=8 * MIB,
         held_per_byte=2000,
         weight=8,
+    ),
+    Target(
+        name="edit",
+        run=edit_config,
+        allowed=(ConfigError,),
+        form=Form.TEXT,
+        tokens=(*_TOKENS, b'"""', b"'''", b"# x", b"\r\n", b'"\\"', b"{a = 1}", b'"a"."b" = 1'),
+        longest_bytes=4 * KIB,
+        held_bytes=8 * MIB,
+        held_per_byte=2000,
+        weight=4,
     ),
     Target(
         name="state-dir",

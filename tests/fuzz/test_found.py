@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import trio
 
+from sbs.config.editing import with_table, with_value
+from sbs.config.problems import KeyPath
 from sbs.core.codec import MAX_MAP, decode
 from sbs.core.filters import MAX_RULE_COMPONENTS, Filter
 from sbs.core.frames import Frame
@@ -19,6 +21,7 @@ from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Finding
 from sbs.core.scope import check_deletes
 from sbs.errors import (
+    ConfigError,
     LicenceError,
     NotifyError,
     RemoteProtocolError,
@@ -245,6 +248,28 @@ def test_a_licence_is_not_quoted_at_length() -> None:
     with pytest.raises(LicenceError) as caught:
         records.read_licence(seed("licence").replace(b'key = "', b'key = "' + b"A" * 4000))
     assert len(str(caught.value)) < records.MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("sync = 5\n", ("sync", "period_s")),
+        ("node = []\n", ("node", "name")),
+        ("failover = 'x'\n", ("failover", "fence")),
+        ("folders = [1]\n", ("folders", 0, "path")),
+    ],
+)
+def test_what_stands_in_a_tables_place_is_not_edited(text: str, path: KeyPath) -> None:
+    """It was a TypeError."""
+    with pytest.raises(ConfigError, match="cannot be changed here"):
+        with_value(text, path, 7)
+
+
+@pytest.mark.parametrize("text", ["folders = 5\n", "folders = {}\n", "services = 5\n"])
+def test_what_stands_in_an_arrays_place_gets_no_table(text: str) -> None:
+    path: KeyPath = ("services", "unit") if "services" in text else ("folders",)
+    with pytest.raises(ConfigError, match="cannot be changed here"):
+        with_table(text, path, {"name": "a"})
 
 
 # Of commands, of what runs beside, and of servers.

@@ -24,7 +24,8 @@ from sbs.replication.files.content import (
     digest_of_blocks,
     digest_of_content,
 )
-from sbs.replication.receiving import staging
+from sbs.replication.following import target
+from sbs.replication.receiving import incoming, staging
 from tests.replication.rig import EPOCH, Pair, look, proceed, write
 
 SIZE = 20 * BLOCK_BYTES + 17
@@ -252,3 +253,43 @@ def test_the_digest_does_not_depend_on_the_pieces(size: int, cuts: list[int]) ->
         assert digest_of_blocks(whole.blocks) == whole.digest()
         patched = PatchedBlocks(whole.blocks, size)
         assert patched.digest() == whole.digest()
+
+
+def listed(pair: Pair) -> int:
+    """How many lists of blocks the follower's index has."""
+    with pair.index_b.transaction() as database:
+        return int(database.execute("SELECT count(*) FROM blocks").fetchone()[0])
+
+
+def test_lists_of_blocks_that_nothing_needs_any_more_are_dropped(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B24, B62: a secondary that follows for a year has those of all versions else."""
+    monkeypatch.setattr(target, "DROP_BLOCKS_ABOVE", 3 * 21 * 32 - 1)
+    with Pair(str(tmp_path)) as pair:
+        write(f"{pair.a}/f", content)
+        pair.connect()
+        sent(pair)
+        found: list[int] = []
+        for at in range(7):
+            content = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+            write(f"{pair.a}/f", content)
+            assert body_bytes(sent(pair)) <= BLOCK_BYTES
+            found.append(listed(pair))
+        assert found == [2, 3, 2, 3, 4, 2, 3]
+
+
+def test_no_more_lists_of_blocks_are_kept_than_fit(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B62: what is not kept is found by reading."""
+    monkeypatch.setattr(incoming, "MAX_BLOCKS_BYTES", 21 * 32)
+    with Pair(str(tmp_path)) as pair:
+        for name in "fg":
+            write(f"{pair.a}/{name}", content + name.encode())
+        pair.connect()
+        sent(pair)
+        assert listed(pair) == 1
+        for name in "fg":
+            write(f"{pair.a}/{name}", b"X" + content[1:] + name.encode())
+        assert body_bytes(sent(pair)) <= 2 * BLOCK_BYTES

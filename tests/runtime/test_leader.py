@@ -612,6 +612,18 @@ async def test_another_word_between_two_updates_ends_the_session() -> None:
             await trio.sleep(10)
 
 
+async def test_findings_of_no_generation_end_the_session() -> None:
+    """B62, adversarial case 10: each of them would be a hundred lines of the log."""
+    with pytest.RaisesGroup(RemoteProtocolError, flatten_subgroups=True):
+        async with playing() as play:
+            await play.begin()
+            await play.acknowledge()
+            await play.leader.take(found(REFUSED))
+            play.source.add(Chunk(0, b"x"))
+            await trio.sleep_forever()
+    assert play.context.findings == [found()]
+
+
 async def test_broken_connection_ends_the_leader() -> None:
     class Broken(FakeLink):
         async def send(self, message: Message) -> int:

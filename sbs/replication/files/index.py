@@ -149,6 +149,8 @@ class Index:
         self._lock = threading.Lock()
         """Threads share the connection: a commit of one must not end what another has begun."""
         self._boot = _boot_id() if boot is None else boot
+        self._blocks_bytes: int | None = None
+        """Stored since unused ones were dropped; ``None``: nobody knows."""
         self._stuck = False
         """The database could be opened for reading alone, and stays so until it is opened anew."""
         try:
@@ -230,22 +232,30 @@ class Index:
         """Keep the digests of the blocks of a large content."""
         with self.transaction() as database:
             database.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (digest, blocks))
+        if self._blocks_bytes is not None:
+            self._blocks_bytes += len(blocks)
 
-    def drop_unused_blocks(self) -> None:
+    def drop_unused_blocks(self, above_bytes: int = -1) -> None:
         """Forget the blocks of contents that no file has here, and that the nodes do not share.
 
         All rows are looked at: 6 ms for 100,000 files, of 360 ms for a full scan in which they are
         all as they were.
+
+        Args:
+            above_bytes: nothing is done unless more was stored since the last time, or nobody knows
+                how much; left out: it is done.
         """
+        if self._blocks_bytes is not None and self._blocks_bytes <= above_bytes:
+            return
         with self.transaction() as database:
-            if database.execute("SELECT 1 FROM blocks LIMIT 1").fetchone() is None:
-                return
-            database.execute(
-                "DELETE FROM blocks WHERE digest NOT IN"
-                " (SELECT digest FROM digests WHERE size > ?)"
-                " AND digest NOT IN (SELECT digest FROM common)",
-                (BLOCKS_ABOVE,),
-            )
+            if database.execute("SELECT 1 FROM blocks LIMIT 1").fetchone() is not None:
+                database.execute(
+                    "DELETE FROM blocks WHERE digest NOT IN"
+                    " (SELECT digest FROM digests WHERE size > ?)"
+                    " AND digest NOT IN (SELECT digest FROM common)",
+                    (BLOCKS_ABOVE,),
+                )
+        self._blocks_bytes = 0
 
     def sync(self) -> None:
         """Make durable what was stored and dropped so far.

@@ -40,6 +40,10 @@ _IF_MEANT: Final = "If that is meant, remove index.db from the state directory w
 
 _NOT_YET: Final = "Until then the last generation cannot be completed"
 
+DROP_BLOCKS_ABOVE: Final = 16 * 1024 * 1024
+"""Bytes of lists of blocks after which those that nothing needs are dropped, which takes a look at
+all files: the list of the largest file, or of 60 versions of one of a gibibyte."""
+
 __all__ = ["Applied", "CommitRecord", "Target"]
 
 
@@ -186,6 +190,7 @@ class Target:
         Raises:
             ReplicationError: the last one is not applied yet, there is no space, or a folder is
                 not what was listed, or cannot be written.
+            StateError: the index cannot be used.
         """
         self.suspend()
         if self._journal.committed:
@@ -199,6 +204,7 @@ class Target:
                 check_writable(places.roots[number])
         with self._room(), mapped(self._journal.directory):
             self._journal.create(self._places.roots)
+        self._index.drop_unused_blocks(DROP_BLOCKS_ABOVE)
         self._incoming = Incoming(
             begin.epoch,
             self._folders,

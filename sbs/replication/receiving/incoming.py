@@ -33,6 +33,11 @@ MAX_OPERATIONS_BYTES: Final = 256 * MAX_OPERATIONS
 """Of their paths, targets and attributes, which are in memory until the generation is applied:
 else few, as long as each may be, would take all of it."""
 
+MAX_BLOCKS_BYTES: Final = 256 * 1024 * 1024
+"""Of lists of blocks that the index keeps for one generation: those of a tebibyte of large files.
+What is in further ones is found by reading. Else a few bytes of a primary, for a file that is all
+holes, would have sixteen megabytes stored."""
+
 
 class Incoming:
     """Verifies and stages what comes: in the journal, or in the folders' staging directories.
@@ -69,6 +74,7 @@ class Incoming:
         self._builder = Builder(places, self.staging.folders, Dresser(folders))
         self._seal = Seal()
         self._size_bytes = 0
+        self._blocks_bytes = 0
         self.operations: list[Operation] = []
         """What came so far."""
 
@@ -174,10 +180,8 @@ class Incoming:
                     raise ReplicationError(
                         f"{operation.path!r}: its content does not fit its digest"
                     )
-            elif (stream := operation.stream) is not None and (
-                blocks := self.staging.claim(operation, stream)
-            ):
-                self._index.store_blocks(operation.digest, blocks)
+            elif (stream := operation.stream) is not None:
+                self._remember(operation.digest, self.staging.claim(operation, stream))
             with mapped(f"{self._places.roots[operation.folder]}/{operation.path}"):
                 if not self._builder.take(operation, content) and content:
                     contents.append(content)
@@ -187,6 +191,11 @@ class Incoming:
             self._journal.append(b"".join(contents))
         self.operations += pack.operations
         self._seal.add(pack.operations)
+
+    def _remember(self, digest: bytes, blocks: bytes) -> None:
+        if blocks and self._blocks_bytes + len(blocks) <= MAX_BLOCKS_BYTES:
+            self._index.store_blocks(digest, blocks)
+            self._blocks_bytes += len(blocks)
 
     def _patch(self, patch: Patch, check: Callable[[], object]) -> None:
         self._check_folder(patch.folder, patch.path)

@@ -15,6 +15,7 @@ import attrs
 from tests.support import wait_until
 from tests.system.netns import Lab
 from tests.system.nodes import Node, Tables
+from tests.system.securing import introduce
 
 STAMPER = str(Path(__file__).with_name("stamper.py"))
 
@@ -35,7 +36,7 @@ class Run:
 
 
 class LabPair:
-    """Two nodes, ``alpha`` on host ``a`` and ``beta`` on host ``b``.
+    """Two nodes, ``alpha`` on host ``a`` and ``beta`` on host ``b``, with TLS between them.
 
     Args:
         directory: of their files.
@@ -50,6 +51,7 @@ class LabPair:
         self.alpha = self._node(directory / "alpha", "a", "b")
         self.beta = self._node(directory / "beta", "b", "a")
         self.nodes = (self.alpha, self.beta)
+        introduce(self.alpha, self.beta, directory)
         self.configure(tables)
 
     def _node(self, directory: Path, host: str, peer: str) -> Node:
@@ -62,7 +64,6 @@ class LabPair:
                     "listen": f"{self.lab.address(host, peer)}:{self.port}",
                     "peer": f"{self.lab.address(peer, host)}:{self.port}",
                 },
-                "tls": {"insecure": True},
                 "services": {"unit": [{"name": "web", "command": command}]},
             }
         )

@@ -10,9 +10,14 @@ from tests.system.nodes import Node, Pair
 
 def secure(pair: Pair, directory: Path) -> Identities:
     """Make identities, and configure both nodes for TLS; they must not run."""
+    return introduce(pair.alpha, pair.beta, directory)
+
+
+def introduce(one: Node, other: Node, directory: Path) -> Identities:
+    """The same for any two nodes."""
     made = Identities(directory)
-    for node, other in ((pair.alpha, pair.beta), (pair.beta, pair.alpha)):
-        show(made, node, node.name, pinned=other.name)
+    for node, peer in ((one, other), (other, one)):
+        show(made, node, node.name, pinned=peer.name)
     return made
 
 

@@ -177,7 +177,7 @@ class Settings:
 
     @property
     def dial_timeout_s(self) -> float:
-        """How long one attempt to reach the peer may take: four fit into a down interval."""
+        """How long one attempt to connect to the peer may take: four fit into a down interval."""
         return self.down_interval_s / 4
 
 

@@ -17,8 +17,9 @@ gets through between those who say nothing. Each has a descriptor and some 50 kB
 at most 200 kB: the certificates of a caller may have 100 kB."""
 
 GRACE_S: Final = 0.25
-"""Nobody gives way to more of the same address before that: some handshakes are made to their end
-however many begin one, and no more than 512 in a second cost this node half a millisecond each."""
+"""Nobody gives way to more of the same address before that. So some of them come to the end of
+their handshake, however many knock; and one address costs this node no more than 512 handshakes a
+second, of half a millisecond each."""
 
 MAX_TOLD: Final = 10
 """Lines of the log in :data:`TOLD_S`, no two of them the same: whoever is turned away must not

@@ -17,8 +17,8 @@ from sbs.runtime.linking.identity_watch import LOOK_PERIOD_S, IdentityWatch
 from tests.adapters.tls_rig import Identities
 
 
-def watch(text: str, alarms: Alarms) -> IdentityWatch:
-    return IdentityWatch(parse(f'[node]\npeer = "b"\n{text}', "/etc/sbs.toml"), alarms)
+def watch(text: str, alarms: Alarms, peer: str = "127.0.0.1:1") -> IdentityWatch:
+    return IdentityWatch(parse(f'[node]\npeer = "{peer}"\n{text}', "/etc/sbs.toml"), alarms)
 
 
 def protected(made: Identities, alarms: Alarms) -> IdentityWatch:
@@ -74,14 +74,23 @@ def test_files_that_cannot_be_read_are_told_of(tmp_path: Path) -> None:
     assert alarms.standing == ()
 
 
-async def test_an_open_port_is_told_of_again_and_again(
-    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("peer", "text"),
+    [
+        ("127.0.0.1:1", 'listen = "0.0.0.0"\n[tls]\ninsecure = true'),
+        ("beta.example.net", ""),
+    ],
+)
+async def test_a_connection_beyond_loopback_is_told_of_again_and_again(
+    peer: str,
+    text: str,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """B62: whoever has said so once is reminded, in `sbs status` and in the log."""
+    """B62: one that others may open, and one that this node opens to whoever answers there."""
     alarms = Alarms()
-    text = 'listen = "0.0.0.0"\n[tls]\ninsecure = true'
     with trio.move_on_after(2.5 * LOOK_PERIOD_S), caplog.at_level(logging.WARNING):
-        await watch(text, alarms).run_forever()
+        await watch(text, alarms, peer).run_forever()
     assert [alarm.code for alarm in alarms.standing] == ["insecure"]
     told = [record for record in caplog.records if record.name.endswith("identity_watch")]
     assert len(told) == 3

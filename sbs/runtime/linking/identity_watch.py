@@ -27,9 +27,9 @@ INSECURE_ALARM: Final = "insecure"
 UNREADABLE_ALARM: Final = "identity-unreadable"
 
 _INSECURE: Final = (
-    "the connection to the peer is neither encrypted nor authenticated, and node.listen is beyond "
-    "loopback (tls.insecure = true): whoever reaches the port can pose as the peer, and read and "
-    "change what is replicated; run sbs pair on both nodes"
+    "the connection to the peer leaves this machine, and is neither encrypted nor authenticated: "
+    "whoever is on its way, or reaches the port, can pose as the peer, and read and change what "
+    "is replicated; run sbs pair on both nodes"
 )
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ class IdentityWatch:
 
     def __init__(self, config: Config, alarms: Alarms) -> None:
         self._tls = config.tls
-        self._beyond = not is_loopback(config.node.listen.host)
+        ends = config.node.listen, config.node.peer
+        self._beyond = not all(is_loopback(end.host) for end in ends)
         self._alarms = alarms
 
     async def run_forever(self) -> None:

@@ -168,6 +168,11 @@ def _local() -> Iterator[tuple[str, bytes]]:
     yield "smtp", offer % b"PLAIN" + taken
     yield "smtp", offer % b"CRAM-MD5" + b"334 PDEyQG1haWw+\r\n" + taken
     yield "smtp", offer % b"LOGIN" + b"334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535 no\r\n"
+    get = b"GET /status.json?x HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 7\r\n\r\n"
+    yield "http", get + b"HEAD http://x/metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    yield "http", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+    yield "http", b"GET / HTTP/1.0\r\n\r\n"
+    yield "http", b"\x16\x03\x01"
     yield "etcd", packed(_votes())
     yield "etcd", packed([b"", b"<html>"])
 

@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -36,6 +36,8 @@ from sbs.runtime.lasting import state
 from sbs.runtime.mailing import outbox
 from sbs.runtime.operating import client
 from sbs.runtime.operating.requests import Requests
+from sbs.runtime.showing.conversation import Conversation
+from sbs.runtime.showing.pages import Pages
 from sbs.runtime.supervisor import Supervisor
 from sbs.runtime.updating import conflicts
 from tests.fuzz import records
@@ -43,6 +45,7 @@ from tests.fuzz.contract import MIB, repacked, unpacked
 from tests.fuzz.engine import CORPUS, FindingError, judge
 from tests.fuzz.local import Asked, Stream, talk_to_mail_server
 from tests.fuzz.targets import TABLE
+from tests.fuzz.web import Shown
 
 DEEP = b"[" * 1100
 """Deeper than Python's recursion."""
@@ -320,6 +323,22 @@ def test_an_answer_of_something_else_is_an_error(answer: bytes) -> None:
     """It was a traceback of the command."""
     with pytest.raises(SbsError, match="not a node of SBS"):
         client._result(answer, "control.sock")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("HEAD / HTTP/5.1", 505),
+        ("HeAD / HTTP/1.1", 200),
+        ("head / HTTP/1.1", 200),
+        ("HEAD / HTTP/1.1\r\nContent-Length: 1", 413),
+    ],
+)
+def test_every_odd_request_for_a_head_is_answered(head: str, status: int) -> None:
+    """What was written did not fit what h11 expects after HEAD, and nothing was sent at all."""
+    stream = Stream(f"{head}\r\nHost: x\r\n\r\n".encode())
+    trio.run(Conversation(stream, cast("Pages", Shown())).run)
+    assert stream.written.startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @pytest.mark.parametrize("target", ["report", "unit-report"])

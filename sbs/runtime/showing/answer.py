@@ -29,7 +29,7 @@ class Request:
     """What was asked.
 
     Args:
-        method: in upper case.
+        method: as it was sent; case counts (RFC 9110, section 9.1).
         path: without the query, which nothing here looks at.
         last_event_id: of an event stream that goes on (WHATWG HTML, section 9.2.4); empty: of none.
     """

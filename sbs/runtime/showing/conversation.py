@@ -62,13 +62,14 @@ class Conversation:
                 self._http.receive_data(bytes(await self._stream.receive_some(MAX_READ_BYTES)))
         if not isinstance(event, h11.Request):
             return None
+        request = _request(event)
         if not event.http_version.startswith(b"1."):
-            await self._give_up(text(505, "HTTP/1.1 is spoken here"))
+            await self._give_up(text(505, "HTTP/1.1 is spoken here"), request.method)
             return None
         if not isinstance(self._http.next_event(), h11.EndOfMessage):
-            await self._give_up(text(413, "nothing here takes a body"))
+            await self._give_up(text(413, "nothing here takes a body"), request.method)
             return None
-        return _request(event)
+        return request
 
     async def _answer(self, request: Request) -> None:
         reply = await self._pages.reply(request)
@@ -77,10 +78,10 @@ class Conversation:
         else:
             await self._send(self._written(reply, request.method))
 
-    async def _give_up(self, answer: Answer) -> None:
+    async def _give_up(self, answer: Answer, method: str = "GET") -> None:
         """A last answer; whatever the other side has sent besides is not looked at."""
         self._pages.count(answer.status)
-        await self._send(self._written(answer, "GET", ("Connection", "close")))
+        await self._send(self._written(answer, method, ("Connection", "close")))
 
     def _written(self, answer: Answer, method: str, *further: tuple[str, str]) -> bytes:
         """The bytes of an answer (RFC 9110, section 9.3.2: HEAD has the length of GET)."""
@@ -131,7 +132,7 @@ def _request(event: h11.Request) -> Request:
         target = "/" + target[len("http://") :].partition("/")[2]
     ids = [value.decode("latin-1") for name, value in event.headers if name == b"last-event-id"]
     return Request(
-        method=event.method.decode("ascii").upper(),
+        method=event.method.decode("ascii"),
         path=target.partition("?")[0],
         last_event_id=ids[0] if ids else "",
     )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
+from html import escape
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import attrs
 import httpx
@@ -16,13 +20,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from sbs.config import WebSettings
 from sbs.core.address import Address
 from sbs.core.claim import Mode, Role
+from sbs.core.epoch import Epoch
 from sbs.core.licence import Standing
 from sbs.errors import ConfigError
 from sbs.runtime.serving.licence_status import LicenceStatus
 from sbs.runtime.serving.licensing import Licensing
 from sbs.runtime.showing import door, news, pages, snapshots
 from sbs.runtime.showing.answer import HEADERS
+from sbs.runtime.showing.chronicle import MAX_STAGES, MAX_UPDATES, Chronicle
 from sbs.runtime.showing.health import PATHS, Question
+from sbs.runtime.showing.snapshots import Shown
+from sbs.runtime.updating.last_update import LastUpdate
 from sbs.testing.nodes import MemoryNode, wait_until
 from tests.runtime.web_rig import (
     client_of,
@@ -342,3 +350,58 @@ async def scraped(client: httpx.AsyncClient) -> dict[tuple[str, str], float]:
         if family.name.startswith("sbs_")
     )
     return {(each.name, "".join(each.labels.values())): each.value for each in samples}
+
+
+async def test_the_page_shows_both_nodes_and_what_has_happened(tmp_path: Path) -> None:
+    """B61: whole without scripts; what others have named stays text."""
+    name = 'b"<script>alert(1)</script>'
+    async with shown_pair(tmp_path) as pair:
+        settings = attrs.evolve(pair.beta.config.node, name=name)
+        pair.beta.config = attrs.evolve(pair.beta.config, node=settings)
+        await pair.start()
+        pair.alpha.write("settings", "blue")
+        await pair.beta.wait_file("settings", "blue")
+        await wait_until(lambda: pair.alpha.node.updates.last_update, "the update is known")
+        pair.alpha.node.alarms.raise_("update-failed", f"{name}\udcff")
+        async with client_of(pair.alpha) as client:
+            got = await client.get("/")
+            assert got.headers["content-type"] == "text/html; charset=utf-8"
+            assert got.text.count(escape(name)) == 2
+            assert got.text.count("<script") == 1
+            for text in ("PRIMARY", "SECONDARY", "runs here", "update-failed", "1 change, 4 bytes"):
+                assert text in got.text
+            for path in re.findall(r'(?:href|src)="(/[^"]*)"', got.text):
+                assert (await client.get(path)).status_code == 200, path
+
+
+async def test_what_has_happened_is_remembered_to_a_bound() -> None:
+    node = FakeNode()
+    told = Chronicle(cast(Shown, node), clock=lambda: 1000.0 + node.epoch)
+    for epoch in range(MAX_STAGES + 9):
+        node.epoch = epoch
+        node.updates.last_update = LastUpdate(at=epoch, files=1, bytes=2, duration_s=0.5)
+        told.look()
+        told.look()
+    assert [stage.epoch for stage in told.stages] == list(range(9, MAX_STAGES + 9))
+    assert told.stages[0].at == 1009.0
+    assert len(told.updates) == min(MAX_UPDATES, MAX_STAGES + 9)
+
+
+class FakeNode:
+    """What a chronicle looks at."""
+
+    role = Role.PRIMARY
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.updates = FakeUpdates()
+
+    @property
+    def model(self) -> SimpleNamespace:
+        return SimpleNamespace(durable=SimpleNamespace(epoch=Epoch(self.epoch, 0)))
+
+
+class FakeUpdates:
+    """The last one alone."""
+
+    last_update: LastUpdate | None = None

@@ -109,7 +109,7 @@ async def test_requests_take_turns(autojump_clock: MockClock) -> None:
     shown = Pages(cast(Shown, object()))
     async with trio.open_nursery() as nursery:
         for _ in range(101):
-            nursery.start_soon(shown.reply, Request(method="GET", path="/"))
+            nursery.start_soon(shown.reply, Request(method="GET", path="/missing"))
     assert trio.current_time() == pytest.approx(100 * PAUSE_S)
 
 

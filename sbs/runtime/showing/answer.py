@@ -10,18 +10,26 @@ import attrs
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
+HTML: Final = "text/html; charset=utf-8"
+CSS: Final = "text/css; charset=utf-8"
+SCRIPT: Final = "text/javascript; charset=utf-8"
+SVG: Final = "image/svg+xml"
 EVENT_STREAM: Final = "text/event-stream"
 """WHATWG HTML, section 9.2."""
 
 HEADERS: Final = (
     ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'self'; "
+        "style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 )
-"""Of every answer: names in it are whatever somebody called a file, so no browser may take an
-answer for a document of ours, show it in another's, or keep it."""
+"""Of every answer: names in it are whatever somebody called a file, so no browser may run
+anything but the page's own files, take an answer for one of them, show it elsewhere, or keep it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -71,7 +71,9 @@ class Door:
         self.address = str(Address(host, port))
         self._alarms.clear(FAILED_ALARM)
         _log.info("status, health and metrics are at http://%s", self.address)
-        await trio.serve_listeners(self._receive, listeners)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pages.chronicle.run_forever)
+            await trio.serve_listeners(self._receive, listeners)
 
     async def _receive(self, stream: trio.SocketStream) -> None:
         with trio.CancelScope() as scope, self._among(scope, caller_of(stream)):

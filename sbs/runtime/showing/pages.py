@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from importlib.resources import files
 from typing import Final
 
 import trio
 
+from sbs.core.claim import Role
 from sbs.core.role import Model
-from sbs.runtime.showing.answer import JSON, Answer, Reply, Request, Stream, as_json, text
+from sbs.runtime.showing.answer import (
+    CSS,
+    HTML,
+    JSON,
+    SCRIPT,
+    SVG,
+    Answer,
+    Reply,
+    Request,
+    Stream,
+    as_json,
+    text,
+)
+from sbs.runtime.showing.chronicle import Chronicle
+from sbs.runtime.showing.drawing import logo
 from sbs.runtime.showing.health import PATHS, Health, Question
 from sbs.runtime.showing.metrics import Metrics, Scrape
 from sbs.runtime.showing.news import MAX_LISTENERS, RETRY_MS, News
+from sbs.runtime.showing.page import page as whole_page
 from sbs.runtime.showing.snapshots import NoStatusError, Shown, Snapshots
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -27,16 +45,19 @@ leave the node its processor."""
 
 _ALLOW: Final = ", ".join(METHODS)
 
-_HOME: Final = (
-    "SBS, read-only; docs/web.md has the details.\n\n"
-    "/status.json  the node, as sbs status --json\n"
-    "/events       the same whenever it changes (server-sent events)\n"
-    "/metrics      for Prometheus\n"
-    "/primary      200 if this node leads and serves, else 503\n"
-    "/secondary    200 if it follows a primary, else 503\n"
-    "/ready        200 if it serves, or could take over, else 503\n"
-    "/health       200 if its role loop turns, else 503"
-)
+_ASSETS: Final = files("sbs.runtime.showing") / "assets"
+
+
+def _fixed() -> dict[str, Answer]:
+    """What is the same for every node: style, script, and a picture of each role."""
+    found = {
+        f"/{name}": Answer(status=200, body=(_ASSETS / name).read_bytes(), kind=kind)
+        for name, kind in (("page.css", CSS), ("page.js", SCRIPT))
+    }
+    for role in Role:
+        picture = Answer(status=200, body=logo(role).encode(), kind=SVG)
+        found[f"/role/{role.value}.svg"] = picture
+    return found
 
 
 class Pages:
@@ -51,13 +72,16 @@ class Pages:
         self._snapshots = Snapshots(node)
         self._news = News(node, self._snapshots)
         self._metrics = Metrics()
+        self.chronicle: Chronicle = Chronicle(node)
         self._answered: Counter[int] = Counter()
         self._free_at = 0.0
+        self._fixed = _fixed()
         self._pages: Mapping[str, Callable[[Request], Awaitable[Reply]]] = {
             "/": self._home,
             "/status.json": self._status,
             "/events": self._events,
             "/metrics": self._measured,
+            **dict.fromkeys(self._fixed, self._asset),
         }
 
     async def reply(self, request: Request) -> Reply:
@@ -84,7 +108,7 @@ class Pages:
             return await self._health(question)
         page = self._pages.get(request.path)
         if page is None:
-            return text(404, "there is no such page; / lists those that there are")
+            return text(404, "there is no such page; docs/web.md lists those that there are")
         if request.method == "OPTIONS":
             return text(200, "", Allow=_ALLOW)
         return await page(request)
@@ -113,8 +137,14 @@ class Pages:
         withheld = licence is not None and bool(licence.refusal)
         return Health(model=self._node.model, withheld=withheld, turns=turns)
 
+    async def _asset(self, request: Request) -> Reply:
+        return self._fixed[request.path]
+
     async def _home(self, _request: Request) -> Reply:
-        return text(200, _HOME)
+        snapshot = await self._snapshots.take()
+        self.chronicle.look()
+        body = whole_page(snapshot.status, self.chronicle, time.time())
+        return Answer(status=200, body=body.encode("utf-8", "replace"), kind=HTML)
 
     async def _status(self, _request: Request) -> Reply:
         snapshot = await self._snapshots.take()

@@ -14,6 +14,7 @@ from sbs.core.role import Model
 from sbs.errors import SbsError
 from sbs.runtime.operating.status import Status
 from sbs.runtime.serving.licensing import Licensing
+from sbs.runtime.updating.updates import Updates
 
 FRESH_S: Final = 0.25
 """A status is not taken again so soon: a service adapter may have to run a command for it."""
@@ -38,6 +39,11 @@ class Shown(Protocol):
     @property
     def licensing(self) -> Licensing:
         """What the licence makes of the services."""
+        ...
+
+    @property
+    def updates(self) -> Updates:
+        """What is replicated."""
         ...
 
     async def status(self) -> Status:

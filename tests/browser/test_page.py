@@ -74,7 +74,7 @@ def test_a_takeover_is_seen_live(browser: Browser, tmp_path: Path) -> None:
         Tab(browser, shown.urls[0]) as lost,
         Tab(browser, shown.urls[1]) as tab,
     ):
-        assert (tab.role, tab.icon) == ("SECONDARY", "/role/secondary.svg")
+        assert (tab.role, tab.icon) == ("SECONDARY", "role/secondary.svg")
         assert tab.page.title() == "secondary · beta"
         shown.pair.alpha.kill()
         tab.wait_text(".own .role", "PRIMARY")
@@ -82,14 +82,14 @@ def test_a_takeover_is_seen_live(browser: Browser, tmp_path: Path) -> None:
         tab.wait_text(".alarms", "no-secondary")
         tab.wait_text(".stages li", "primary, epoch 2")
         tab.wait_text("td", "runs here")
-        assert tab.icon == "/role/primary.svg"
+        assert tab.icon == "role/primary.svg"
         assert tab.page.title() == "primary · beta"
         assert "role-primary" in (tab.page.locator(".own").get_attribute("class") or "")
         assert Axe().run(tab.page).violations_count == 0
         assert tab.complaints == []
 
         lost.page.locator("#lost").wait_for(state="visible", timeout=20_000)
-        assert lost.icon == "/role/stopped.svg"
+        assert lost.icon == "role/stopped.svg"
         shown.pair.alpha.start()
         lost.wait_text(".own .role", "SECONDARY")
         lost.page.locator("#lost").wait_for(state="hidden", timeout=20_000)

@@ -178,7 +178,7 @@ async def test_listeners_are_few_and_leave_their_place(tmp_path: Path) -> None:
             connected(pair.alpha, news.MAX_LISTENERS) as streams,
         ):
             for stream in streams:
-                await stream.send_all(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+                await stream.send_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert (await stream.receive_some(65536)).startswith(b"HTTP/1.1 200 ")
             refused = await client.get("/events")
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
@@ -194,10 +194,10 @@ async def test_a_listener_does_not_keep_the_node_from_ending(tmp_path: Path) -> 
         await pair.alpha.start()
         await pair.alpha.wait_role(Role.PRIMARY)
         async with connected(pair.alpha, 3) as (_silent, listener, deaf):
-            await listener.send_all(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+            await listener.send_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with trio.move_on_after(1):
                 while True:  # until it is answered no more, for nobody reads
-                    await deaf.send_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+                    await deaf.send_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with trio.fail_after(20):
                 await pair.alpha.stop()
 
@@ -222,7 +222,10 @@ async def test_a_crowd_that_says_nothing_keeps_nobody_out(tmp_path: Path) -> Non
         (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 413 "),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 505 "),
         (b"OPTIONS /health HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 "),  # what HAProxy sends
-        (b"GET http://a/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 "),
+        (
+            b"GET http://a/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            b"HTTP/1.1 200 ",
+        ),
     ],
 )
 async def test_what_is_sent_is_answered_once_and_the_connection_ends(
@@ -370,8 +373,32 @@ async def test_the_page_shows_both_nodes_and_what_has_happened(tmp_path: Path) -
             assert got.text.count("<script") == 1
             for text in ("PRIMARY", "SECONDARY", "runs here", "update-failed", "1 change, 4 bytes"):
                 assert text in got.text
-            for path in re.findall(r'(?:href|src)="(/[^"]*)"', got.text):
+            for path in re.findall(r'(?:href|src)="([^"]*)"', got.text):
                 assert (await client.get(path)).status_code == 200, path
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:4447", 200),
+        ("[::1]:4447", 200),
+        ("evil.example", 421),
+        ("evil.example:4447", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("a b", 421),
+    ],
+)
+async def test_on_loopback_a_foreign_name_is_not_answered(
+    tmp_path: Path, host: str, status: int
+) -> None:
+    """A page from elsewhere cannot read it by a name that was made to mean this machine."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.alpha.start()
+        async with client_of(pair.alpha) as client:
+            for path in ("/status.json", "/", "/health"):
+                got = await client.get(path, headers={"host": host})
+                assert got.status_code == status
 
 
 async def test_what_has_happened_is_remembered_to_a_bound() -> None:

@@ -106,7 +106,7 @@ async def test_a_listener_who_leaves_or_talks_is_left(
 
 async def test_requests_take_turns(autojump_clock: MockClock) -> None:
     """Whoever asks: two hundred a second, so that the node has its processor."""
-    shown = Pages(cast(Shown, object()))
+    shown = Pages(cast(Shown, object()), local=True)
     async with trio.open_nursery() as nursery:
         for _ in range(101):
             nursery.start_soon(shown.reply, Request(method="GET", path="/missing"))

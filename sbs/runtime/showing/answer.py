@@ -39,11 +39,13 @@ class Request:
     Args:
         method: as it was sent; case counts (RFC 9110, section 9.1).
         path: without the query, which nothing here looks at.
+        host: whom the other side means to ask (RFC 9110, section 7.2); empty: it does not say.
         last_event_id: of an event stream that goes on (WHATWG HTML, section 9.2.4); empty: of none.
     """
 
     method: str
     path: str
+    host: str = ""
     last_event_id: str = ""
 
 

@@ -130,9 +130,10 @@ def _request(event: h11.Request) -> Request:
     target = event.target.decode("latin-1")
     if target.lower().startswith("http://"):
         target = "/" + target[len("http://") :].partition("/")[2]
-    ids = [value.decode("latin-1") for name, value in event.headers if name == b"last-event-id"]
+    headers = {name: value.decode("latin-1") for name, value in event.headers}
     return Request(
         method=event.method.decode("ascii"),
         path=target.partition("?")[0],
-        last_event_id=ids[0] if ids else "",
+        host=headers.get(b"host", ""),
+        last_event_id=headers.get(b"last-event-id", ""),
     )

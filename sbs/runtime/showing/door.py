@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from sbs.adapters.transports.account import caller_of
+from sbs.config.places import is_loopback
 from sbs.core.address import Address
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.strangers import first_to_go
@@ -41,7 +42,7 @@ class Door:
     def __init__(self, listen: Address, node: Shown, alarms: Alarms) -> None:
         self._listen = listen
         self._alarms = alarms
-        self._pages = Pages(node)
+        self._pages = Pages(node, local=is_loopback(listen.host))
         self._callers: dict[trio.CancelScope, str] = {}
         self.address: str = ""
         """Where it is served now; empty while it is not."""

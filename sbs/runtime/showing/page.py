@@ -28,9 +28,9 @@ _FRAME: Final = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<link rel="icon" id="icon" type="image/svg+xml" href="/role/{role}.svg">
-<link rel="stylesheet" href="/page.css">
-<script src="/page.js" defer></script>
+<link rel="icon" id="icon" type="image/svg+xml" href="role/{role}.svg">
+<link rel="stylesheet" href="page.css">
+<script src="page.js" defer></script>
 <noscript><meta http-equiv="refresh" content="{reload_s}"></noscript>
 </head>
 <body>
@@ -38,8 +38,8 @@ _FRAME: Final = """<!DOCTYPE html>
 <main id="main">
 {main}
 </main>
-<footer>SBS {version}, read-only. <a href="/status.json">status.json</a>
-<a href="/metrics">metrics</a></footer>
+<footer>SBS {version}, read-only. <a href="status.json">status.json</a>
+<a href="metrics">metrics</a></footer>
 </body>
 </html>
 """

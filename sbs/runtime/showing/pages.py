@@ -10,6 +10,8 @@ from typing import Final
 
 import trio
 
+from sbs.config.places import is_loopback
+from sbs.core.address import Address
 from sbs.core.claim import Role
 from sbs.core.role import Model
 from sbs.runtime.showing.answer import (
@@ -60,15 +62,26 @@ def _fixed() -> dict[str, Answer]:
     return found
 
 
+def _is_local(host: str) -> bool:
+    """Whether a host, with its port if it has one, is this machine by its own word."""
+    try:
+        return not host or is_loopback(Address.parse(host).host)
+    except ValueError:
+        return False
+
+
 class Pages:
     """Answers what is asked of one node.
 
     Args:
         node: is shown.
+        local: to this machine alone. A page from elsewhere, whose name was made to mean this
+            machine, could read it through somebody's browser, so other names are not answered.
     """
 
-    def __init__(self, node: Shown) -> None:
+    def __init__(self, node: Shown, *, local: bool) -> None:
         self._node = node
+        self._local = local
         self._snapshots = Snapshots(node)
         self._news = News(node, self._snapshots)
         self._metrics = Metrics()
@@ -101,6 +114,8 @@ class Pages:
         self._answered[status] += 1
 
     async def _reply(self, request: Request) -> Reply:
+        if self._local and not _is_local(request.host):
+            return text(421, "only names and addresses of loopback are answered here")
         if request.method not in METHODS:
             return text(405, f"allowed are {_ALLOW}: nothing can be changed here", Allow=_ALLOW)
         question = PATHS.get(request.path)

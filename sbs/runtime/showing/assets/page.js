@@ -20,7 +20,7 @@ function answered(is) {
   lost.hidden = is;
   main.classList.toggle("old", !is);
   if (!is) {
-    icon.setAttribute("href", "/role/stopped.svg");
+    icon.setAttribute("href", "role/stopped.svg");
     document.title = "no answer";
   }
 }
@@ -34,7 +34,7 @@ async function refresh() {
   do {
     stale = false;
     try {
-      const answer = await fetch("/", { headers: { Accept: "text/html" } });
+      const answer = await fetch("./", { headers: { Accept: "text/html" } });
       if (answer.ok) {
         show(await answer.text());
         answered(true);
@@ -46,7 +46,7 @@ async function refresh() {
   busy = false;
 }
 
-const events = new EventSource("/events");
+const events = new EventSource("events");
 events.addEventListener("status", refresh);
 events.addEventListener("error", refresh); // gone, or too many listen: the answer tells
 setInterval(refresh, 10000);

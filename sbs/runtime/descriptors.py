@@ -8,7 +8,7 @@ from typing import Final
 from sbs.errors import ConfigError
 
 NEEDED: Final = 512
-"""128 strangers and 64 who come or go, 32 connections of peers, 64 of the control socket, 128
+"""128 strangers and 96 who come or go, 32 connections of peers, 64 of the control socket, 128
 directories of an update, and some 30 of the node itself; the rest is spare."""
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -164,6 +165,22 @@ async def test_accept_survives_a_lack_of_descriptors(
         await scarce.accept()
     for end in (dialled, accepted, scarce):
         await end.aclose()
+
+
+async def test_many_are_accepted_in_one_turn_and_none_is_forgotten() -> None:
+    """More than a batch, in their order; the one that nobody took ends with the listener."""
+    listener = await IMPATIENT.listen("127.0.0.1:0")
+    callers = [await IMPATIENT.dial(listener.address) for _ in range(tcp.BATCH + 2)]
+    accepted = [await listener.accept() for _ in range(tcp.BATCH + 1)]
+    for number, stream in enumerate(accepted):
+        await stream.send_all(bytes([number]))
+    await listener.aclose()
+    for number, caller in enumerate(callers[:-1]):
+        assert await caller.receive_some(10) == bytes([number])
+    with contextlib.suppress(trio.BrokenResourceError):
+        assert await callers[-1].receive_some(10) == b""
+    for stream in (*callers, *accepted):
+        await stream.aclose()
 
 
 async def test_cancelled_dial_and_listen_leave_no_descriptor() -> None:

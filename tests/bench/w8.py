@@ -1,4 +1,4 @@
-"""W8: kill -9 of the primary until the other node has its role and its services."""
+"""W8: kill -9 of the primary until the other node has its role and its services; with TLS."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import attrs
 
 from tests.bench.measure import Spread
 from tests.system.nodes import Node, Pair, ask_service, pair_in
+from tests.system.securing import secure
 
 SETTLED_S = 0.7
 """Age of a session before it is cut: a younger one than a heartbeat is not called again at once."""
@@ -67,6 +68,7 @@ class Result:
 def run(count: int) -> Result:
     """Kill the primary ``count`` times; the killed node returns as secondary each time."""
     with tempfile.TemporaryDirectory(prefix="sbs-w8-") as base, pair_in(Path(base)) as pair:
+        secure(pair, Path(base))
         for node in pair.nodes:
             node.record_starts()
         primary, secondary = pair.start()

@@ -106,6 +106,46 @@ async def serving() -> AsyncGenerator[Served, None]:
         nursery.cancel_scope.cancel()
 
 
+class Latecomer(trio.abc.Instrument):
+    """Has a task for the first connection whenever another one has ended.
+
+    Args:
+        links: with that connection.
+    """
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._waits = False
+        self.came = 0
+        self.refusals: list[RuntimeError] = []
+
+    async def _task(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        if self._waits and "Latecomer" not in task.name:  # one at a time
+            return
+        self.came += 1
+        self._waits = True
+        try:
+            self._links.attach(1, self._task)
+        except RuntimeError as error:
+            self.refusals.append(error)
+
+
+async def test_a_task_that_comes_as_the_connection_ends_is_not_started() -> None:
+    """The role machine hears of the end a moment later; its handover must not end the node."""
+    async with serving() as served:
+        _, stream = await served.greet()
+        latecomer = Latecomer(served.links)
+        trio.lowlevel.add_instrument(latecomer)
+        await stream.aclose()
+        await wait_until(lambda: served.kinds[-1:] == ["ConnectionLost"], "it is lost")
+        trio.lowlevel.remove_instrument(latecomer)
+        assert latecomer.came
+        assert latecomer.refusals == []
+
+
 async def read_all(stream: trio.abc.Stream) -> bytes:
     got = bytearray()
     while data := await stream.receive_some():

@@ -222,17 +222,21 @@ class Links:
         try:
             async with trio.open_nursery() as nursery:
                 self._tasks[link.number] = nursery
-                if not dialled:
-                    nursery.start_soon(_expect_follow, link)
-                await self._post(ev.PeerMet(connection=link.number, claim=claim, dialled=dialled))
-                await link.run(lambda message: self._take(link, message))
+                try:
+                    if not dialled:
+                        nursery.start_soon(_expect_follow, link)
+                    met = ev.PeerMet(connection=link.number, claim=claim, dialled=dialled)
+                    await self._post(met)
+                    await link.run(lambda message: self._take(link, message))
+                finally:  # not later: a nursery that nobody is in any more takes no task
+                    del self._tasks[link.number]
         except* _PeerRefusedError as refusals:
             ended = _turned_away(link.number, refusals)
         except* SbsError as group:
             for error in leaves(group):
                 _log.info("connection %d to %s ended: %s", link.number, claim.name, error)
         finally:
-            del self._links[link.number], self._tasks[link.number]
+            del self._links[link.number]
             if self._wisher == link.number:
                 self.wish = ""
             with trio.CancelScope(shield=True):

@@ -47,6 +47,10 @@ COMMANDS: Final = {
 class Commands(VerbatimGroup):
     """Imports commands on demand, and reports errors of SBS without a traceback."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``sbs -cfg`` is ``sbs config`` (R60)."""
+        return super().parse_args(ctx, ["config", *args[1:]] if args[:1] == ["-cfg"] else args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order of :data:`COMMANDS`."""
         return list(COMMANDS)

@@ -1,17 +1,62 @@
-"""``sbs config``."""
+"""``sbs config``: the dialog, and the check of a file."""
 
 from __future__ import annotations
 
-import click
+import importlib.util
+import os
+import sys
 
-from sbs.cli.help import VerbatimCommand
+import click
+from click.core import ParameterSource
+
+from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain
+from sbs.errors import ConfigError, SbsError
+
+_EPILOG = """\
+Examples:
+  sbs config -c alpha.toml
+  sbs config check -c alpha.toml"""
 
 
-@click.group()
-def config() -> None:
-    """The node's configuration."""
+@click.group(cls=VerbatimGroup, invoke_without_command=True, epilog=_EPILOG)
+@config_option
+@click.pass_context
+def config(ctx: click.Context, config_path: str) -> None:
+    """Open the dialog: the node's status, and its configuration.
+
+    Four tabs: Status, Configuration, E-mail, Folders. Comments in the file stay. While the node
+    runs, only Status can be used. sbs -cfg is the same. Needs the extra "dialog".
+    """
+    if ctx.invoked_subcommand is None:
+        _open(config_path)
+    elif ctx.get_parameter_source("config_path") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"-c FILE comes after {ctx.invoked_subcommand}", ctx)
+
+
+def _open(config_path: str) -> None:
+    """Open the dialog on this terminal.
+
+    Raises:
+        SbsError: the extra is not installed, or there is no terminal.
+        ConfigError: the file cannot be read, or is no TOML.
+    """
+    if not on_terminal():
+        raise SbsError("the dialog needs a terminal; sbs config check and sbs status need none")
+    if not os.path.lexists(config_path):
+        raise ConfigError(f"{config_path}: no such file; sbs init writes a first one")
+    if importlib.util.find_spec("textual") is None:
+        raise SbsError('the dialog needs the package textual: pip install "sbs[dialog]"')
+    from sbs.dialog.app import run  # noqa: PLC0415 - slow, and an extra
+    from sbs.runtime.mailing.password import take_password  # noqa: PLC0415 - slow
+
+    run(config_path, take_password())
+
+
+def on_terminal() -> bool:
+    """Whether a person can see and type."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @config.command("check", cls=VerbatimCommand, epilog="Example:\n  sbs config check -c alpha.toml")

@@ -95,6 +95,7 @@ def _stopped(config_path: str) -> Status:
         "policy": config.policy.value,
         "votes": None,
         **dict.fromkeys(nothing),
+        "primacies": [],
         "services": {"active": [], "wanted": [], "restarts": {}},
         "paused": None,  # a node may have been paused and stopped
         "alarms": [],

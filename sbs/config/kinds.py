@@ -170,10 +170,11 @@ class Member(Generic[MemberT]):
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return _any_of(self._words)
+        return _any_of(self.words)
 
     @property
-    def _words(self) -> tuple[str, ...]:
+    def words(self) -> tuple[str, ...]:
+        """Those of all members."""
         return tuple(str(member.value) for member in self.type)
 
     def read(self, raw: object) -> MemberT:
@@ -182,8 +183,8 @@ class Member(Generic[MemberT]):
             return raw
         if not isinstance(raw, str):
             raise wrong_type(raw, self.expected)
-        if raw not in self._words:
-            raise none_of(self._words)
+        if raw not in self.words:
+            raise none_of(self.words)
         return self.type(raw)
 
 

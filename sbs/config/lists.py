@@ -174,12 +174,17 @@ class Installed:
         """See :attr:`Kind.expected`."""
         return f"the name of an installed {self.noun} adapter"
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The names of those that are."""
+        names = self.built_in.union(point.name for point in entry_points(group=self.group))
+        return tuple(sorted(names))
+
     def read(self, raw: object) -> str:
         """See :meth:`Kind.read`."""
         if not isinstance(raw, str):
             raise wrong_type(raw, self.expected)
-        names = self.built_in.union(point.name for point in entry_points(group=self.group))
-        if raw not in names:
-            error = none_of(tuple(sorted(names)))
+        if raw not in self.words:
+            error = none_of(self.words)
             raise ValueError(f"no such adapter is installed; {error}")
         return raw

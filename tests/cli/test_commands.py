@@ -72,7 +72,6 @@ def test_the_version_is_one_line() -> None:
         ("explain",),
         ("probe", "a:b:c"),
         ("probe", "host:70000"),
-        ("config",),
     ],
     ids=" ".join,
 )

@@ -11,6 +11,7 @@ import attrs
 
 from sbs.core.claim import Role
 from sbs.core.guard import Held
+from sbs.core.history import History
 from sbs.core.progress import Progress
 from sbs.core.role import Model
 from sbs.core.role.model import BALLOTING
@@ -30,6 +31,9 @@ MAX_PROBLEMS_SHOWN: Final = 100
 MAX_CONFLICTS_SHOWN: Final = 100
 """Kept versions in a status; ``list.jsonl`` in the quarantine has all."""
 
+MAX_EPOCHS_SHOWN: Final = 16
+"""Primacies in a status, the newest ones: months of takeovers."""
+
 SCHEMA = 1
 """Of the JSON form; it changes when a field changes its meaning or goes."""
 
@@ -42,6 +46,21 @@ class PeerStatus:
     address: str
     role: str
     connected: bool
+
+
+@attrs.frozen(kw_only=True)
+class Primacy:
+    """One primacy that the node's history remembers.
+
+    Args:
+        epoch: its number.
+        token: what services saw as ``SBS_EPOCH``; even and odd ones are of different nodes.
+        generation: the last complete one of it.
+    """
+
+    epoch: int
+    token: int
+    generation: int
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +95,7 @@ class Status:
         epoch: the counter of the newest primacy known.
         epoch_token: what services see as ``SBS_EPOCH`` in this node's last primacy known.
         generation: number of the last complete generation held.
+        primacies: those of this history, the newest last, :data:`MAX_EPOCHS_SHOWN` at most.
         state: the finer word behind ``role`` (``docs/roles.md``).
         policy: what silence of the other node means.
         votes: whose vote this primary has now (policy ``quorum``), ``None`` where none are asked.
@@ -102,6 +122,7 @@ class Status:
     epoch: int
     epoch_token: int
     generation: int
+    primacies: tuple[Primacy, ...]
     peer: PeerStatus | None
     security: Security | None
     in_step: bool
@@ -172,6 +193,7 @@ def make_status(
         epoch=durable.epoch.counter,
         epoch_token=model.primacy.number,
         generation=durable.history.number,
+        primacies=_primacies(durable.history),
         peer=_peer_status(model, role, peer_address),
         security=security,
         in_step=model.in_step,
@@ -194,6 +216,14 @@ def make_status(
         node_id=settings.node_id,
         pid=os.getpid(),
         version=__version__,
+    )
+
+
+def _primacies(history: History) -> tuple[Primacy, ...]:
+    last = {entry.epoch: entry.number for entry in history.entries}
+    return tuple(
+        Primacy(epoch=epoch.counter, token=epoch.number, generation=number)
+        for epoch, number in [*last.items()][-MAX_EPOCHS_SHOWN:]
     )
 
 

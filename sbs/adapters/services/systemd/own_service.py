@@ -87,6 +87,35 @@ def install(name: str, text: str, *, automatic: bool) -> str:
     return f"installed {path}, started {start}; now: systemctl start {name}"
 
 
+def unit_of(config: str) -> str:
+    """The unit that runs a configuration, with ``.service``; empty if none was installed for it.
+
+    Args:
+        config: path of it, absolute.
+    """
+    line = f"\nDescription=SBS node {config.replace('%', '%%')}\n"
+    for path in sorted(UNITS.glob("*.service")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if text.startswith(MARK) and line in text:
+            return path.name
+    return ""
+
+
+def start(unit: str) -> None:
+    """Have a unit started, and do not wait for it.
+
+    Args:
+        unit: as :func:`unit_of` finds it.
+
+    Raises:
+        ServiceError: systemd does not run here, or refuses.
+    """
+    _run("start", "--no-block", unit)
+
+
 def uninstall(name: str) -> str:
     """Stop a unit that was installed so, in order, and remove it.
 

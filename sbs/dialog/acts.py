@@ -1,0 +1,66 @@
+"""What the buttons of the first tab do; each returns what a person should know (R61)."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sbs.adapters.services.systemd import own_service
+from sbs.runtime.operating import client
+
+
+def start(path: str) -> str:
+    """Start the node by the service manager, if that has it; else say how it is started.
+
+    Args:
+        path: of the configuration.
+
+    Returns:
+        what was done, or is to be done.
+
+    Raises:
+        SbsError: it could not be started.
+    """
+    unit = own_service.unit_of(os.path.abspath(path))
+    if unit:
+        own_service.start(unit)
+        return f"systemd starts {unit}"
+    return (
+        "No service of this machine runs this configuration, so nothing was started. Either\n"
+        f"  sbs service install -c {path}\n"
+        "makes one, as root; or run the node in a terminal of its own:\n"
+        f"  sbs run -c {path}"
+    )
+
+
+def stop(state_dir: str) -> str:
+    """Stop the node in order, and wait for its end.
+
+    Args:
+        state_dir: of the node.
+
+    Raises:
+        SbsError: it does not run, or cannot be reached.
+    """
+    client.stop(state_dir)
+    return "the node has ended"
+
+
+def switchover(state_dir: str) -> str:
+    """Exchange the roles.
+
+    Args:
+        state_dir: of the primary.
+
+    Raises:
+        RefusedError: it cannot be done now.
+        SbsError: it failed.
+    """
+    found = client.ask(state_dir, "switchover", timeout_s=math.inf, dry_run=False)
+    return f"{found['to']} is primary; no service ran for {found['gap_s']:.3f} s"
+
+
+ACTS: Final[Mapping[str, Callable[[str], str]]] = {"stop": stop, "switchover": switchover}
+"""Those that are done by the node itself."""

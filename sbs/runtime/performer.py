@@ -211,12 +211,11 @@ class Performer:
         await self._post(ev.ServicesStopped())
 
     def _final_update(self, number: int) -> None:
-        links = self._parts.links
-        if links.get(number) is None:
-            self.nursery.start_soon(self._post, ev.FinalUpdateEnded(done=False))
-        else:
+        """It ends with the connection, and is told of in any case."""
+        if self._parts.links.attach(number, self._parts.updates.finish):
             _log.info("the services are stopped; running the last update of the handover")
-            links.attach(number, self._parts.updates.finish)
+        else:
+            self.nursery.start_soon(self._post, ev.FinalUpdateEnded(done=False))
 
     async def _fence(self) -> None:
         """B7: whoever would replace a lost primary makes sure first that it is off."""

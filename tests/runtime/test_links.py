@@ -419,8 +419,8 @@ async def test_task_that_fails_ends_its_connection() -> None:
             await trio.lowlevel.checkpoint()
             raise RemoteProtocolError("enough")
 
-        served.links.attach(1, fail)
-        served.links.attach(99, fail)  # no such connection: nothing happens
+        assert served.links.attach(1, fail)
+        assert not served.links.attach(99, fail)  # no such connection: nothing happens
         await trio.testing.wait_all_tasks_blocked()
         assert served.kinds == ["PeerMet", "ConnectionLost"]
 

@@ -106,10 +106,16 @@ class Links:
         link = self.get(number)
         return None if link is None else link.heard_at
 
-    def attach(self, number: int, task: Callable[[], Awaitable[None]]) -> None:
-        """Run ``task`` for as long as the connection stands; if it fails, both end."""
-        if number in self._tasks:
-            self._tasks[number].start_soon(task)
+    def attach(self, number: int, task: Callable[[], Awaitable[None]]) -> bool:
+        """Run ``task`` for as long as the connection stands; if it fails, both end.
+
+        Returns:
+            whether it still stood: else the task is not begun.
+        """
+        if number not in self._tasks:
+            return False
+        self._tasks[number].start_soon(task)
+        return True
 
     def finish(self, nursery: trio.Nursery, number: int, last: Message) -> None:
         """Say a last word on a connection, and close it."""

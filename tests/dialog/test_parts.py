@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from sbs.adapters.services.systemd import own_service
 from sbs.core.claim import Role
 from sbs.dialog.acts import start
 from sbs.dialog.draft import Draft
@@ -75,11 +75,28 @@ def test_a_preview_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (found.files, found.complete) == (3, False)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="systemd's directories are root's")
 def test_start_says_how_where_no_service_is_installed(tmp_path: Path) -> None:
     said = start(str(tmp_path / "x.toml"))
     assert f"sbs service install -c {tmp_path}/x.toml" in said
     assert f"sbs run -c {tmp_path}/x.toml" in said
+
+
+def test_start_finds_the_unit_of_this_very_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R61: what ``sbs service install`` wrote, and nothing that looks like it."""
+    monkeypatch.setattr(own_service, "UNITS", tmp_path)
+    config = "/etc/sbs/100%.toml"
+    text = own_service.unit_file(["sbs", "run", "-c", config], config)
+    (tmp_path / "alpha.service").write_text(text)
+    (tmp_path / "a.service").write_text(text.removeprefix(own_service.MARK))  # somebody else's
+    (tmp_path / "dir.service").mkdir()
+    assert own_service.unit_of(config) == "alpha.service"
+    assert own_service.unit_of("/etc/sbs/100") == ""
+    started: list[str] = []
+    monkeypatch.setattr(own_service, "start", started.append)
+    assert start(config) == "systemd starts alpha.service"
+    assert started == ["alpha.service"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ async def fill(app: Dialog, pilot: Pilot[None], setting: Setting, text: str) -> 
         await until(pilot, lambda: select.value == text, f"{text} is chosen")
     else:
         around.query_one(Input).focus()
-        await pilot.press("end", "shift+home", "delete")
+        await pilot.press("end", "ctrl+u")
         if text:  # pasted but for the last key, which is quicker
             around.query_one(Input).post_message(Paste(text[:-1]))
             await pilot.press(text[-1])

@@ -208,7 +208,8 @@ class Node:
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._attendant.run_forever)
                 background.start_soon(self._greeting.run_forever)
-                background.start_soon(IdentityWatch(self.config, self.alarms).run_forever)
+                if self._carrier is None:  # else whoever brought it knows how it is protected
+                    background.start_soon(IdentityWatch(self.config, self.alarms).run_forever)
                 background.start_soon(self.licensing.run_forever)
                 background.start_soon(self.services.guardian.run_forever)
                 background.start_soon(self.updates.run_forever)

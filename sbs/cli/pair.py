@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -14,6 +15,8 @@ from sbs.cli.text import plain
 from sbs.errors import ConfigError
 
 if TYPE_CHECKING:
+    import trio
+
     from sbs.adapters.transports.identity import Certificate
     from sbs.config import Config
     from sbs.core.address import Address
@@ -178,14 +181,29 @@ async def _reachable(listening: Address, peer: Address) -> Address:
 
 
 def _run(work: Callable[[], Awaitable[_ResultT]]) -> _ResultT:
+    """Run it to its end, or to Ctrl-C: between two steps, and not in the middle of one."""
     import trio  # noqa: PLC0415 - slow
 
+    from sbs.runtime.groups import plain as unwrapped  # noqa: PLC0415 - slow
+
+    async def run() -> _ResultT:
+        with trio.open_signal_receiver(signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_at, signals, nursery.cancel_scope)
+                result = await work()
+                nursery.cancel_scope.cancel()
+                return result
+        raise click.Abort
+
     try:
-        return trio.run(work)
-    except BaseExceptionGroup as group:  # of a nursery, around Ctrl-C
-        if group.subgroup(KeyboardInterrupt) is not None:
-            raise click.Abort from group
-        raise
+        return trio.run(run)
+    except BaseExceptionGroup as group:
+        raise unwrapped(group) from group
+
+
+async def _cancel_at(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    await anext(signals)
+    scope.cancel()
 
 
 def _warn(line: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -111,10 +110,3 @@ async def use(stream: trio.abc.Stream, result: dict[str, object], name: str) -> 
         result[name] = await stream.receive_some(1)
     except Exception as error:
         result[name] = error
-
-
-def plain_pair() -> tuple[socket.socket, socket.socket]:
-    """Two ends of a TCP connection on loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        client = socket.create_connection(server.getsockname())
-        return client, server.accept()[0]

@@ -361,7 +361,7 @@ class Node:
         """Stop one service, as its operator: durably, a takeover will not start it (R32).
 
         Returns:
-            why the licence would not let it start again here (R43); empty: it would.
+            why the licence would not let it start again here (R43); empty if it would.
 
         Raises:
             RefusedError: this node is not the primary.

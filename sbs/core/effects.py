@@ -7,30 +7,11 @@ from typing import TypeAlias
 
 import attrs
 
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Pause, Role
 from sbs.core.epoch import Epoch
 from sbs.core.history import Generation, History
 from sbs.core.messages import Code
-
-
-class Alarm(enum.Enum):
-    """What the administrator should know for as long as it is so."""
-
-    MODE_ALONE = "mode-alone"
-    MODE_CLASH = "mode-clash"
-    SAME_IDENTITY = "same-identity"
-    NO_SECONDARY = "no-secondary"
-    NO_PRIMARY = "no-primary"
-    NO_GENERATION = "no-generation"
-    DUAL_PRIMARY = "dual-primary"
-    HANDOVER_FAILED = "handover-failed"
-    POLICY_CLASH = "policy-clash"
-    PRIMARY_LOST = "primary-lost"
-    NO_VOTE = "no-vote"
-    WITNESS_LOST = "witness-lost"
-    FENCE_FAILED = "fence-failed"
-    FLAPPING = "flapping"
-    OLD_DATA = "old-data"
 
 
 class Via(enum.Enum):

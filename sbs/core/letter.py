@@ -272,7 +272,7 @@ def _steps(notice: Notice) -> Iterator[Step]:
         yield Step(f"{when} the role back if you like:", f"sbs switchover{config}", node)
     if notice.kind in (Kind.URGENT, Kind.ALARM):
         yield Step("See why the nodes do not meet, if they do not:", f"sbs probe{config}", node)
-        yield Step(f"What the alarm {notice.code} means, and what to do: docs/alarms.md")
+        yield Step(f"What the alarm {notice.code} means, and what to do: docs/errors.md")
 
 
 def _moment(at: float, notice: Notice) -> str:

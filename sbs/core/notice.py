@@ -8,7 +8,8 @@ from typing import assert_never
 import attrs
 from attrs.validators import ge, instance_of, le, matches_re, optional
 
-from sbs.core.effects import Alarm, Via
+from sbs.core.alarm import Alarm
+from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 
 MAX_ID_CHARS = 120
@@ -69,17 +70,14 @@ _RANKS = {
     Kind.TEST: 2,
 }
 
-QUARANTINE = "quarantine"
-"""The alarm that files of one node lie aside, such as after both have led (B4)."""
-
 URGENT = frozenset(
     {
-        Alarm.PRIMARY_LOST.value,
-        Alarm.NO_GENERATION.value,
-        Alarm.NO_VOTE.value,
-        Alarm.FENCE_FAILED.value,
-        Alarm.DUAL_PRIMARY.value,
-        QUARANTINE,
+        Alarm.PRIMARY_LOST,
+        Alarm.NO_GENERATION,
+        Alarm.NO_VOTE,
+        Alarm.FENCE_FAILED,
+        Alarm.DUAL_PRIMARY,
+        Alarm.QUARANTINE,
     }
 )
 """Alarms that are always mailed: nothing serves, or nobody knows, before a person acts."""
@@ -128,7 +126,7 @@ class Notice:
         role: of the node, as ``sbs status`` has it.
         epoch: of the newest primacy known.
         why: how it came about; of an alarm, its text.
-        code: of the alarm (``docs/alarms.md``).
+        code: of the alarm (``docs/errors.md``).
         heard_at: when the other node was last heard as primary, seconds since 1970.
         outage_s: from then until the services were started; ``None`` for not known.
         generation: number of the last complete generation held.
@@ -171,7 +169,7 @@ def primacy_id(kind: Kind, node_id: str, epoch: Epoch) -> str:
     return f"{kind.value}.{node_id}.{epoch.number}"
 
 
-def alarm_id(code: str, node_id: str, since: float) -> str:
+def alarm_id(code: Alarm, node_id: str, since: float) -> str:
     """The id of the event that an alarm came up.
 
     Args:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
+
+from sbs.core.alarm import Alarm
 
 _log = logging.getLogger(__name__)
 
@@ -16,12 +18,12 @@ class StandingAlarm:
     """Something the administrator should know.
 
     Args:
-        code: one word for scripts (``docs/alarms.md``).
+        code: which one (``docs/errors.md``).
         text: what it is and what to do.
         since: seconds since 1970.
     """
 
-    code: str
+    code: Alarm
     text: str
     since: float
 
@@ -31,9 +33,9 @@ class Alarms:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._standing: dict[str, StandingAlarm] = {}
+        self._standing: dict[Alarm, StandingAlarm] = {}
 
-    def raise_(self, code: str, text: str) -> None:
+    def raise_(self, code: Alarm, text: str) -> None:
         """An alarm stands; one that stood already keeps its time."""
         before = self._standing.get(code)
         if before is not None and before.text == text:
@@ -42,12 +44,20 @@ class Alarms:
         since = self._clock() if before is None else before.since
         self._standing[code] = StandingAlarm(code=code, text=text, since=since)
 
-    def clear(self, code: str) -> None:
+    def clear(self, code: Alarm) -> None:
         """An alarm is over."""
         if self._standing.pop(code, None) is not None:
             _log.info("alarm %s is over", code)
 
-    def text(self, code: str) -> str:
+    def tell(self, code: Alarm, texts: Iterable[str]) -> None:
+        """An alarm stands for each of these texts; for none, it is over."""
+        text = "; ".join(texts)
+        if text:
+            self.raise_(code, text)
+        else:
+            self.clear(code)
+
+    def text(self, code: Alarm) -> str:
         """What an alarm says; empty: it does not stand."""
         alarm = self._standing.get(code)
         return "" if alarm is None else alarm.text

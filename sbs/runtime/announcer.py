@@ -8,6 +8,7 @@ from typing import Final
 import trio
 
 from sbs.config import HookSettings
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Role
 from sbs.core.effects import TellRole
 from sbs.runtime.alarms import Alarms
@@ -78,7 +79,4 @@ class Announcer:
                     log_lines(argv, lines)
                 except HookError as error:
                     failures.append(str(error))
-            if failures:
-                self._alarms.raise_("transition-hook-failed", "; ".join(failures))
-            else:
-                self._alarms.clear("transition-hook-failed")
+            self._alarms.tell(Alarm.TRANSITION_HOOK_FAILED, failures)

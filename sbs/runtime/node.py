@@ -17,6 +17,7 @@ import trio
 
 from sbs.config import Config
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Role
 from sbs.core.role import Model, State
 from sbs.errors import ConfigError, RefusedError
@@ -282,7 +283,7 @@ class Node:
             RefusedError: this node cannot hand over now; the text says why.
         """
         updates = self.updates
-        failed = self.alarms.text("update-failed")
+        failed = self.alarms.text(Alarm.UPDATE_FAILED)
         found = rehearse(self.model, updates.held_update, updates.scripts.holds, failed)
         if dry_run:
             return found

@@ -151,9 +151,9 @@ class Performer:
                 if effect.role is not Role.PRIMARY:
                     self._parts.services.guardian.bequeath(b"")
             case ef.RaiseAlarm(alarm, text):
-                self._parts.alarms.raise_(alarm.value, text)
+                self._parts.alarms.raise_(alarm, text)
             case ef.ClearAlarm(alarm):
-                self._parts.alarms.clear(alarm.value)
+                self._parts.alarms.clear(alarm)
 
     # What is said to the peer.
 

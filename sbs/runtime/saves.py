@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.effects import Save
 from sbs.core.history import History
 from sbs.errors import StateError
@@ -19,8 +20,6 @@ from sbs.runtime.updating.updates import Updates
 
 RETRY_S: Final = 1.0
 """Pause before a state that could not be written (a full disk, say) is tried again."""
-
-_ALARM: Final = "state-failed"
 
 
 class Saves:
@@ -105,7 +104,7 @@ class Saves:
             text = (
                 f"{error}; tried again every {RETRY_S:g} s, and until then nothing is decided here"
             )
-            self._alarms.raise_(_ALARM, text)
+            self._alarms.raise_(Alarm.STATE_FAILED, text)
             return False
-        self._alarms.clear(_ALARM)
+        self._alarms.clear(Alarm.STATE_FAILED)
         return True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Mode, Policy
-from sbs.core.effects import Alarm, Via
+from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.role import Model, State
 

@@ -11,6 +11,7 @@ import attrs
 
 from sbs.core import effects as ef
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Claim, Role
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.history import Generation, History
@@ -54,7 +55,7 @@ class SimNode:
         self.settings = settings
         self.disk: Disk = Disk(ef.Durable(slot=side, epoch=NO_EPOCH))
         self.serving: Epoch | None = None
-        self.alarms: set[ef.Alarm] = set()
+        self.alarms: set[Alarm] = set()
         self.refusal: str = ""
         self.life: int = 0
         self.running: bool = False

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from sbs.core.alarm import Alarm
 from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.letter import MAX_SUBJECT_CHARS, write
@@ -50,7 +51,7 @@ TAKEOVER = Notice(
 )
 ALARM = attrs.evolve(
     TAKEOVER,
-    id=alarm_id("primary-lost", NODE_ID, AT),
+    id=alarm_id(Alarm.PRIMARY_LOST, NODE_ID, AT),
     kind=Kind.URGENT,
     code="primary-lost",
     role="waiting",
@@ -189,8 +190,11 @@ def test_ids_are_of_events_and_fit_a_file_s_name() -> None:
     """B50: one event, one id."""
     one, other = Epoch(4, 1), Epoch(2**62 - 1, 1)
     assert primacy_id(Kind.TAKEOVER, NODE_ID, one) != primacy_id(Kind.TAKEOVER, NODE_ID, other)
-    assert alarm_id("no-vote", NODE_ID, AT) != alarm_id("no-vote", NODE_ID, AT + 0.001)
-    for notice_id in (primacy_id(Kind.TAKEOVER, NODE_ID, other), alarm_id("a" * 40, NODE_ID, AT)):
+    assert alarm_id(Alarm.NO_VOTE, NODE_ID, AT) != alarm_id(Alarm.NO_VOTE, NODE_ID, AT + 0.001)
+    for notice_id in (
+        primacy_id(Kind.TAKEOVER, NODE_ID, other),
+        alarm_id(max(Alarm, key=len), NODE_ID, AT),
+    ):
         assert attrs.evolve(TAKEOVER, id=notice_id).id == notice_id
     for wrong in ("", "../x", "a/b", "A", "a\n", "a" * (MAX_ID_CHARS + 1)):
         with pytest.raises(ValueError, match="'id' must match regex"):

@@ -16,6 +16,7 @@ import pytest
 
 from sbs.core import effects as ef
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Claim, Mode, Role
 from sbs.core.effects import Durable, Via
 from sbs.core.epoch import NO_EPOCH, Epoch
@@ -282,7 +283,7 @@ def test_a_force_before_the_first_copy_is_complete_is_a_takeover() -> None:
     model, _ = transition(model, ev.ConnectionLost(1), 0.0)
     model, effects = transition(model, ev.DialFailed(refused=True), 0.0)
     alarms = [effect.alarm for effect in effects if isinstance(effect, ef.RaiseAlarm)]
-    assert ef.Alarm.NO_GENERATION in alarms
+    assert Alarm.NO_GENERATION in alarms
     model, _ = transition(model, ev.TakeoverAsked(1, force=True), 0.0)
     model = serve(model)
     assert (model.via, model.durable.granted) == (Via.FORCED, True)

@@ -15,6 +15,7 @@ from sbs.config import Config, MailSettings, NodeSettings
 from sbs.core import events as ev
 from sbs.core import licence as licences
 from sbs.core.address import Address
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Claim, Mode, Policy, Role
 from sbs.core.effects import Durable, Via
 from sbs.core.epoch import NO_EPOCH
@@ -163,18 +164,18 @@ async def test_an_alarm_that_stays_is_mailed_once(
         await pair.alpha.kill()
         await pair.beta.wait_alarm("primary-lost")
         await wait_until(lambda: far_end.notices, "the mail arrives")
-        pair.beta.node.alarms.raise_("some-alarm", "of no urgency")
+        pair.beta.node.alarms.raise_(Alarm.WATCH_FAILED, "of no urgency")
         await trio.sleep(0.5)
-        pair.beta.node.alarms.clear("some-alarm")
+        pair.beta.node.alarms.clear(Alarm.WATCH_FAILED)
         await trio.sleep(0.1)
-        pair.beta.node.alarms.raise_("some-alarm", "of no urgency")
-        pair.beta.node.alarms.raise_("mail-failed", "of which no mail can tell")
+        pair.beta.node.alarms.raise_(Alarm.WATCH_FAILED, "of no urgency")
+        pair.beta.node.alarms.raise_(Alarm.MAIL_FAILED, "of which no mail can tell")
         await wait_until(lambda: len(far_end.notices) == 1 + 2 * len(also), "the mails arrive")
         await trio.sleep(0.5)
     urgent, *others = far_end.notices
     assert (urgent.kind, urgent.code, urgent.role) == (Kind.URGENT, "primary-lost", "waiting")
     assert "sbs resume" in urgent.why
-    assert [each.code for each in others] == ["some-alarm", "some-alarm"][: 2 * len(also)]
+    assert [each.code for each in others] == ["watch-failed", "watch-failed"][: 2 * len(also)]
     assert len({each.id for each in far_end.notices}) == len(far_end.notices)
 
 
@@ -215,7 +216,7 @@ async def test_an_error_of_telling_ends_no_node(
         await pair.alpha.kill()
         await pair.beta.wait_role(Role.PRIMARY)
         await wait_until(lambda: running(pair.beta), "the services run")
-        pair.beta.node.alarms.raise_("no-vote", "urgent")
+        pair.beta.node.alarms.raise_(Alarm.NO_VOTE, "urgent")
         await wait_until(lambda: caplog.text.count("an event could not be told") > 1, "both logged")
         assert pair.beta.running
     assert "ZeroDivisionError" in caplog.text

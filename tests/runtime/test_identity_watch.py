@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from sbs.config import parse
+from sbs.core.alarm import Alarm
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.identity_watch import LOOK_PERIOD_S, IdentityWatch
 from tests.adapters.tls_rig import Identities
@@ -33,7 +34,7 @@ def test_the_alarm_comes_before_an_identity_expires(tmp_path: Path, name: str, d
     made.path(name, days)
     now = dt.datetime.now(dt.UTC)
     protected(made, alarms).look(now)
-    text = alarms.text("identity-expires")
+    text = alarms.text(Alarm.IDENTITY_EXPIRES)
     if days > 30:
         assert not text
         return
@@ -68,7 +69,7 @@ def test_files_that_cannot_be_read_are_told_of(tmp_path: Path) -> None:
     watching, now = protected(made, alarms), dt.datetime.now(dt.UTC)
     os.chmod(made.path("a"), 0o644)
     watching.look(now)
-    assert "everybody can read it" in alarms.text("identity-unreadable")
+    assert "everybody can read it" in alarms.text(Alarm.IDENTITY_UNREADABLE)
     os.chmod(made.path("a"), 0o600)
     watching.look(now)
     assert alarms.standing == ()

@@ -8,6 +8,7 @@ import trio.testing
 
 from sbs.core import events as ev
 from sbs.core.address import Address
+from sbs.core.alarm import Alarm
 from sbs.core.effects import Durable, Effect, Exit
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.role import Model, Settings, State
@@ -25,16 +26,20 @@ from sbs.testing.services import FakeController
 def test_alarm_keeps_its_time_and_takes_a_new_text() -> None:
     times = iter([5.0, 3.0])
     alarms = Alarms(lambda: next(times))
-    alarms.raise_("a", "one")
-    alarms.raise_("b", "x")
-    alarms.raise_("a", "two")
+    alarms.raise_(Alarm.WATCH_FAILED, "one")
+    alarms.raise_(Alarm.LICENCE, "x")
+    alarms.raise_(Alarm.WATCH_FAILED, "two")
     assert [(each.code, each.text, each.since) for each in alarms.standing] == [
-        ("b", "x", 3.0),
-        ("a", "two", 5.0),
+        ("licence", "x", 3.0),
+        ("watch-failed", "two", 5.0),
     ]
-    alarms.clear("a")
-    alarms.clear("never raised")
-    assert [each.code for each in alarms.standing] == ["b"]
+    alarms.clear(Alarm.WATCH_FAILED)
+    alarms.clear(Alarm.INSECURE)
+    assert [each.code for each in alarms.standing] == ["licence"]
+    alarms.tell(Alarm.LICENCE, ("y", "z"))
+    assert alarms.text(Alarm.LICENCE) == "y; z"
+    alarms.tell(Alarm.LICENCE, ())
+    assert alarms.standing == ()
 
 
 # Slots.

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sbs.config import WebSettings
 from sbs.core.address import Address
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Mode, Role
 from sbs.core.epoch import Epoch
 from sbs.core.licence import Standing
@@ -108,7 +109,7 @@ async def test_the_status_is_that_of_the_command(tmp_path: Path) -> None:
         pair.alpha.config = attrs.evolve(pair.alpha.config, node=settings)
         await pair.alpha.start()
         await pair.alpha.wait_role(Role.PRIMARY)
-        pair.alpha.node.alarms.raise_("update-failed", f"{name}\udcff: damaged\r\n\r\nX: y")
+        pair.alpha.node.alarms.raise_(Alarm.UPDATE_FAILED, f"{name}\udcff: damaged\r\n\r\nX: y")
         async with client_of(pair.alpha) as client:
             got = await client.get("/status.json")
             assert got.headers["content-type"] == "application/json"
@@ -158,7 +159,7 @@ async def test_listeners_see_a_role_change(tmp_path: Path) -> None:
             last_id, last = await events.next()
             assert last_id != first_id
         async with listening(pair.beta, last_id) as events:
-            pair.beta.node.alarms.raise_("watch-failed", "a reason to tell something")
+            pair.beta.node.alarms.raise_(Alarm.WATCH_FAILED, "a reason to tell something")
             next_id, found = await events.next()
             assert next_id != last_id
             assert found["alarms"] != last["alarms"]
@@ -365,7 +366,7 @@ async def test_the_page_shows_both_nodes_and_what_has_happened(tmp_path: Path) -
         pair.alpha.write("settings", "blue")
         await pair.beta.wait_file("settings", "blue")
         await wait_until(lambda: pair.alpha.node.updates.last_update, "the update is known")
-        pair.alpha.node.alarms.raise_("update-failed", f"{name}\udcff")
+        pair.alpha.node.alarms.raise_(Alarm.UPDATE_FAILED, f"{name}\udcff")
         async with client_of(pair.alpha) as client:
             got = await client.get("/")
             assert got.headers["content-type"] == "text/html; charset=utf-8"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Mode
-from sbs.core.effects import Alarm, Via
+from sbs.core.effects import Via
 from sbs.core.events import StopAsked, SwitchoverAsked
 from sbs.core.role import Settings, State
 from sbs.testing.simpair import SimPair

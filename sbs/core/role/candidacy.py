@@ -7,8 +7,9 @@ from typing import assert_never
 
 import attrs
 
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Mode, Policy
-from sbs.core.effects import Alarm, Answer, ClearAlarm, Fence, RaiseAlarm, Via
+from sbs.core.effects import Answer, ClearAlarm, Fence, RaiseAlarm, Via
 from sbs.core.events import (
     DialFailed,
     FenceEnded,

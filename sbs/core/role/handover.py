@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Pause
 from sbs.core.effects import (
-    Alarm,
     Answer,
     Close,
     FinalUpdate,

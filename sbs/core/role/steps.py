@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Claim
 from sbs.core.effects import (
-    Alarm,
     Answer,
     ClearAlarm,
     Close,

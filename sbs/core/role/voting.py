@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import attrs
 
+from sbs.core.alarm import Alarm
 from sbs.core.effects import (
-    Alarm,
     AskWitness,
     ClearAlarm,
     Effect,

@@ -11,6 +11,7 @@ import trio
 from sbs.adapters.transports.identity import Certificate, read_identity, read_pins
 from sbs.config import Config
 from sbs.config.places import is_loopback
+from sbs.core.alarm import Alarm
 from sbs.errors import ConfigError
 from sbs.runtime.alarms import Alarms
 
@@ -19,12 +20,6 @@ LOOK_PERIOD_S: Final = 3600.0
 
 NOTICE_DAYS: Final = 30
 """The alarm comes so long before: time enough for an appointment."""
-
-EXPIRES_ALARM: Final = "identity-expires"
-
-INSECURE_ALARM: Final = "insecure"
-
-UNREADABLE_ALARM: Final = "identity-unreadable"
 
 _INSECURE: Final = (
     "the connection to the peer leaves this machine, and is neither encrypted nor authenticated: "
@@ -55,7 +50,7 @@ class IdentityWatch:
             if self._tls.is_on:
                 self.look(dt.datetime.now(dt.UTC))
             elif self._beyond:
-                self._alarms.raise_(INSECURE_ALARM, _INSECURE)
+                self._alarms.raise_(Alarm.INSECURE, _INSECURE)
                 _log.warning("%s", _INSECURE)
             await trio.sleep(LOOK_PERIOD_S)
 
@@ -68,9 +63,10 @@ class IdentityWatch:
         try:
             own, pins = read_identity(self._tls.identity), read_pins(self._tls.peer_certificate)
         except ConfigError as error:
-            self._alarms.raise_(UNREADABLE_ALARM, f"{error}; it stays in use until SBS ends")
+            text = f"{error}; it stays in use until SBS ends"
+            self._alarms.raise_(Alarm.IDENTITY_UNREADABLE, text)
             return
-        self._alarms.clear(UNREADABLE_ALARM)
+        self._alarms.clear(Alarm.IDENTITY_UNREADABLE)
         newest = max(pins, key=lambda pin: pin.expires_at)
         texts = [
             f"{whose} certificate {_when(certificate, now)}; run sbs pair --renew {where}"
@@ -80,10 +76,7 @@ class IdentityWatch:
             )
             if certificate.expires_at - now <= dt.timedelta(days=NOTICE_DAYS)
         ]
-        if texts:
-            self._alarms.raise_(EXPIRES_ALARM, "; ".join(texts))
-        else:
-            self._alarms.clear(EXPIRES_ALARM)
+        self._alarms.tell(Alarm.IDENTITY_EXPIRES, texts)
 
 
 def _when(certificate: Certificate, now: dt.datetime) -> str:

@@ -11,6 +11,7 @@ import trio
 
 from sbs.adapters.transports.account import caller_of
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Claim
 from sbs.core.connection import Side
 from sbs.core.messages import (
@@ -47,8 +48,6 @@ PATIENCE: Final = 4
 """Of a dialler, once it is connected: strangers may wait before it, and calling again would put it
 behind more of them. It is a down interval then, and of a host that is cut off it costs none: that
 one does not let it connect."""
-
-ALARM: Final = "identity-refused"
 
 _log = logging.getLogger(__name__)
 
@@ -181,7 +180,7 @@ class Links:
             _log.warning("%s: %s", self._peer_address, last_word)
             await self._post(ev.PeerFenced(last_word.secret))
         except IdentityError as error:
-            self._alarms.raise_(ALARM, str(error))
+            self._alarms.raise_(Alarm.IDENTITY_REFUSED, str(error))
             await self._post(ev.DialFailed(refused=False))
         except (TransportError, trio.TooSlowError) as error:
             _log.debug("dial %s: %r", self._peer_address, error)
@@ -200,7 +199,7 @@ class Links:
         try:
             with link.scope:
                 claim = (await self._greet(link, greeting_s)).claim
-                self._alarms.clear(ALARM)
+                self._alarms.clear(Alarm.IDENTITY_REFUSED)
                 if claim is None:
                     raise TransportError("what answers there says nothing of itself")
                 await self._converse(link, claim)

@@ -16,6 +16,7 @@ import trio
 from sbs.adapters import notifiers
 from sbs.config import Config
 from sbs.core import effects as ef
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Role
 from sbs.core.effects import Via
 from sbs.core.epoch import NO_EPOCH, Epoch
@@ -23,7 +24,6 @@ from sbs.core.history import History
 from sbs.core.notice import (
     MAX_PROBLEMS,
     MAX_SERVICES,
-    QUARANTINE,
     URGENT,
     Kind,
     Notice,
@@ -39,7 +39,6 @@ from sbs.runtime.alarms import Alarms, StandingAlarm
 from sbs.runtime.mailing.outbox import Outbox
 from sbs.runtime.mailing.password import Credentials
 from sbs.runtime.mailing.postman import Postman
-from sbs.runtime.serving import licensing
 from sbs.runtime.updating.last_update import LastUpdate
 
 AMEND_S: Final = 10.0
@@ -53,16 +52,16 @@ secondary that is restarted, or of a candidate that waits for a vote to run out.
 LOOK_S: Final = 1.0
 """From one look at the alarms to the next; never more than a part of the time above."""
 
-_UNDELIVERED: Final = ("mail-failed", "mail-damaged")
+_UNDELIVERED: Final = (Alarm.MAIL_FAILED, Alarm.MAIL_DAMAGED)
 """Alarms that no mail can tell of."""
 
-_OF_BOTH: Final = (QUARANTINE,)
+_OF_BOTH: Final = (Alarm.QUARANTINE,)
 """Alarms that stand on both nodes for one event: the primary tells."""
 
-_NOT_RUNNING: Final = ("service-failed", "service-down")
+_NOT_RUNNING: Final = (Alarm.SERVICE_FAILED, Alarm.SERVICE_DOWN)
 """Alarms that say why services do not run."""
 
-_EXPECTED: Final = ef.Alarm.NO_SECONDARY.value
+_EXPECTED: Final = Alarm.NO_SECONDARY
 """After a takeover it is no news that nothing follows."""
 
 _log = logging.getLogger(__name__)
@@ -124,9 +123,9 @@ class Herald:
         self._model: Model
         self._alone = False
         """Since a takeover nothing could replace this node."""
-        self._seen: dict[str, float] = {}
+        self._seen: dict[Alarm, float] = {}
         """Since when each alarm stands, on trio's clock."""
-        self._told: set[str] = set()
+        self._told: set[Alarm] = set()
 
     def note(self, model: Model, effect: ef.Effect) -> None:
         """See what the role machine wants; never waits.
@@ -207,7 +206,7 @@ class Herald:
         if self._postman is None or draft is None:
             return
         standing = {alarm.code: alarm.text for alarm in self._alarms.standing}
-        causes = (*_NOT_RUNNING, licensing.ALARM) if withheld else _NOT_RUNNING
+        causes = (*_NOT_RUNNING, Alarm.LICENCE) if withheld else _NOT_RUNNING
         failed = "; ".join(standing.pop(code) for code in causes if code in standing)
         standing.pop(_EXPECTED, None)
         known = draft.heard_at is not None
@@ -264,7 +263,7 @@ class Herald:
                 self._tell(kind, alarm, standing)
 
     def _tell(
-        self, kind: Kind, alarm: StandingAlarm, standing: Mapping[str, StandingAlarm]
+        self, kind: Kind, alarm: StandingAlarm, standing: Mapping[Alarm, StandingAlarm]
     ) -> None:
         if self._postman is None:
             return
@@ -304,7 +303,7 @@ def _first_of_row(history: History) -> Epoch:
     return min(row)
 
 
-def _lines(alarms: Mapping[str, str]) -> tuple[str, ...]:
+def _lines(alarms: Mapping[Alarm, str]) -> tuple[str, ...]:
     lines = [brief(f"alarm {code}: {text}") for code, text in alarms.items()]
     return tuple(lines[:MAX_PROBLEMS])
 

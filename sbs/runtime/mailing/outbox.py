@@ -25,9 +25,6 @@ from sbs.runtime.lasting.records import (
     write_durably,
 )
 
-ALARM: Final = "mail-damaged"
-"""Stands while messages lie there that cannot be sent."""
-
 VERSION: Final = 1
 """Of a file's form; another one is left alone, not guessed."""
 

@@ -11,16 +11,16 @@ from typing import Final
 import attrs
 import trio
 
+from sbs.core.alarm import Alarm
 from sbs.core.notice import Notice
 from sbs.errors import NotifyError, SbsError, StateError
 from sbs.ports import Notifier, NotifierFactory, NotifierOptions
 from sbs.runtime.alarms import Alarms
-from sbs.runtime.mailing.outbox import ALARM, Entry, Outbox
+from sbs.runtime.mailing.outbox import Entry, Outbox
 
 MAX_UNWRITTEN: Final = 64
 """Notices not yet on the disk: a disk that hangs for so many events takes no more."""
 
-_FAILED: Final = "mail-failed"
 _BROKEN: Final = "the adapter failed in a way it must not"
 
 _log = logging.getLogger(__name__)
@@ -164,7 +164,8 @@ class Postman:
         if self._outbox.entries:
             _log.info("mail: %d messages wait from before", len(self._outbox.entries))
         if lost:
-            self._alarms.raise_(ALARM, f"messages that cannot be sent: {'; '.join(lost)}")
+            text = f"messages that cannot be sent: {'; '.join(lost)}"
+            self._alarms.raise_(Alarm.MAIL_DAMAGED, text)
 
     async def _write_all(self) -> None:
         """Write what is posted; if the node is cancelled, what was posted before, all the same."""
@@ -198,7 +199,7 @@ class Postman:
         try:
             await self._outbox.put(entry)
         except StateError as error:
-            self._alarms.raise_(_FAILED, f"{error}; it waits in memory")
+            self._alarms.raise_(Alarm.MAIL_FAILED, f"{error}; it waits in memory")
             return False
         return True
 
@@ -263,7 +264,7 @@ class Postman:
         else:
             self._round = _Turn()
             if not any(self._turn(entry).failures for entry in self._outbox.entries):
-                self._alarms.clear(_FAILED)
+                self._alarms.clear(Alarm.MAIL_FAILED)
 
     async def _deliver_one(self, notifier: Notifier, entry: Entry) -> None:
         notice = entry.notice
@@ -291,4 +292,4 @@ class Postman:
         turn.later(self._pace, permanent=permanent)
         waiting, dropped = len(self._outbox.entries), self._outbox.dropped
         given_up = f", given up for want of room: {dropped}" if dropped else ""
-        self._alarms.raise_(_FAILED, f"{text}; messages that wait: {waiting}{given_up}")
+        self._alarms.raise_(Alarm.MAIL_FAILED, f"{text}; messages that wait: {waiting}{given_up}")

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 import trio
 
+from sbs.core.alarm import Alarm
 from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.licence import Standing, Start, may_run
@@ -19,8 +20,6 @@ from sbs.runtime.alarms import Alarms
 from sbs.runtime.serving.licence_status import LicenceStatus
 from sbs.runtime.serving.services import Services
 from sbs.runtime.serving.succession import Succession
-
-ALARM: Final = "licence"
 
 LOOK_S: Final = 2.0
 """Between two looks at the licence: whoever puts one in place waits for no longer."""
@@ -210,10 +209,7 @@ class Licensing:
 
     def _tell(self) -> None:
         text = self._withheld or self._standing.problem or self._standing.warning
-        if text:
-            self._alarms.raise_(ALARM, text)
-        else:
-            self._alarms.clear(ALARM)
+        self._alarms.tell(Alarm.LICENCE, (text,))
 
     @property
     def _withheld(self) -> str:

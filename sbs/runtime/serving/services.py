@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from sbs.config import Config
+from sbs.core.alarm import Alarm
 from sbs.core.epoch import Epoch
 from sbs.errors import RefusedError, ServiceError
 from sbs.ports import ServiceController, ServiceState, Unit
@@ -155,7 +156,7 @@ class Services:
                 await self._start_each(names, self._epoch)
 
     def _report_failed(self) -> None:
-        self._report("service-failed", self._remarked(self._failed))
+        self._alarms.tell(Alarm.SERVICE_FAILED, self._remarked(self._failed))
 
     def _remarked(self, texts: Mapping[str, str]) -> list[str]:
         return [
@@ -184,8 +185,8 @@ class Services:
             async with trio.open_nursery() as nursery:
                 for name in self._units:
                     nursery.start_soon(self._stop_one, name, failures)
-            self._report("service-not-stopped", failures)
-            self._alarms.clear("service-failed")
+            self._alarms.tell(Alarm.SERVICE_NOT_STOPPED, failures)
+            self._alarms.clear(Alarm.SERVICE_FAILED)
             self._down = {}
             self._report_down()
 
@@ -194,12 +195,6 @@ class Services:
             await self._controller.stop(name, self._stop_bound_s)
         except ServiceError as error:
             failures.append(str(error))
-
-    def _report(self, code: str, failures: Sequence[str]) -> None:
-        if failures:
-            self._alarms.raise_(code, "; ".join(failures))
-        else:
-            self._alarms.clear(code)
 
     async def start_one(self, name: str) -> None:
         """Start one service as its operator asks.
@@ -324,4 +319,4 @@ class Services:
         self._report_down()
 
     def _report_down(self) -> None:
-        self._report("service-down", self._remarked(self._down))
+        self._alarms.tell(Alarm.SERVICE_DOWN, self._remarked(self._down))

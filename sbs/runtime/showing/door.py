@@ -12,6 +12,7 @@ import trio
 from sbs.adapters.transports.account import caller_of
 from sbs.config.places import is_loopback
 from sbs.core.address import Address
+from sbs.core.alarm import Alarm
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.strangers import first_to_go
 from sbs.runtime.showing.conversation import Conversation
@@ -24,8 +25,6 @@ balancer gets its answer within milliseconds, so it gets through a crowd."""
 
 RETRY_S: Final = 5.0
 """Until the next try after the port could not be served."""
-
-FAILED_ALARM: Final = "web-failed"
 
 _log = logging.getLogger(__name__)
 
@@ -62,15 +61,15 @@ class Door:
 
     def _failed(self, text: str, bug: BaseException | None = None) -> None:
         text = f"web.listen = {self._listen}: {text}"
-        if bug is not None and text != self._alarms.text(FAILED_ALARM):
+        if bug is not None and text != self._alarms.text(Alarm.WEB_FAILED):
             _log.error("%s", text, exc_info=bug)
-        self._alarms.raise_(FAILED_ALARM, text)
+        self._alarms.raise_(Alarm.WEB_FAILED, text)
 
     async def _serve(self) -> None:
         listeners = await trio.open_tcp_listeners(self._listen.port, host=self._listen.host)
         host, port = listeners[0].socket.getsockname()[:2]
         self.address = str(Address(host, port))
-        self._alarms.clear(FAILED_ALARM)
+        self._alarms.clear(Alarm.WEB_FAILED)
         _log.info("status, health and metrics are at http://%s", self.address)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pages.chronicle.run_forever)

@@ -166,7 +166,7 @@ METRICS: Final = (
     ),
     Family(
         name="sbs_alarm",
-        help="1 for each alarm that stands (docs/alarms.md).",
+        help="1 for each alarm that stands (docs/errors.md).",
         labels=("code",),
         samples=lambda scrape: [((alarm.code,), 1.0) for alarm in scrape.status.alarms],
     ),

@@ -8,8 +8,8 @@ from typing import Final
 
 import attrs
 
+from sbs.core.alarm import Alarm
 from sbs.core.messages import Finding, Findings
-from sbs.core.notice import QUARANTINE as ALARM
 from sbs.replication.files.problems import Problem, printable
 from sbs.replication.former.kept import QUARANTINE, Kept
 from sbs.replication.former.quarantine import Quarantine
@@ -103,10 +103,7 @@ class Conflicts:
             for conflicts, untold in ((self._own, 0), (self._told, self._untold))
             if conflicts
         ]
-        if texts:
-            self._alarms.raise_(ALARM, "; ".join(texts))
-        else:
-            self._alarms.clear(ALARM)
+        self._alarms.tell(Alarm.QUARANTINE, texts)
 
 
 def _text(conflicts: Sequence[Conflict], untold: int) -> str:

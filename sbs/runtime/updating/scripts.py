@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sbs.config import HookSettings
+from sbs.core.alarm import Alarm
 from sbs.core.epoch import Epoch
 from sbs.core.filters import parent_of
 from sbs.core.history import Generation
@@ -98,7 +99,7 @@ class Scripts:
                 else:
                     found.add(place)
         self._tell("update", problems)
-        self._report("update-hook-failed", failures)
+        self._alarms.tell(Alarm.UPDATE_HOOK_FAILED, failures)
         self.holds = ""
         if failures and self._settings.on_update_failure == "hold":
             text = 'the update waits for its scripts, as hooks.on_update_failure = "hold" says'
@@ -125,7 +126,7 @@ class Scripts:
             problems.extend(Problem.of(name, "", text) for text in _warnings(lines))
             log_lines(argv, [line for line in lines if not line.startswith(WARNING)])
         self._tell("apply", problems)
-        self._report("apply-hook-failed", failures)
+        self._alarms.tell(Alarm.APPLY_HOOK_FAILED, failures)
 
     def _environment(
         self, kind: str, places: Mapping[str, str], epoch: Epoch, generation: int
@@ -141,12 +142,6 @@ class Scripts:
     def _tell(self, kind: str, problems: Problems) -> None:
         log_new(self._told.get(kind, ()), problems.collected)
         self._told[kind] = problems.collected
-
-    def _report(self, alarm: str, failures: Sequence[str]) -> None:
-        if failures:
-            self._alarms.raise_(alarm, "; ".join(failures))
-        else:
-            self._alarms.clear(alarm)
 
 
 def _name(kind: str, argv: Sequence[str]) -> str:

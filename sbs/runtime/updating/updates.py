@@ -14,6 +14,7 @@ import trio
 
 from sbs.config import Config
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.epoch import Epoch
 from sbs.core.guard import Held
 from sbs.core.history import Generation, History
@@ -203,10 +204,7 @@ class Updates:
                 learned[spec.name] = attrs.evolve(spec, path=self.follower.place(spec))
             except ReplicationError as error:
                 refusals.append(str(error))
-        if refusals:
-            self._alarms.raise_("folder-refused", "; ".join(refusals))
-        else:
-            self._alarms.clear("folder-refused")
+        self._alarms.tell(Alarm.FOLDER_REFUSED, refusals)
         via = self._model().via
         takeover = via is not None and via.takeover
         merged = {**own, **learned} if takeover else {**learned, **own}
@@ -371,7 +369,7 @@ class Updates:
         """An update was sent or applied; problems that are new go to the log."""
         if update is not None:
             self.last_update = update
-        self._alarms.clear("update-failed")
+        self._alarms.clear(Alarm.UPDATE_FAILED)
         log_new(self._problems, problems)
         self._problems = problems
         self._conflicts.review()
@@ -379,10 +377,7 @@ class Updates:
     def guarded(self, held: Held | None) -> None:
         """See :class:`~sbs.runtime.updating.leader.LeaderContext`."""
         self.held_update = held
-        if held is None:
-            self._alarms.clear("update-held")
-        else:
-            self._alarms.raise_("update-held", held.text)
+        self._alarms.tell(Alarm.UPDATE_HELD, () if held is None else (held.text,))
 
     def found(self, findings: Findings) -> None:
         """See :class:`~sbs.runtime.updating.leader.LeaderContext`."""
@@ -402,4 +397,4 @@ class Updates:
 
     def update_failed(self, text: str) -> None:
         """An update failed; nothing of it counts, and it is tried again."""
-        self._alarms.raise_("update-failed", text)
+        self._alarms.raise_(Alarm.UPDATE_FAILED, text)

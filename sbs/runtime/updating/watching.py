@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from sbs.core.alarm import Alarm
 from sbs.errors import ReplicationError
 from sbs.replication.leading.hints import Hints
 from sbs.replication.leading.watch import Watcher
@@ -37,7 +38,7 @@ async def watch(
         watch_failed(alarms, error)
         task_status.started()
         return
-    alarms.clear("watch-failed")
+    alarms.clear(Alarm.WATCH_FAILED)
     hints.trust(watcher)
     task_status.started()
     try:
@@ -54,4 +55,4 @@ async def watch(
 def watch_failed(alarms: Alarms, error: ReplicationError) -> None:
     """Changes are not noticed at once."""
     text = f"{error}; changes wait for the period, and each update scans fully"
-    alarms.raise_("watch-failed", text)
+    alarms.raise_(Alarm.WATCH_FAILED, text)

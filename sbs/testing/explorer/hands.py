@@ -11,6 +11,7 @@ from typing import TypeAlias, assert_never
 
 from sbs.core import effects as ef
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Policy, Role
 from sbs.core.history import DIGEST_BYTES, Generation
 from sbs.core.role import State
@@ -71,7 +72,7 @@ def post(scene: Scene, node: Node, event: ev.Event) -> None:
     check_place(node)
 
 
-_LASTING = frozenset({ef.Alarm.FLAPPING})
+_LASTING = frozenset({Alarm.FLAPPING})
 """Alarms that are looked at in states that do not wait."""
 
 _OUTWARD = (

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sbs.core import effects as ef
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Mode, Policy
 from sbs.core.epoch import Epoch
 from sbs.core.role import Model, State
@@ -190,7 +191,7 @@ def _owed(primary: Node, secondary: Node) -> str:
     """R4: a ``primary-only`` node gets the role back, unless somebody or something holds it."""
     mode = secondary.model.value.settings.mode
     model = primary.model.value
-    held = ef.Alarm.FLAPPING in primary.alarms or model.durable.pause.on
+    held = Alarm.FLAPPING in primary.alarms or model.durable.pause.on
     if mode is Mode.PRIMARY_ONLY and model.settings.failback and not held:
         return f"{secondary.name} did not get its role back"
     return ""

@@ -18,8 +18,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import attrs
 
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Claim
-from sbs.core.effects import Alarm, Durable
+from sbs.core.effects import Durable
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import History
 from sbs.core.role import Model

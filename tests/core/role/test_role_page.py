@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Mode, Role
-from sbs.core.effects import Alarm
 from sbs.core.role import IGNORED, TABLE, State
 from sbs.core.role.describe import diagram, document, table
 

@@ -6,8 +6,9 @@ import attrs
 import pytest
 
 from sbs.core import events as ev
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Claim, Mode, Policy, Role
-from sbs.core.effects import Alarm, ClearAlarm, Durable, Effect, RaiseAlarm, Refuse, Save
+from sbs.core.effects import ClearAlarm, Durable, Effect, RaiseAlarm, Refuse, Save
 from sbs.core.epoch import NO_EPOCH, Epoch
 from sbs.core.history import DIGEST_BYTES, Generation, History
 from sbs.core.messages import Code

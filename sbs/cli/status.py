@@ -80,6 +80,7 @@ def _stopped(config_path: str) -> Status:
         "peer",
         "security",
         "in_step",
+        "behind_since",
         "licence",  # sbs licence show looks at it without a node
         "last_update",
         "held",
@@ -142,6 +143,9 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
     else:
         connected = f"{peer['role']}, connected" if peer["connected"] else "not connected"
         yield "peer", f"{peer['name']} at {peer['address']}: {connected}"
+    since = found.get("behind_since")  # a node of an older release does not tell
+    if since is not None:
+        yield "behind", f"what was written since {_moment(since)} may be missing there"
     if found.get("security") is not None:  # a node of an older release does not tell
         yield "security", _security(found["security"])
     services = found["services"]

@@ -145,7 +145,7 @@ class Node:
         self.updates: Updates = Updates(self.config, self.alarms, lambda: self.model, self.post)
         stack.callback(self.updates.close)
         stored = await recover(self._store, stored, self.updates)
-        self.updates.learned = stored.folders
+        self.updates.layout.learned = stored.folders
         self._saves = Saves(self._store, stored, self.updates, self.post, self.alarms)
         self._listener = await self._transport.listen(str(node.listen))
         stack.push_async_callback(self._listener.aclose)
@@ -393,6 +393,7 @@ class Node:
             licence=self.licensing.status,
             alarms=self.alarms.standing,
             last_update=self.updates.last_update,
+            behind_since=self.updates.lag.since,
             held=self.updates.held_update,
             progress=self.updates.progress,
             problems=self.updates.problems,

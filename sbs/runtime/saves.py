@@ -95,7 +95,7 @@ class Saves:
             stored = Stored(
                 node_id=self._node_id,
                 durable=save.durable,
-                folders=self._updates.learned,
+                folders=self._updates.layout.learned,
                 data_from=self._data_from(save.durable.history),
             )
         try:

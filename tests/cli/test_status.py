@@ -39,6 +39,7 @@ RUNNING: dict[str, Any] = {
         "expires": "2036-01-29",
     },
     "in_step": True,
+    "behind_since": None,
     "services": {"active": ["web"], "wanted": ["web", "mail"], "restarts": {"web": 2}},
     "licence": None,
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
@@ -144,6 +145,16 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         + "".join(f"  conflict    data/f{n} of beta, kept as q/f{n}\n" for n in range(10))
         + "  conflict    and 4 more; see --json\n"
     )
+
+
+@pytest.mark.usefixtures("running")
+def test_what_the_secondary_may_lack_is_shown(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B61: with the time since when."""
+    monkeypatch.setattr(client, "ask", lambda *_: RUNNING | {"behind_since": 60.0})
+    line = "  behind      what was written since 1970-01-01 00:01:00 +0000 may be missing there"
+    assert line in status(config)[1].splitlines()
 
 
 def test_votes_and_a_pause_are_shown_where_there_are_any(

@@ -45,6 +45,7 @@ from sbs.replication.leading.preview import Preview
 from sbs.replication.leading.source import PeerTree, Source, Update
 from sbs.replication.leading.watch import Watcher
 from sbs.runtime.linking.link import Link
+from sbs.runtime.updating.lag import Lag
 from sbs.runtime.updating.last_update import LastUpdate
 from sbs.runtime.updating.leader import Leader
 from sbs.runtime.updating.placements import RETRY_REFUSED_S, Placements
@@ -168,6 +169,7 @@ class Context:
         self.held: list[Held | None] = []
         self.hooks = 0
         self.tracker = Phases()
+        self.lag = Lag()
         self.printed = NOTHING
 
     async def run_update_hooks(self, *, due: bool) -> Changes:

@@ -313,6 +313,7 @@ async def test_metrics_say_how_the_node_is(tmp_path: Path) -> None:
         pair.alpha.write("settings", "blue")
         await pair.beta.wait_file("settings", "blue")
         await wait_until(lambda: pair.alpha.node.updates.last_update, "the update is known")
+        await wait_until(lambda: pair.alpha.node.updates.lag.since is None, "it is quiet")
         pair.alpha.node.services.restarts[name] = 3
         async with client_of(pair.alpha) as client:
             await client.get("/missing")
@@ -330,6 +331,7 @@ async def test_metrics_say_how_the_node_is(tmp_path: Path) -> None:
                 ("sbs_generation", status.generation),
                 ("sbs_peer_connected", 1),
                 ("sbs_in_step", 1),
+                ("sbs_lag_seconds", 0),
                 ("sbs_last_update_timestamp_seconds", status.last_update.at),
                 ("sbs_last_update_files", status.last_update.files),
                 ("sbs_last_update_bytes", 4),
@@ -341,6 +343,7 @@ async def test_metrics_say_how_the_node_is(tmp_path: Path) -> None:
             found = await scraped(client)
             assert found["sbs_alarm", "no-secondary"] == 1
             assert found["sbs_peer_connected", ""] == 0
+            assert found["sbs_lag_seconds", ""] > 0
 
 
 async def scraped(client: httpx.AsyncClient) -> dict[tuple[str, str], float]:

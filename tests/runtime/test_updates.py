@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -73,6 +74,35 @@ async def test_last_update_counts_what_was_sent_not_what_was_read(tmp_path: Path
         last = pair.alpha.node.updates.last_update
         assert last is not None
         assert last.bytes == len("three")
+
+
+async def test_what_the_secondary_may_lack_is_told(tmp_path: Path) -> None:
+    """B61: nothing, while all goes well; else since when."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha, beta = pair.alpha, pair.beta
+        await pair.start()
+        await pair.wait_in_step(alpha)
+        lag = alpha.node.updates.lag
+        await wait_until(lambda: lag.since is None, "the secondary holds all")
+        assert (await alpha.node.status()).behind_since is None
+        before = time.time()
+        await beta.kill()
+        await alpha.wait_alarm("no-secondary")
+        since = (await alpha.node.status()).behind_since
+        assert since is not None
+        assert before <= since <= time.time()
+        alpha.write("file", "content")
+        await trio.sleep(0.1)
+        assert (await alpha.node.status()).behind_since == since
+        await beta.start()
+        await beta.wait_file("file", "content")
+        await wait_until(lambda: lag.since is None, "the secondary holds all again")
+        assert (await beta.node.status()).behind_since is None  # it has no secondary
+        await alpha.kill()
+        await beta.wait_role(Role.PRIMARY)
+        since = (await beta.node.status()).behind_since
+        assert since is not None
+        assert before < since <= time.time()
 
 
 async def test_a_version_that_only_the_secondary_has_is_kept_and_told_of(

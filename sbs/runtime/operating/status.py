@@ -102,6 +102,8 @@ class Status:
         security: how the connection to the peer is protected; ``None`` where the program that
             embeds the node carries the bytes.
         in_step: the secondary holds a complete generation of the primary's data.
+        behind_since: since when something may have been written on this primary that no secondary
+            holds, seconds since 1970; ``None``: nothing that is known of, or no primary.
         licence: of this node; ``None`` if it needs none.
         held: what the guard holds of this primary, ``None`` if nothing (B22).
         progress: how far the update under way is, ``None`` between two.
@@ -126,6 +128,7 @@ class Status:
     peer: PeerStatus | None
     security: Security | None
     in_step: bool
+    behind_since: float | None
     services: ServiceStatus
     licence: LicenceStatus | None
     last_update: LastUpdate | None
@@ -159,6 +162,7 @@ def make_status(
     licence: LicenceStatus | None,
     alarms: tuple[StandingAlarm, ...],
     last_update: LastUpdate | None,
+    behind_since: float | None,
     held: Held | None,
     progress: Progress | None,
     problems: Sequence[Problem],
@@ -177,6 +181,7 @@ def make_status(
         licence: of this node.
         alarms: that stand.
         last_update: sent or applied.
+        behind_since: of the secondary, if this node is primary.
         held: by the guard.
         progress: of the update under way.
         problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown, and as many notes.
@@ -197,6 +202,7 @@ def make_status(
         peer=_peer_status(model, role, peer_address),
         security=security,
         in_step=model.in_step,
+        behind_since=behind_since if role is Role.PRIMARY else None,
         services=ServiceStatus(
             active=tuple(name for name, state in states.items() if state.active),
             wanted=durable.active or (),

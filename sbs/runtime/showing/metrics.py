@@ -33,12 +33,14 @@ class Scrape:
         health: of the node.
         requests: answered over HTTP since the node's start, by status code.
         listeners: of the event stream.
+        now: seconds since 1970.
     """
 
     status: Status
     health: Health
     requests: Mapping[int, int]
     listeners: int
+    now: float
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +83,12 @@ def _services(scrape: Scrape, names: Iterable[str]) -> Iterator[Sample]:
 def _votes(scrape: Scrape) -> Iterator[Sample]:
     for voter, has in (scrape.status.votes or {}).items():
         yield (voter,), float(has)
+
+
+def _lag(scrape: Scrape) -> Iterator[Sample]:
+    if scrape.status.role == Role.PRIMARY.value:
+        since = scrape.status.behind_since
+        yield (), 0.0 if since is None else max(0.0, scrape.now - since)
 
 
 def _certificates(scrape: Scrape) -> Iterator[Sample]:
@@ -131,6 +139,12 @@ METRICS: Final = (
         name="sbs_in_step",
         help="1 if the secondary holds a complete generation of the primary's data.",
         samples=_one(lambda scrape: scrape.status.in_step),
+    ),
+    Family(
+        name="sbs_lag_seconds",
+        help="For how long something may have been written here that no secondary holds; 0 if "
+        "nothing is known of. On a primary only.",
+        samples=_lag,
     ),
     Family(
         name="sbs_paused",

@@ -63,7 +63,7 @@ def page(status: Status, chronicle: Chronicle, now: float) -> str:
 
 
 def _sections(status: Status, chronicle: Chronicle, now: float) -> Iterator[str]:
-    yield f'<div class="pair">{_own_card(status)}{_peer_card(status)}</div>'
+    yield f'<div class="pair">{_own_card(status, now)}{_peer_card(status)}</div>'
     if status.alarms:
         items = (
             f"<li><strong>{escape(alarm.code)}</strong> {escape(alarm.text)} "
@@ -94,7 +94,7 @@ def _card(kind: str, role: str, name: str, rows: Iterable[tuple[str, str]]) -> s
     )
 
 
-def _own_card(status: Status) -> str:
+def _own_card(status: Status, now: float) -> str:
     rows = [
         ("state", status.state),
         ("epoch", str(status.epoch)),
@@ -102,9 +102,17 @@ def _own_card(status: Status) -> str:
         ("takeover", "possible: the secondary is in step" if status.in_step else "not possible"),
         ("mode", status.mode),
     ]
+    if status.role == Role.PRIMARY.value:
+        rows.insert(4, ("lag", _lag(status.behind_since, now)))
     if status.paused:
         rows.append(("paused", "no takeover by itself (sbs resume)"))
     return _card("own", status.role, status.name, rows)
+
+
+def _lag(since: float | None, now: float) -> str:
+    if since is None:
+        return "none: the secondary holds what is here"
+    return f"{max(0.0, now - since):,.0f} s: the secondary may lack what was written since"
 
 
 def _peer_card(status: Status) -> str:

@@ -180,5 +180,6 @@ class Pages:
             health=self._state(),
             requests=self._answered,
             listeners=self._news.listeners,
+            now=time.time(),
         )
         return self._metrics.answer(scrape)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
 from sbs.config.settings import SyncSettings
 from sbs.core.epoch import Epoch
 from sbs.core.guard import Held
-from sbs.core.history import Generation, History
+from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import (
     MAX_TEXT,
@@ -30,7 +30,6 @@ from sbs.core.messages import (
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
 from sbs.replication.changes import EVERYTHING, Changes
-from sbs.replication.files.problems import Problem
 from sbs.replication.leading.hints import Hints
 from sbs.replication.leading.preview import Preview
 from sbs.replication.leading.source import PeerTree, Source, Update
@@ -38,10 +37,10 @@ from sbs.runtime.linking.link import Link
 from sbs.runtime.memory import let_go
 from sbs.runtime.updating.asked import Asked
 from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.leader_context import LeaderContext
 from sbs.runtime.updating.pace import Pace
 from sbs.runtime.updating.placements import Placements
 from sbs.runtime.updating.sender import Sender
-from sbs.runtime.updating.tracker import Tracker
 from sbs.runtime.updating.verdicts import FollowerError, failure_of, next_answer
 from sbs.runtime.updating.verifier import Verifier
 
@@ -54,53 +53,6 @@ comes later is taken later."""
 
 
 _log = logging.getLogger(__name__)
-
-
-class LeaderContext(Protocol):
-    """What a leader asks of its node."""
-
-    @property
-    def history(self) -> History:
-        """The generations held, of which the next one is the successor."""
-        ...
-
-    @property
-    def active(self) -> tuple[str, ...]:
-        """The services that a takeover starts."""
-        ...
-
-    async def run_update_hooks(self, *, due: bool) -> Changes:
-        """Run the update scripts if they are due, or hold the update as long as they fail."""
-        ...
-
-    async def proposed(self, generation: Generation) -> None:
-        """The commit of a generation is about to be sent."""
-        ...
-
-    async def acknowledged(self, generation: Generation) -> None:
-        """The follower holds it."""
-        ...
-
-    @property
-    def tracker(self) -> Tracker:
-        """Told how far the update is."""
-        ...
-
-    def updated(self, update: LastUpdate | None, problems: tuple[Problem, ...]) -> None:
-        """An update was sent, or nothing had changed (None)."""
-        ...
-
-    def guarded(self, held: Held | None) -> None:
-        """The guard holds the next update, or lets it pass (B22)."""
-        ...
-
-    def update_failed(self, text: str) -> None:
-        """An update could not be sent; the next period tries again."""
-        ...
-
-    def found(self, findings: Findings) -> None:
-        """What the follower could not put in place, and what it keeps in quarantine (B4)."""
-        ...
 
 
 class Leader:
@@ -164,6 +116,7 @@ class Leader:
 
     def nudge(self) -> None:
         """Something changed: do not wait for the period."""
+        self._context.lag.change()
         self._pace.nudge()
 
     async def update_now(
@@ -217,6 +170,7 @@ class Leader:
         """The session is over, or never began: tell those who wait for an update; call it once."""
         self._error = "the connection to the secondary was lost"
         self._context.tracker.end()
+        self._context.lag.doubt()
         self.verifier.close()
         self._asked.serve()
         self._asked.answer()
@@ -255,6 +209,7 @@ class Leader:
     async def _cycle(self) -> None:
         """One update; its failure is reported, and the next period tries again."""
         self._error = ""
+        self._context.lag.begin()
         try:
             await self._update(await self._look_where())
         except (ReplicationError, StateError) as error:  # of the latter kind: a full state_dir
@@ -266,6 +221,8 @@ class Leader:
             self._context.tracker.end()
         if self._error:
             let_go()
+        else:
+            self._context.lag.catch_up(watched=self._hints.watching)
 
     async def _look_where(self) -> Changes:
         """Run the update scripts if it is time; then what this cycle looks at."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-import attrs
 import trio
 
 from sbs.config import Config
@@ -18,7 +16,6 @@ from sbs.core.alarm import Alarm
 from sbs.core.epoch import Epoch
 from sbs.core.guard import Held
 from sbs.core.history import Generation, History
-from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Findings, Message
 from sbs.core.progress import Progress
 from sbs.core.role import Model
@@ -38,7 +35,9 @@ from sbs.runtime.updating.conflicts import Conflict, Conflicts
 from sbs.runtime.updating.follower import Follower
 from sbs.runtime.updating.follower_session import FollowerSession
 from sbs.runtime.updating.keeping import Keeping
+from sbs.runtime.updating.lag import Lag
 from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.layout import Layout
 from sbs.runtime.updating.leader import Leader
 from sbs.runtime.updating.scripts import Scripts
 from sbs.runtime.updating.tracker import Tracker
@@ -79,18 +78,20 @@ class Updates:
         self._index = Index(os.path.join(config.node.state_dir, "index.db"))
         versions = Versions(config.sync.keep_versions_s, config.sync.keep_versions_bytes)
         self._target = Target(config.node.state_dir, self._index, versions)
-        self.keeping: Keeping = Keeping(config.node.name, versions, self.places, model, self._hurry)
+        self.layout: Layout = Layout(config, alarms, model)
+        places = self.layout.places
+        self.keeping: Keeping = Keeping(config.node.name, versions, places, model, self._hurry)
+        self.lag: Lag = Lag()
+        """How far the secondary is behind this primary."""
         self.unsaved: Unsaved = Unsaved()
         """Told when the node's state is durable, and when nothing more will be."""
         self.tracker: Tracker = Tracker()
         """How far the present update is, on either side."""
-        own = {folder.name: folder.path for folder in config.folders}
         self.follower: Follower = Follower(
-            self._target, own, config.sync.accept_under, config.node.state_dir, self
+            self._target, self.layout.own, config.sync.accept_under, config.node.state_dir, self
         )
         self.scripts: Scripts = Scripts(config.hooks, config.node.name, alarms)
         self.apply_scripts: ApplyScripts = ApplyScripts(self._run_apply_hooks)
-        self.learned: tuple[FolderSpec, ...] = ()
         self.last_update: LastUpdate | None = None
         self.held_update: Held | None = None
         """What the guard holds, of this node as primary (B22)."""
@@ -120,8 +121,8 @@ class Updates:
         if self._target.damage:
             _log.error("%s", self._target.damage)
             self.update_failed(self._target.damage)
-        own = {folder.name: folder.path for folder in self._config.folders}
-        await trio.to_thread.run_sync(partial(self._target.quarantine.watch, own, always=True))
+        watching = partial(self._target.quarantine.watch, self.layout.own, always=True)
+        await trio.to_thread.run_sync(watching)
         self._conflicts.review()
 
     async def settle(self) -> None:
@@ -134,7 +135,7 @@ class Updates:
     async def lead(self, link: Link, epoch: Epoch) -> None:
         """Update the follower on ``link`` until it ends."""
         await self.follower.settle()
-        folders = self.folders()
+        folders = self.layout.folders()
         claim = None if link.peer is None else link.peer.claim
         self._peer_name = "the secondary" if claim is None else claim.name
         hints = Hints(partial(watch_failed, self._alarms))
@@ -179,6 +180,7 @@ class Updates:
         finally:
             if self._session is session:
                 self._session = self._following = None
+                self.lag.restart()  # what this node led before is long past
 
     async def route(self, link: Link, message: Message) -> None:
         """Give a message to the session it belongs to."""
@@ -188,35 +190,6 @@ class Updates:
             await self._session.take(message)
         else:
             raise RemoteProtocolError(f"{type(message).__name__} outside a session")
-
-    def folders(self) -> tuple[FolderSpec, ...]:
-        """What this node replicates as primary (R24).
-
-        After a takeover the settings learned from the last primary hold, each at its place on
-        this node; what only this node's configuration names is added. After a direct start it
-        is the other way round.
-        """
-        own = {spec.name: spec for spec in self._config.folder_specs()}
-        learned: dict[str, FolderSpec] = {}
-        refusals: list[str] = []
-        for spec in self.learned:
-            try:
-                learned[spec.name] = attrs.evolve(spec, path=self.follower.place(spec))
-            except ReplicationError as error:
-                refusals.append(str(error))
-        self._alarms.tell(Alarm.FOLDER_REFUSED, refusals)
-        via = self._model().via
-        takeover = via is not None and via.takeover
-        merged = {**own, **learned} if takeover else {**learned, **own}
-        return tuple(merged.values())
-
-    def places(self) -> dict[str, str]:
-        """Where the folders lie that this node may hold, in any role, by name."""
-        found = {folder.name: folder.path for folder in self._config.folders}
-        for spec in self.learned:
-            with contextlib.suppress(ReplicationError):
-                found[spec.name] = self.follower.place(spec)
-        return found
 
     def _hurry(self) -> None:
         """Something was restored: send it at once."""
@@ -330,13 +303,13 @@ class Updates:
         return self._model().durable.active or ()
 
     async def run_update_hooks(self, *, due: bool) -> Changes:
-        """See :class:`~sbs.runtime.updating.leader.LeaderContext`."""
+        """See :class:`~sbs.runtime.updating.leader_context.LeaderContext`."""
         model = self._model()
         number = model.durable.history.number
-        return await self.scripts.update(self.folders(), model.primacy, number, due=due)
+        return await self.scripts.update(self.layout.folders(), model.primacy, number, due=due)
 
     async def _run_apply_hooks(self, generation: Generation) -> None:
-        await self.scripts.apply(generation, self.places())
+        await self.scripts.apply(generation, self.layout.places())
 
     def applied(self, generation: Generation) -> None:
         """See :class:`~sbs.runtime.updating.follower.FollowerContext`."""
@@ -345,16 +318,16 @@ class Updates:
             self.apply_scripts.applied(generation)
 
     async def proposed(self, generation: Generation) -> None:
-        """See :class:`~sbs.runtime.updating.leader.LeaderContext`."""
+        """See :class:`~sbs.runtime.updating.leader_context.LeaderContext`."""
         await self._post(ev.GenerationProposed(generation))
 
     async def acknowledged(self, generation: Generation) -> None:
-        """See :class:`~sbs.runtime.updating.leader.LeaderContext`."""
+        """See :class:`~sbs.runtime.updating.leader_context.LeaderContext`."""
         await self._post(ev.GenerationAcknowledged(generation))
 
     async def held(self, record: CommitRecord) -> trio.Event:
         """See :class:`~sbs.runtime.updating.follower.FollowerContext`."""
-        self.learned = record.folders
+        self.layout.learned = record.folders
         known = self.unsaved.wait_for(record.history.entries[-1])
         if not self.closing:
             await self._post(ev.GenerationHeld(record.history, record.active))
@@ -375,12 +348,12 @@ class Updates:
         self._conflicts.review()
 
     def guarded(self, held: Held | None) -> None:
-        """See :class:`~sbs.runtime.updating.leader.LeaderContext`."""
+        """See :class:`~sbs.runtime.updating.leader_context.LeaderContext`."""
         self.held_update = held
         self._alarms.tell(Alarm.UPDATE_HELD, () if held is None else (held.text,))
 
     def found(self, findings: Findings) -> None:
-        """See :class:`~sbs.runtime.updating.leader.LeaderContext`."""
+        """See :class:`~sbs.runtime.updating.leader_context.LeaderContext`."""
         before = self._conflicts.problems
         self._conflicts.take(self._peer_name, findings)
         log_new(before, self._conflicts.problems)

@@ -15,33 +15,47 @@ from sbs.cli.text import plain
 from sbs.errors import ConfigError, NotRunningError, SbsError
 from sbs.version import __version__
 
-COMMANDS: Final = {
-    "demo": "sbs.cli.demo:demo",
-    "init": "sbs.cli.init:init",
-    "pair": "sbs.cli.pair:pair",
-    "run": "sbs.cli.run:run",
-    "stop": "sbs.cli.acting:stop",
-    "switchover": "sbs.cli.roles:switchover",
-    "drill": "sbs.cli.roles:drill",
-    "takeover": "sbs.cli.roles:takeover",
-    "pause": "sbs.cli.roles:pause",
-    "resume": "sbs.cli.roles:resume",
-    "sync": "sbs.cli.acting:sync",
-    "unit": "sbs.cli.acting:unit",
-    "status": "sbs.cli.status:status",
-    "probe": "sbs.cli.probe:probe",
-    "diff": "sbs.cli.folders:diff",
-    "explain": "sbs.cli.folders:explain",
-    "verify": "sbs.cli.folders:verify",
-    "history": "sbs.cli.versions:history",
-    "restore": "sbs.cli.versions:restore",
-    "config": "sbs.cli.config:config",
-    "licence": "sbs.cli.licence:licence",
-    "mail": "sbs.cli.mail:mail",
-    "service": "sbs.cli.service:service",
-    "adapters": "sbs.cli.adapters:adapters",
+SECTIONS: Final = {
+    "First day": {
+        "demo": "sbs.cli.demo:demo",
+        "init": "sbs.cli.init:init",
+        "pair": "sbs.cli.pair:pair",
+        "config": "sbs.cli.config:config",
+        "run": "sbs.cli.run:run",
+        "service": "sbs.cli.service:service",
+    },
+    "Daily": {
+        "status": "sbs.cli.status:status",
+        "sync": "sbs.cli.acting:sync",
+        "switchover": "sbs.cli.roles:switchover",
+        "unit": "sbs.cli.acting:unit",
+        "stop": "sbs.cli.acting:stop",
+    },
+    "When something is wrong": {
+        "probe": "sbs.cli.probe:probe",
+        "diff": "sbs.cli.folders:diff",
+        "explain": "sbs.cli.folders:explain",
+        "history": "sbs.cli.versions:history",
+        "restore": "sbs.cli.versions:restore",
+        "takeover": "sbs.cli.roles:takeover",
+    },
+    "Maintenance": {
+        "pause": "sbs.cli.roles:pause",
+        "resume": "sbs.cli.roles:resume",
+        "drill": "sbs.cli.roles:drill",
+        "verify": "sbs.cli.folders:verify",
+        "mail": "sbs.cli.mail:mail",
+        "licence": "sbs.cli.licence:licence",
+        "adapters": "sbs.cli.adapters:adapters",
+    },
 }
-"""Each command and where it is defined, in the order of the help."""
+"""Each command and where it is defined, by purpose, in the order of the help."""
+
+COMMANDS: Final = {name: place for places in SECTIONS.values() for name, place in places.items()}
+
+
+MAX_SUMMARY_CHARS: Final = 62
+"""Of a command in the list of all: what a terminal of 80 columns has beside the names."""
 
 
 class Commands(VerbatimGroup):
@@ -69,6 +83,27 @@ class Commands(VerbatimGroup):
         if not isinstance(command, click.Command):
             raise TypeError(f"{place} is a {type(command).__name__}, not a command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; to a mistyped one propose what is near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command is for, below its purpose."""
+        width = max(map(len, COMMANDS))
+        for title, names in SECTIONS.items():
+            rows: list[tuple[str, str]] = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                assert command is not None  # noqa: S101 - it is one of COMMANDS
+                rows.append((name.ljust(width), command.get_short_help_str(MAX_SUMMARY_CHARS)))
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an :class:`SbsError` ends it with its exit code."""
@@ -103,10 +138,10 @@ Exit codes:
   4   refused by a rule
   78  the configuration is wrong
 
-Example:
-  sbs run -c alpha.toml        on one machine
-  sbs run -c beta.toml         on the other
-  sbs status -c alpha.toml"""
+Examples:
+  sbs demo                     see it at work
+  sbs init                     begin, on each of two machines
+  sbs status                   see how a node is"""
 
 
 @click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -27,13 +27,14 @@ def ask(config_path: str, command: str, **arguments: Any) -> Any:
         raise
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs stop -c alpha.toml")
+@click.command(cls=VerbatimCommand, epilog="Examples:\n  sbs stop\n  sbs stop -c alpha.toml")
 @config_option
 def stop(config_path: str) -> None:
     """Stop the running node, in order.
 
-    A primary stops its services, sends a last update and hands its role to the secondary; so
-    this is also how the two swap roles. Returns when the node has ended.
+    For maintenance of this machine. A primary stops its services, sends a last update and hands
+    its role to the secondary, unless automatic takeovers are paused. Returns when the node has
+    ended.
     """
     try:
         client.stop(find_state_dir(config_path))
@@ -45,21 +46,22 @@ def stop(config_path: str) -> None:
 
 @click.command(
     cls=VerbatimCommand,
-    epilog="Examples:\n  sbs sync -c alpha.toml\n  sbs sync --accept 3f6a90b1c2d4 -c alpha.toml",
+    epilog="Examples:\n  sbs sync\n  sbs sync --accept 3f6a90b1c2d4 -c alpha.toml",
 )
 @click.option("--accept", metavar="ID", help="Send the held update of this id.")
 @click.option("--quick", is_flag=True, help="Look only where the watcher has seen something.")
 @config_option
 def sync(config_path: str, accept: str | None, quick: bool) -> None:
-    """Run one update now, without waiting for the period; run it on the primary.
+    """Run one update now, without waiting for the period.
 
-    Looks at everything, since the kernel tells no watcher of all changes; with --quick only where
-    the watcher has seen something since the last update, as updates in between do.
+    Run it on the primary, before you rely on what the secondary has. Looks at everything, since
+    the kernel tells no watcher of all changes; with --quick only where the watcher has seen
+    something since the last update, as updates in between do.
 
-    Returns when the secondary holds the update durably; until then a terminal shows how far it is.
-    An update that would delete too much is held: sbs status says so, and sbs diff shows what it is.
-    --accept sends exactly that one, this time only. Refused (exit code 4) where the update is held,
-    or another one is than was accepted.
+    Returns when the secondary holds the update durably; until then a terminal shows how far it
+    is. An update that would delete too much is held: sbs status says so, and sbs diff shows what
+    it is. --accept sends exactly that one, this time only. Refused (exit code 4) where the update
+    is held, or another one is than was accepted.
     """
     with shown(config_path):
         update = ask(config_path, "sync", accept=accept, quick=quick)
@@ -72,38 +74,56 @@ def sync(config_path: str, accept: str | None, quick: bool) -> None:
         )
 
 
-@click.group(cls=VerbatimGroup, epilog="Example:\n  sbs unit stop printer-1 -c alpha.toml")
+_UNIT_EPILOG = """\
+Examples:
+  sbs unit restart printer-1
+  sbs unit stop printer-1 -c alpha.toml"""
+
+
+@click.group(cls=VerbatimGroup, epilog=_UNIT_EPILOG)
 def unit() -> None:
     """Start or stop one service on the primary.
 
-    The services that are active on the primary are those that a takeover starts: one stopped
-    here stays stopped on the other node, too.
+    Use it instead of the system's own tools: the services that are active on the primary are
+    those that a takeover starts, so one stopped here stays stopped on the other node, too.
     """
 
 
-@unit.command("start")
-@click.argument("name")
+_NAME_ARGUMENT = click.argument("name", help="A service of the configuration.")
+
+
+@unit.command("start", cls=VerbatimCommand, epilog="Example:\n  sbs unit start printer-1")
+@_NAME_ARGUMENT
 @config_option
 def unit_start(name: str, config_path: str) -> None:
-    """Start the service NAME; a takeover starts it, too."""
+    """Start a service; a takeover starts it, too.
+
+    Run it on the primary. It counts as active from then on, on both nodes.
+    """
     ask(config_path, "unit-start", name=name)
     click.echo(f"{plain(name)} is started")
 
 
-@unit.command("restart")
-@click.argument("name")
+@unit.command("restart", cls=VerbatimCommand, epilog="Example:\n  sbs unit restart printer-1")
+@_NAME_ARGUMENT
 @config_option
 def unit_restart(name: str, config_path: str) -> None:
-    """Stop and start the service NAME; all the while it counts as active."""
+    """Stop and start a service; all the while it counts as active.
+
+    Run it on the primary, for a service that shall read its settings anew.
+    """
     ask(config_path, "unit-start", name=name, again=True)
     click.echo(f"{plain(name)} is started again")
 
 
-@unit.command("stop")
-@click.argument("name")
+@unit.command("stop", cls=VerbatimCommand, epilog="Example:\n  sbs unit stop printer-1")
+@_NAME_ARGUMENT
 @config_option
 def unit_stop(name: str, config_path: str) -> None:
-    """Stop the service NAME; a takeover does not start it."""
+    """Stop a service; a takeover does not start it.
+
+    Run it on the primary. A warning says if it could not be started again here.
+    """
     hindrance = ask(config_path, "unit-stop", name=name)
     click.echo(f"{plain(name)} is stopped")
     if hindrance:

@@ -12,7 +12,8 @@ from sbs.cli.text import plain
 def adapters() -> None:
     """List the adapters that are installed.
 
-    A package brings its own with an entry point; docs/cli.md says how.
+    Their names are what services.adapter, licence.adapter and witness.adapter may say. A package
+    brings its own with an entry point; docs/cli.md says how. Changes nothing.
     """
     from sbs.adapters import licences, notifiers, services, witnesses  # noqa: PLC0415 - slow
 

@@ -16,7 +16,7 @@ from sbs.errors import ConfigError, SbsError
 
 _EPILOG = """\
 Examples:
-  sbs config -c alpha.toml
+  sbs config
   sbs config check -c alpha.toml"""
 
 
@@ -24,7 +24,7 @@ Examples:
 @config_option
 @click.pass_context
 def config(ctx: click.Context, config_path: str) -> None:
-    """Open the dialog: the node's status, and its configuration.
+    """Open the dialog: status and settings on a terminal.
 
     Four tabs: Status, Configuration, E-mail, Folders. Comments in the file stay. While the node
     runs, only Status can be used. sbs -cfg is the same. Needs the extra "dialog".
@@ -62,10 +62,11 @@ def on_terminal() -> bool:
 @config.command("check", cls=VerbatimCommand, epilog="Example:\n  sbs config check -c alpha.toml")
 @config_option
 def check(config_path: str) -> None:
-    """Check a configuration file, for a node of this account; exit code 78 if it is wrong.
+    """Check a configuration file, as a node of this account would.
 
-    Each problem is one line: file, key, value, and what is allowed. Settings without effect in
-    this version are warnings, and no error.
+    After each edit, before a node is started with it. Each problem is one line: file, key, value,
+    and what is allowed; exit code 78. Settings without effect are warnings, and no error. Changes
+    nothing.
     """
     found = load_config(config_path, to_run=True)
     for warning in found.warnings:

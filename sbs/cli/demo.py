@@ -16,12 +16,13 @@ from sbs.cli.help import VerbatimCommand
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the figures.")
 @click.option("--keep", is_flag=True, help="Keep configurations, logs and folders, and say where.")
 def demo(*, as_json: bool, keep: bool) -> None:
-    """See a pair at work: replication, a killed primary, takeover, switchover.
+    """See a pair at work: replication, a killed primary, takeover.
 
-    Starts two real nodes on loopback, each with a small HTTP service, in a directory of its own.
-    Files change, the primary is killed with SIGKILL while they are written, the other node takes
-    over, the old one comes back and gets its role again. Each step is measured and checked. It
-    takes about ten seconds; nothing is left behind, unless --keep asks for it.
+    Before anything is configured: needs no file, no account and no second machine. Starts two
+    real nodes on loopback, each with a small HTTP service, in a directory of its own. Files
+    change, the primary is killed with SIGKILL while they are written, the other node takes over,
+    the old one comes back and gets its role again. Each step is measured and checked. It takes
+    about ten seconds; nothing is left behind, unless --keep asks for it.
 
     Exit code 0: every check held; 1: one did not.
     """

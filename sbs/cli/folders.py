@@ -23,13 +23,13 @@ Example:
 
 
 @click.command(cls=VerbatimCommand, epilog=_EPILOG)
-@click.argument("path")
+@click.argument("path", help="A file or directory of this machine; it need not exist.")
 @config_option
 def explain(path: str, config_path: str) -> None:
-    """Say whether PATH is replicated, and which filter rule decides that.
+    """Say whether a path is replicated, and which rule decides.
 
-    Looks at the configuration alone, no node needs to run. PATH need not exist; end it with "/"
-    if a directory is meant that does not. Fails if PATH lies in none of the folders.
+    Looks at the configuration alone: no node needs to run, nothing changes. End PATH with "/" if
+    a directory is meant that does not exist. Exit code 1 if it lies in none of the folders.
     """
     from sbs.core.filters import Filter  # noqa: PLC0415 - slow
 
@@ -64,16 +64,16 @@ MAX_PATHS_SHOWN: Final = 20
 _SIGNS: Final = {"delete": "-", "change": "~", "add": "+", "unsure": "?"}
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs diff -c alpha.toml")
+@click.command(cls=VerbatimCommand, epilog="Examples:\n  sbs diff\n  sbs diff --json -c alpha.toml")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 @config_option
 def diff(config_path: str, as_json: bool) -> None:
-    """Show what an update would send now, and send nothing; run it on the primary.
+    """Show what an update would send now, and send nothing.
 
-    Compares the primary's folders with what the secondary holds: what would be deleted (-),
-    changed (~) and added (+), and files that were touched (?), which an update reads to find out.
-    Says whether the update is held, and why; sbs sync --accept ID then sends it. Refused (exit
-    code 4) on the secondary, and without one.
+    Run it on the primary. Compares its folders with what the secondary holds: what would be
+    deleted (-), changed (~) and added (+), and files that were touched (?), which an update reads
+    to find out. Says whether the update is held, and why; sbs sync --accept ID then sends it.
+    Refused (exit code 4) on the secondary, and without one.
     """
     found = ask(config_path, "diff")
     if as_json:
@@ -86,9 +86,10 @@ def diff(config_path: str, as_json: bool) -> None:
 MIB: Final = 1024 * 1024
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs verify --rate 20 -c alpha.toml")
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs verify --rate 20")
 @click.option(
     "--rate",
+    metavar="MIB",
     type=click.FloatRange(0),
     default=0.0,
     help="Read at most so many MiB in a second on each node; 0: no limit.",
@@ -96,12 +97,13 @@ MIB: Final = 1024 * 1024
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 @config_option
 def verify(config_path: str, rate: float, as_json: bool) -> None:
-    """Read all replicated files anew on both nodes and compare them; run it on the primary.
+    """Read all files anew on both nodes, and compare them.
 
-    Whatever differs on the secondary is sent again. A file of the primary whose content changed
-    although nothing wrote it is named, and left alone on both nodes: the secondary's copy may be
-    the good one. Updates go on meanwhile. Exit code 1 if a file of the primary is damaged; refused
-    (exit code 4) on the secondary, and without one.
+    Run it on the primary, now and then: disks damage files without a word. Whatever differs on
+    the secondary is sent again. A file of the primary whose content changed although nothing
+    wrote it is named, and left alone on both nodes: the secondary's copy may be the good one.
+    Updates go on meanwhile. Exit code 1 if a file of the primary is damaged; refused (exit code
+    4) on the secondary, and without one.
     """
     with nullcontext() if as_json else shown(config_path):
         found = ask(config_path, "verify", bytes_s=rate * MIB)

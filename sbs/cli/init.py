@@ -19,28 +19,33 @@ if TYPE_CHECKING:
     from sbs.core.address import Address
 
 _EPILOG = """\
-Example:
-  sbs init -c alpha.toml
+Examples:
+  sbs init
   sbs init -c alpha.toml --peer beta.example.net --listen alpha.example.net"""
 
 
 @click.command(cls=VerbatimCommand, epilog=_EPILOG)
 @config_option
-@click.option("--name", help="What people call this node.  [default: the host name]")
+@click.option(
+    "--name", metavar="NAME", show_default="the host name", help="What people call this node."
+)
 @click.option("--peer", metavar="HOST[:PORT]", help="Where the other node is.")
 @click.option(
     "--listen",
     metavar="HOST[:PORT]",
-    help="Where this node is.  [default: the address from which it reaches the other]",
+    show_default="the address from which it reaches the other",
+    help="Where this node is.",
 )
-@click.option("--state-dir", help="Where it keeps its state.  [default: /var/lib/sbs]")
+@click.option(
+    "--state-dir", metavar="DIR", show_default="/var/lib/sbs", help="Where it keeps its state."
+)
 def init(
     config_path: str, name: str | None, peer: str | None, listen: str | None, state_dir: str | None
 ) -> None:
-    """Write a first configuration, and make this node's identity beside it.
+    """Write a first configuration, and this node's identity.
 
-    Asks on a terminal for what no option says; elsewhere defaults are taken, and --peer is needed.
-    Nothing is overwritten.
+    The first command on each of the two machines. Asks on a terminal for what no option says;
+    elsewhere defaults are taken, and --peer is needed. Nothing is overwritten.
     """
     from sbs.config.first import first_text  # noqa: PLC0415 - slow
     from sbs.runtime.pairing.beginning import begin, check_free  # noqa: PLC0415 - likewise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sbs.cli.help import VerbatimCommand
+from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain
 from sbs.errors import LicenceError
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from sbs.ports import LicenceOptions
 
 
-@click.group()
+@click.group(cls=VerbatimGroup, epilog="Example:\n  sbs licence show")
 def licence() -> None:
-    """The node's licence: which services it may start, and until when."""
+    """Look at the licence: what it allows, and until when.
+
+    A node without a licence that counts withholds its services; docs/licences.md says when.
+    """
 
 
 @licence.command(
@@ -33,8 +36,9 @@ def licence() -> None:
 def show(config_path: str, as_json: bool) -> None:
     """Show what the configured licence says, and whether it counts.
 
-    Looks at the licence itself, no node needs to run; what a running node makes of it: sbs status.
-    One that has ended is shown, too. Exit code 4 if there is none that counts or ever did here.
+    Changes nothing. Looks at the licence itself, no node needs to run; what a running node makes
+    of it: sbs status. One that has ended is shown, too. Exit code 4 if there is none that counts
+    or ever did here.
     """
     config = load_config(config_path)
     found = _look(config)
@@ -70,13 +74,14 @@ def _rows(config: Config, found: Standing) -> Iterator[tuple[str, str]]:
     cls=VerbatimCommand,
     epilog="Examples:\n  sbs licence verify -c alpha.toml\n  sbs licence verify new.licence",
 )
-@click.argument("file", required=False)
+@click.argument("file", required=False, help="A licence; without it the configured one.")
 @config_option
 def verify(file: str | None, config_path: str) -> None:
-    """Say whether the configured licence, or another FILE, would count on this node.
+    """Say whether a licence would count on this node.
 
-    Verified are the signature, by licence.trusted_keys, the node's name and the last day. Exit
-    code 4 if it would not, with one line that says why and what to do.
+    Before a new one is put in the place of the old. Verified are the signature, by
+    licence.trusted_keys, the node's name and the last day. Exit code 4 if it would not, with one
+    line that says why and what to do.
     """
     import attrs  # noqa: PLC0415 - slow
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sbs.cli.help import VerbatimCommand
+from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain
 
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 _EPILOG = """\
 Exit codes: 0 the server has taken the message; 1 it has not; 78 the configuration is wrong.
 
-Example:
-  sbs mail test -c alpha.toml
+Examples:
+  sbs mail test
   SBS_MAIL_PASSWORD=... sbs mail test -c alpha.toml"""
 
 
-@click.group()
+@click.group(cls=VerbatimGroup, epilog="Example:\n  sbs mail test")
 def mail() -> None:
-    """The mail that tells the administrator of a takeover."""
+    """Try the mail that tells the administrator of a takeover.
+
+    What is mailed, and how a server is configured: docs/mail.md.
+    """
 
 
 @mail.command("test", cls=VerbatimCommand, epilog=_EPILOG)

@@ -39,13 +39,14 @@ Examples:
 
 
 @click.command(cls=VerbatimCommand, epilog=_EPILOG)
-@click.argument("address", metavar="[ADDRESS", required=False)
-@click.argument("code", metavar="[CODE]]", required=False)
+@click.argument("address", required=False, help="Where the other node waits, as it shows it.")
+@click.argument("code", required=False, help="The nine digits that it shows.")
 @config_option
 @click.option(
     "--listen",
     metavar="HOST[:PORT]",
-    help=f"Where to wait.  [default: the host of node.listen, port {PAIR_PORT}]",
+    show_default=f"the host of node.listen, port {PAIR_PORT}",
+    help="Where to wait.",
 )
 @click.option("--renew", is_flag=True, help="Give this node a new identity.")
 @click.option("--show", "only_show", is_flag=True, help="Print both nodes' fingerprints.")
@@ -57,11 +58,12 @@ def pair(
     renew: bool,
     only_show: bool,
 ) -> None:
-    """Let two nodes know each other, once: each pins the other's certificate.
+    """Let two nodes know each other, once.
 
-    Without ADDRESS this node shows a code, and waits for ten minutes; with ADDRESS and CODE it
-    calls the node that waits. CODE is asked for when left out, so that other accounts of this
-    machine do not see it. Nodes that run are not disturbed.
+    After sbs init on both: each node keeps the other's certificate, and from then on speaks with
+    nobody else. Without ADDRESS this node shows a code, and waits for ten minutes; with ADDRESS
+    and CODE it calls the node that waits. CODE is asked for when left out, so that other accounts
+    of this machine do not see it. Nodes that run are not disturbed.
     """
     config = load_config(config_path, to_run=not only_show)  # it says what is written where
     files = _files(config)

@@ -25,13 +25,18 @@ _EPILOG = """\
 Exit codes: 0 all pass, or warn; 1 a check failed; 3 the peer cannot be reached; 78 the
 configuration, or a file that it names in [tls], is wrong.
 
-Example:
-  sbs probe -c alpha.toml
+Examples:
+  sbs probe
   sbs probe beta.example.net:4445 --json"""
 
 
 @click.command(cls=VerbatimCommand, epilog=_EPILOG)
-@click.argument("address", metavar="[HOST[:PORT]]", required=False)
+@click.argument(
+    "address",
+    metavar="[HOST[:PORT]]",
+    required=False,
+    help="Of a node; without it the configured peer.",
+)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 @click.pass_context
@@ -39,9 +44,9 @@ def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bo
     """Find out why two nodes do not see each other, or do not fit.
 
     Checks row by row how the peer is reached and how its settings compare with this node's; each
-    row that does not pass says what to do. Changes nothing. Without HOST the configured peer is
-    probed; the port is 4445 when left out. With HOST and no configuration nothing is compared, and
-    a node with TLS cannot be probed: it talks to its peer alone.
+    row that does not pass says what to do. Changes nothing; run it on both nodes, each sees its
+    own way alone. The port is 4445 when left out. With HOST and no configuration nothing is
+    compared, and a node with TLS cannot be probed: it talks to its peer alone.
     """
     from sbs.runtime.probing.checks import Check, ProbeReport, Result  # noqa: PLC0415 - slow
 

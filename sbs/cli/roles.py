@@ -26,16 +26,17 @@ def _gap(found: dict[str, Any]) -> str:
 
 @click.command(
     cls=VerbatimCommand,
-    epilog="Examples:\n  sbs switchover --dry-run -c alpha.toml\n  sbs switchover -c alpha.toml",
+    epilog="Examples:\n  sbs switchover --dry-run\n  sbs switchover -c alpha.toml",
 )
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN)
 @config_option
 def switchover(config_path: str, *, dry_run: bool) -> None:
-    """Exchange the roles of the two nodes; run it on the primary.
+    """Exchange the roles of the two nodes.
 
-    The primary stops its services, sends a last update, and the secondary takes over with all of
-    the data; the old primary stays as its secondary. Returns when the services run there, and
-    says how long none ran. Refused (exit code 4) while the nodes are not in step.
+    For planned work on the primary; run it there. It stops its services, sends a last update, and
+    the secondary takes over with all of the data; the old primary stays as its secondary. Returns
+    when the services run there, and says how long none ran. Refused (exit code 4) while the nodes
+    are not in step.
     """
     found = ask(config_path, "switchover", dry_run=dry_run)
     name = plain(found["to"])
@@ -46,14 +47,15 @@ def switchover(config_path: str, *, dry_run: bool) -> None:
         click.echo(f"the roles are exchanged: {name} is primary{_gap(found)}")
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs drill -c alpha.toml")
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs drill")
 @config_option
 def drill(config_path: str) -> None:
-    """Rehearse a takeover, and measure it; run it on the primary.
+    """Rehearse a takeover, and measure it.
 
-    Looks whether everything is in order, then exchanges the roles as a switchover does, and
-    prints the outage that users saw. The roles stay exchanged, so that the other node proves
-    itself for a while; a drill there brings them back. Refused (exit code 4) as a switchover is.
+    Run it on the primary, from time to time: what was never tried does not work. Looks whether
+    everything is in order, then exchanges the roles as a switchover does, and prints the outage
+    that users saw. The roles stay exchanged, so that the other node proves itself for a while; a
+    drill there brings them back. Refused (exit code 4) as a switchover is.
     """
     found = ask(config_path, "switchover", dry_run=True)
     click.echo(f"{plain(found['to'])} can take over:")
@@ -63,7 +65,7 @@ def drill(config_path: str) -> None:
     click.echo("to exchange the roles again: sbs drill, or sbs switchover, on that node")
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs takeover --force -c beta.toml")
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs takeover --force")
 @click.option("--force", is_flag=True, help="Although the other node may still serve.")
 @config_option
 def takeover(config_path: str, *, force: bool) -> None:
@@ -78,27 +80,27 @@ def takeover(config_path: str, *, force: bool) -> None:
     click.echo("this node is primary")
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs pause -c alpha.toml")
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs pause")
 @config_option
 def pause(config_path: str) -> None:
-    """Suspend automatic takeovers, for maintenance; on either node, for both.
+    """Suspend automatic takeovers, for maintenance.
 
-    Until sbs resume, also over restarts: the secondary does not replace a primary that is lost,
-    no role goes back by itself, and sbs stop on the primary does not hand its role over: started
-    again, it is primary again. Switchover, drill and takeover --force work all the same. A node
-    that is not connected learns it when the two meet.
+    Run it on either node, it counts for both. Until sbs resume, also over restarts: the secondary
+    does not replace a primary that is lost, no role goes back by itself, and sbs stop on the
+    primary does not hand its role over: started again, it is primary again. Switchover, drill and
+    takeover --force work all the same. A node that is not connected learns it when the two meet.
     """
     ask(config_path, "pause")
     click.echo(f"automatic takeovers are suspended {_where(config_path)}, until sbs resume")
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs resume -c alpha.toml")
+@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs resume")
 @config_option
 def resume(config_path: str) -> None:
-    """Allow automatic takeovers again, after sbs pause; on either node, for both.
+    """Allow automatic takeovers again, after sbs pause.
 
-    A secondary that lost its primary meanwhile takes over now, as its policy allows. A node that
-    is not connected learns it when the two meet.
+    Run it on either node, it counts for both. A secondary that lost its primary meanwhile takes
+    over now, as its policy allows. A node that is not connected learns it when the two meet.
     """
     ask(config_path, "resume")
     click.echo(f"automatic takeovers are allowed again {_where(config_path)}")

@@ -9,7 +9,9 @@ from sbs.cli.logs import LEVELS, log_to_stderr
 from sbs.cli.options import config_option, load_config
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs run -c alpha.toml --log-level debug")
+@click.command(
+    cls=VerbatimCommand, epilog="Examples:\n  sbs run\n  sbs run -c alpha.toml --log-level debug"
+)
 @config_option
 @click.option(
     "--log-level",
@@ -21,9 +23,10 @@ from sbs.cli.options import config_option, load_config
 def run(config_path: str, log_level: str) -> None:
     """Run a node in the foreground.
 
-    SIGTERM, SIGINT (Ctrl-C) and "sbs stop" end it in order: a primary stops its services, sends a
-    last update and hands its role to the secondary. A second signal ends it at once; the peer
-    then takes over as after a crash. The log goes to standard error.
+    The service that sbs service install makes does it; by hand it is for a first look. SIGTERM,
+    SIGINT (Ctrl-C) and sbs stop end it in order: a primary stops its services, sends a last
+    update and hands its role to the secondary. A second signal ends it at once; the peer then
+    takes over as after a crash. The log goes to standard error.
     """
     config = load_config(config_path, to_run=True)
     log_to_stderr(log_level)

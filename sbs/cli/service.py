@@ -17,7 +17,7 @@ from sbs.errors import ServiceError
 
 @click.group(
     cls=VerbatimGroup,
-    epilog="Example:\n  sbs service install --automatic -c /etc/sbs/sbs.toml",
+    epilog="Example:\n  sbs service install --automatic",
 )
 def service() -> None:
     """Install SBS as a service of this machine, or take it out.
@@ -28,6 +28,7 @@ def service() -> None:
 
 _name_option = click.option(
     "--name",
+    metavar="NAME",
     default="sbs",
     show_default=True,
     help="What the service is called; two nodes on one machine need two.",
@@ -46,8 +47,8 @@ _name_option = click.option(
 def install(config_path: str, name: str, *, automatic: bool, shown: bool) -> None:
     """Install SBS as a service, with this configuration.
 
-    It is started by hand, or at the boot with --automatic. Run it again to change that, or after
-    SBS has moved; a node that runs is left alone.
+    Needs root and systemd. It is started by hand, or at the boot with --automatic. Run it again
+    to change that, or after SBS has moved; a node that runs is left alone.
     """
     load_config(config_path, to_run=True)
     path = os.path.abspath(config_path)
@@ -65,11 +66,16 @@ def install(config_path: str, name: str, *, automatic: bool, shown: bool) -> Non
 
 
 @service.command(
-    "uninstall", cls=VerbatimCommand, epilog="Example:\n  sbs service uninstall --name sbs-alpha"
+    "uninstall",
+    cls=VerbatimCommand,
+    epilog="Examples:\n  sbs service uninstall\n  sbs service uninstall --name sbs-alpha",
 )
 @_name_option
 def uninstall(name: str) -> None:
-    """Stop SBS in order, and take the service out; configuration and state stay."""
+    """Stop SBS in order, and take the service out.
+
+    A primary hands its role over. Configuration and state stay. Needs root and systemd.
+    """
     _require_linux(sys.platform)
     from sbs.adapters.services.systemd import own_service  # noqa: PLC0415 - slow
 

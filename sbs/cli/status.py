@@ -28,14 +28,17 @@ _COLOURS: Final = {"primary": "green", "secondary": "cyan", "stopped": "red", "f
 Status = Mapping[str, Any]
 
 
-@click.command(cls=VerbatimCommand, epilog="Example:\n  sbs status -c alpha.toml --json")
+@click.command(
+    cls=VerbatimCommand, epilog="Examples:\n  sbs status\n  sbs status --json -c alpha.toml"
+)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
 def status(config_path: str, as_json: bool, watch: bool) -> None:
-    """Show the node's role, its peer, services, last update and alarms.
+    """Show the role, the peer, services, last update and alarms.
 
-    Exit code 3 if no node is running; its role is then "stopped".
+    The first look when anything seems wrong; changes nothing. Exit code 3 if no node is running;
+    its role is then "stopped".
     """
     show = _show_json if as_json else _show_text
     found = read_status(config_path)

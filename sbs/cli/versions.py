@@ -40,27 +40,28 @@ _FOLDER = click.option(
 
 _HISTORY_EPILOG: Final = """\
 Examples:
-  sbs history -c beta.toml
+  sbs history
   sbs history /srv/app/settings/main.ini -c beta.toml
   sbs history --folder settings main.ini -c beta.toml"""
 
 _RESTORE_EPILOG: Final = """\
 Examples:
-  sbs restore /srv/app/settings/main.ini --generation 11 -c alpha.toml
+  sbs restore /srv/app/settings/main.ini --generation 11
   sbs restore --folder settings main.ini --generation 11 --output old.ini -c beta.toml"""
 
 
 @click.command(cls=VerbatimCommand, epilog=_HISTORY_EPILOG)
-@click.argument("path", required=False)
+@click.argument("path", required=False, help="A file of a folder; without it the generations.")
 @_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @config_option
 def history(path: str | None, folder_name: str | None, config_path: str, *, as_json: bool) -> None:
-    """Show what updates did to the folders of this node, and what is kept of it.
+    """Show what updates did to the folders, and what is kept of it.
 
-    A secondary keeps what updates overwrite and delete, for sync.keep_versions_s seconds. Without
-    PATH: the generations, newest first. With PATH: each version of it that is kept, with the
-    number that sbs restore --generation takes. Whether the node runs or not.
+    To find what sbs restore can get back; changes nothing. A secondary keeps what updates
+    overwrite and delete, for sync.keep_versions_s seconds. Without PATH: the generations, newest
+    first. With PATH: each version of it that is kept, with the number that sbs restore
+    --generation takes. Whether the node runs or not.
     """
     with _held(config_path) as (held, _):
         if path is None:
@@ -71,9 +72,13 @@ def history(path: str | None, folder_name: str | None, config_path: str, *, as_j
 
 
 @click.command(cls=VerbatimCommand, epilog=_RESTORE_EPILOG)
-@click.argument("path")
+@click.argument("path", help="A file of a folder, as sbs history names it.")
 @click.option(
-    "--generation", type=click.IntRange(min=0), required=True, help="As it was after this one."
+    "--generation",
+    metavar="N",
+    type=click.IntRange(min=0),
+    required=True,
+    help="As it was after this one.",
 )
 @_FOLDER
 @click.option(
@@ -83,10 +88,11 @@ def history(path: str | None, folder_name: str | None, config_path: str, *, as_j
 def restore(
     path: str, generation: int, folder_name: str | None, output: str | None, config_path: str
 ) -> None:
-    """Get PATH back as it was after a generation; sbs history PATH lists what there is.
+    """Get a file back as it was after a generation.
 
-    On the primary it is put in its place, with its mode and time, and replicated; what stood there
-    is kept as a version first. On a secondary that is refused (exit code 4), because the primary's
+    For what was overwritten or deleted by mistake; sbs history PATH lists what there is. On the
+    primary it is put in its place, with its mode and time, and replicated; what stood there is
+    kept as a version first. On a secondary that is refused (exit code 4), because the primary's
     file would replace it: use --output FILE.
     """
     with _held(config_path) as (held, stopped):

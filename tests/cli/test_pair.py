@@ -246,4 +246,4 @@ def test_an_address_that_the_other_node_cannot_call_is_warned_of(tmp_path: Path)
 
 def test_help_shows_both_halves() -> None:
     done = sbs("pair", "-h")
-    assert "Usage: sbs pair [OPTIONS] [ADDRESS [CODE]]" in done.stdout.replace("python -m ", "")
+    assert "Usage: sbs pair [OPTIONS] [ADDRESS] [CODE]" in done.stdout.replace("python -m ", "")

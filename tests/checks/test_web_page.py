@@ -105,5 +105,5 @@ def test_every_rule_is_described() -> None:
 
 
 def test_the_page_shows_the_configuration_of_haproxy() -> None:
-    shown = PAGE.partition("\n### HAProxy\n")[2].partition("```text\n")[2].partition("```")[0]
+    shown = PAGE.partition("\n### HAProxy\n")[2].partition("```cfg\n")[2].partition("```")[0]
     assert (EXAMPLES / "haproxy.cfg").read_text("utf-8").endswith(shown)

@@ -53,6 +53,7 @@ ELSEWHERE: Final = {
     "docs/cli.md: sbs COMMAND [ARGUMENTS] [-c FILE]": "a form",
     "docs/cli.md: $ sudo sbs service install -c /etc/sbs/sbs.toml": "needs systemd as its first "
     "process: tests/cli/test_service.py and tests/systemd/test_node.py",
+    "docs/commands.md": "made from the code: tests/cli/test_help.py parses it",
     "docs/dialog.md: sbs config -c alpha.toml": "needs a terminal: tests/dialog/test_terminal.py",
     "docs/mail.md: beta has taken over from alpha; no service ran for 2.4 s.": "a letter: "
     "tests/core/test_letter.py has it word by word",
@@ -70,7 +71,7 @@ ELSEWHERE: Final = {
     "service on the internet: .ci/run",
     "docs/testing.md: python -m sphinx -W docs build/site": "tests/docs/test_site.py runs it",
 }
-"""Blocks that are not run here: why, and where they are looked at instead."""
+"""Blocks that are not run here, or all of a page: why, and where they are looked at instead."""
 
 DIRECTIVES: Final = ("{toctree}", "{eval-rst}")
 
@@ -83,7 +84,7 @@ def blocks(*languages: str) -> list[Block]:
         block
         for block in BLOCKS
         if block.language in languages
-        and block.name not in ELSEWHERE
+        and not {block.page, block.name} & set(ELSEWHERE)
         and not block.page.startswith("docs/howto/")
     ]
 
@@ -120,7 +121,7 @@ def test_every_block_says_what_it_is_and_is_run_or_accounted_for() -> None:
 
 def test_what_is_not_run_here_is_looked_at_elsewhere() -> None:
     """The table has no block that is gone, and names tests that there are."""
-    names = [block.name for block in BLOCKS]
+    names = [block.name for block in BLOCKS] + list({block.page for block in BLOCKS})
     assert [name for name in ELSEWHERE if names.count(name) != 1] == []
     for reason in ELSEWHERE.values():
         for named in re.findall(r"tests/[\w./]+|\.ci/run", reason):

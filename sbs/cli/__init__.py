@@ -33,6 +33,7 @@ SECTIONS: Final = {
     },
     "When something is wrong": {
         "probe": "sbs.cli.probe:probe",
+        "roles": "sbs.cli.role_history:roles",
         "diff": "sbs.cli.folders:diff",
         "explain": "sbs.cli.folders:explain",
         "history": "sbs.cli.versions:history",

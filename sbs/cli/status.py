@@ -84,6 +84,7 @@ def _stopped(config_path: str) -> Status:
         "security",
         "in_step",
         "behind_since",
+        "last_change",
         "licence",  # sbs licence show looks at it without a node
         "last_update",
         "held",
@@ -137,6 +138,9 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
         yield "", "no node is running; start it with: sbs run"
         return
     yield "state", f"{found['state']}, serves {found['listen']}, process {found['pid']}"
+    change = found.get("last_change")  # a node of an older release does not tell
+    if change is not None:
+        yield "since", f"{_moment(change['at'])}: {change['reason']}"
     yield "epoch", f"{found['epoch']} (SBS_EPOCH {found['epoch_token']})"
     in_step = ", in step" if found["in_step"] else ""
     yield "generation", f"{found['generation']}{in_step}"

@@ -27,6 +27,7 @@ from sbs.runtime import clock, opening
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.groups import plain
+from sbs.runtime.lasting.role_history import RoleHistory
 from sbs.runtime.lasting.state import StateStore
 from sbs.runtime.linking.ballots import Ballots
 from sbs.runtime.linking.identity_watch import IdentityWatch
@@ -139,6 +140,7 @@ class Node:
         self._store = StateStore(node.state_dir)
         stack.callback(self._store.close)
         stored = await recall(self._store, node)
+        self.role_history: RoleHistory = RoleHistory(node.state_dir)
         self._node_id = stored.node_id
         policy = await stack.enter_async_context(opening.make_policy(self.config, self._licence))
         standing = await admit(policy, granted=stored.durable.held and stored.durable.granted)
@@ -189,6 +191,7 @@ class Node:
             licensing=self.licensing,
             links=self.links,
             lookout=Lookout.of(self.config, self._transport),
+            role_history=self.role_history,
             saves=self._saves,
             services=self.services,
             tickets=self._tickets,
@@ -216,7 +219,7 @@ class Node:
                 background.start_soon(self.updates.run_forever)
                 if self._door is not None:
                     background.start_soon(self._door.run_forever)
-                last = (self._saves, self.announcer, self.ballots, self._herald)
+                last = (self._saves, self.announcer, self.ballots, self._herald, self.role_history)
                 async with trio.open_nursery() as finishing:
                     for part in last:
                         finishing.start_soon(part.run)
@@ -385,6 +388,7 @@ class Node:
         return make_status(
             self.model,
             role=self.role,
+            changes=self.role_history.changes,
             peer_address=str(self.config.node.peer),
             listen=self.listen,
             security=security_of(self._transport),
@@ -392,10 +396,5 @@ class Node:
             restarts=self.services.restarts,
             licence=self.licensing.status,
             alarms=self.alarms.standing,
-            last_update=self.updates.last_update,
-            behind_since=self.updates.lag.since,
-            held=self.updates.held_update,
-            progress=self.updates.progress,
-            problems=self.updates.problems,
-            conflicts=self.updates.conflicts,
+            updates=self.updates,
         )

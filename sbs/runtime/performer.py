@@ -36,6 +36,7 @@ from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
 from sbs.runtime.hooks import HookError, run_hook
+from sbs.runtime.lasting.role_history import RoleHistory
 from sbs.runtime.linking.ballots import Ballots
 from sbs.runtime.linking.link import Link
 from sbs.runtime.linking.links import Links
@@ -76,6 +77,7 @@ class Parts:
     licensing: Licensing
     links: Links
     lookout: Lookout
+    role_history: RoleHistory
     saves: Saves
     services: Services
     tickets: Tickets
@@ -148,6 +150,7 @@ class Performer:
         match effect:
             case ef.TellRole():
                 self._parts.announcer.tell(effect)
+                self._parts.role_history.tell(effect)
                 if effect.role is not Role.PRIMARY:
                     self._parts.services.guardian.bequeath(b"")
             case ef.RaiseAlarm(alarm, text):

@@ -29,7 +29,13 @@ def children(pid: int) -> list[int]:
 
 def assert_nothing_left(node: NodeProcess, pids: list[int]) -> None:
     wait_until(lambda: not any(map(is_alive, pids)), "the processes of the node have ended")
-    assert sorted(os.listdir(node.state_dir)) == ["index.db", "journal", "lock", "node.json"]
+    assert sorted(os.listdir(node.state_dir)) == [
+        "index.db",
+        "journal",
+        "lock",
+        "node.json",
+        "roles.json",
+    ]
     assert os.listdir(node.folder) == []
 
 

@@ -40,6 +40,7 @@ RUNNING: dict[str, Any] = {
     },
     "in_step": True,
     "behind_since": None,
+    "last_change": {"at": 1.0, "role": "primary", "epoch": 7, "reason": "why\x1b[m"},
     "services": {"active": ["web"], "wanted": ["web", "mail"], "restarts": {"web": 2}},
     "licence": None,
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
@@ -130,6 +131,7 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "PRIMARY\n"
         "  node        alpha (symmetric)\n"
         "  state       primary, serves 127.0.0.1:4445, process 42\n"
+        "  since       1970-01-01 00:00:01 +0000: why\\x1b[m\n"
         "  epoch       7 (SBS_EPOCH 15)\n"
         "  generation  12, in step\n"
         "  peer        beta\\x1b]0;owned\\x07 at 127.0.0.1:4446: secondary, connected\n"

@@ -19,10 +19,12 @@ from sbs.ports import ServiceState
 from sbs.replication.files.problems import Problem
 from sbs.runtime import clock
 from sbs.runtime.alarms import StandingAlarm
+from sbs.runtime.lasting.role_history import RoleChange
 from sbs.runtime.operating.security import Security
 from sbs.runtime.serving.licence_status import LicenceStatus
 from sbs.runtime.updating.conflicts import Conflict
 from sbs.runtime.updating.last_update import LastUpdate
+from sbs.runtime.updating.updates import Updates
 from sbs.version import __version__
 
 MAX_PROBLEMS_SHOWN: Final = 100
@@ -102,6 +104,7 @@ class Status:
         security: how the connection to the peer is protected; ``None`` where the program that
             embeds the node carries the bytes.
         in_step: the secondary holds a complete generation of the primary's data.
+        last_change: of the role; ``None`` before the first.
         behind_since: since when something may have been written on this primary that no secondary
             holds, seconds since 1970; ``None``: nothing that is known of, or no primary.
         licence: of this node; ``None`` if it needs none.
@@ -129,6 +132,7 @@ class Status:
     security: Security | None
     in_step: bool
     behind_since: float | None
+    last_change: RoleChange | None
     services: ServiceStatus
     licence: LicenceStatus | None
     last_update: LastUpdate | None
@@ -154,6 +158,7 @@ def make_status(
     model: Model,
     *,
     role: Role,
+    changes: Sequence[RoleChange],
     peer_address: str,
     listen: str,
     security: Security | None,
@@ -161,18 +166,14 @@ def make_status(
     restarts: Mapping[str, int],
     licence: LicenceStatus | None,
     alarms: tuple[StandingAlarm, ...],
-    last_update: LastUpdate | None,
-    behind_since: float | None,
-    held: Held | None,
-    progress: Progress | None,
-    problems: Sequence[Problem],
-    conflicts: Sequence[Conflict],
+    updates: Updates,
 ) -> Status:
     """Put a status together.
 
     Args:
         model: of the role machine.
         role: as last told to the outside.
+        changes: of it, oldest first.
         peer_address: as configured.
         listen: where the node really listens.
         security: of the connection to the peer.
@@ -180,14 +181,11 @@ def make_status(
         restarts: of each, since the node's start.
         licence: of this node.
         alarms: that stand.
-        last_update: sent or applied.
-        behind_since: of the secondary, if this node is primary.
-        held: by the guard.
-        progress: of the update under way.
-        problems: of it; the first :data:`MAX_PROBLEMS_SHOWN` are shown, and as many notes.
-        conflicts: on either node.
+        updates: of the node; :data:`MAX_PROBLEMS_SHOWN` of their problems are shown, and as many
+            notes.
     """
     settings, durable = model.settings, model.durable
+    problems, conflicts = updates.problems, updates.conflicts
     return Status(
         name=settings.name,
         role=role.value,
@@ -202,16 +200,17 @@ def make_status(
         peer=_peer_status(model, role, peer_address),
         security=security,
         in_step=model.in_step,
-        behind_since=behind_since if role is Role.PRIMARY else None,
+        last_change=changes[-1] if changes else None,
+        behind_since=updates.lag.since if role is Role.PRIMARY else None,
         services=ServiceStatus(
             active=tuple(name for name, state in states.items() if state.active),
             wanted=durable.active or (),
             restarts={**restarts},
         ),
         licence=licence,
-        last_update=last_update,
-        held=held,
-        progress=progress,
+        last_update=updates.last_update,
+        held=updates.held_update,
+        progress=updates.progress,
         paused=durable.pause.on,
         alarms=alarms,
         problems=_lines(each for each in problems if not each.note),

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from sbs.core.claim import Role
+from sbs.runtime.lasting.role_history import RoleChange
 from sbs.runtime.showing.snapshots import Shown
 from sbs.runtime.updating.last_update import LastUpdate
 
@@ -57,6 +58,11 @@ class Chronicle:
     def stages(self) -> tuple[Stage, ...]:
         """Oldest first."""
         return tuple(self._stages)
+
+    @property
+    def changes(self) -> tuple[RoleChange, ...]:
+        """Of the role, over restarts; oldest first."""
+        return self._node.role_history.changes
 
     @property
     def updates(self) -> tuple[LastUpdate, ...]:

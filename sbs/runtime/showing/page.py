@@ -18,8 +18,8 @@ from sbs.runtime.showing.chronicle import Chronicle
 RELOAD_S: Final = 5
 """Without scripts the browser loads the page anew so often."""
 
-SHOWN_STAGES: Final = 8
-"""Changes of the role in the list; the strip has more."""
+SHOWN_CHANGES: Final = 8
+"""Changes of the role in the list; ``sbs roles`` has more."""
 
 _FRAME: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -74,7 +74,7 @@ def _sections(status: Status, chronicle: Chronicle, now: float) -> Iterator[str]
     else:
         yield _section("Alarms", '<p class="well">None.</p>')
     yield _section("Services", _services(status))
-    yield _section("Role since the start of this node", _stages(chronicle, now))
+    yield _section("Role", _stages(chronicle, now))
     yield _section("Updates", _updates(status, chronicle))
     if status.problems or status.conflict_count:
         yield _section("Files to look at", _files(status))
@@ -150,11 +150,12 @@ def _stages(chronicle: Chronicle, now: float) -> str:
     if not stages:
         return "<p>Nothing yet.</p>"
     items = "".join(
-        f'<li><span class="dot role-{stage.role.value}"></span>{stage.role.value}, '
-        f"epoch {stage.epoch} <small>{_moment(stage.at)}</small></li>"
-        for stage in reversed(stages[-SHOWN_STAGES:])
+        f'<li><span class="dot role-{change.role}"></span>{change.role}, epoch {change.epoch}: '
+        f"{escape(change.reason)} <small>{_moment(change.at)}</small></li>"
+        for change in reversed(chronicle.changes[-SHOWN_CHANGES:])
     )
-    return f'{drawing.timeline(stages, now)}<ol class="stages">{items}</ol>'
+    strip = f"{drawing.timeline(stages, now)}<p><small>Since the start of this node.</small></p>"
+    return f'{strip}<ol class="stages">{items}</ol>'
 
 
 def _updates(status: Status, chronicle: Chronicle) -> str:

@@ -12,6 +12,7 @@ import trio
 from sbs.core.claim import Role
 from sbs.core.role import Model
 from sbs.errors import SbsError
+from sbs.runtime.lasting.role_history import RoleHistory
 from sbs.runtime.operating.status import Status
 from sbs.runtime.serving.licensing import Licensing
 from sbs.runtime.updating.updates import Updates
@@ -44,6 +45,11 @@ class Shown(Protocol):
     @property
     def updates(self) -> Updates:
         """What is replicated."""
+        ...
+
+    @property
+    def role_history(self) -> RoleHistory:
+        """Which roles it has had."""
         ...
 
     async def status(self) -> Status:

@@ -1,0 +1,46 @@
+"""``sbs roles``."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import attrs
+import click
+
+from sbs.cli.help import VerbatimCommand
+from sbs.cli.options import config_option, find_state_dir
+from sbs.cli.text import plain
+from sbs.runtime.lasting.role_history import RoleChange, read_role_history
+
+SCHEMA = 1
+"""Of the JSON form; it changes when a field changes its meaning or goes."""
+
+
+@click.command(
+    cls=VerbatimCommand, epilog="Examples:\n  sbs roles\n  sbs roles --json -c beta.toml"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@config_option
+def roles(config_path: str, *, as_json: bool) -> None:
+    """Show when this node had which role, and why, over restarts.
+
+    To find out later what happened; changes nothing. The newest line is the last one; a role that
+    ended with the node's process, by a crash or a power cut, has no line of its end. Whether the
+    node runs or not.
+    """
+    changes = read_role_history(find_state_dir(config_path))
+    if as_json:
+        click.echo(
+            json.dumps({"schema": SCHEMA, "roles": [attrs.asdict(each) for each in changes]})
+        )
+        return
+    for each in changes:
+        click.echo(_line(each))
+    if not changes:
+        click.echo("no role yet: the node has not run", err=True)
+
+
+def _line(change: RoleChange) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(change.at))
+    return plain(f"{at}  {change.role:<9}  epoch {change.epoch}  {change.reason}")

@@ -113,6 +113,8 @@ class NodeProcess:
         self.prefix: Sequence[str] = ()
         """Of the command of SBS, to run it somewhere else."""
         self.program: Sequence[str] = SBS
+        self.run: Sequence[str] = ("run", "--log-format", "text")
+        """The log is a file, and tests read its sentences."""
         self.process: subprocess.Popen[bytes] | None = None
         self.folder.mkdir(parents=True)
         self.log.touch()
@@ -137,7 +139,7 @@ class NodeProcess:
         assert self.process is None, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, *self.program, "run", "-c", str(self.config)],
+                [*self.prefix, *self.program, *self.run, "-c", str(self.config)],
                 cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

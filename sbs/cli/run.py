@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sbs.cli.help import VerbatimCommand
-from sbs.cli.logs import LEVELS, log_to_stderr
+from sbs.cli.logs import FORMATS, LEVELS, start_log
 from sbs.cli.options import config_option, load_config
 
 
@@ -20,16 +20,26 @@ from sbs.cli.options import config_option, load_config
     show_default=True,
     help="The least important events to log.",
 )
-def run(config_path: str, log_level: str) -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    envvar="SBS_LOG_FORMAT",
+    show_envvar=True,
+    default="auto",
+    show_default=True,
+    help="How: text on a terminal, fields in the journal, else JSON; or one of them always.",
+)
+def run(config_path: str, log_level: str, log_format: str) -> None:
     """Run a node in the foreground.
 
     The service that sbs service install makes does it; by hand it is for a first look. SIGTERM,
     SIGINT (Ctrl-C) and sbs stop end it in order: a primary stops its services, sends a last
     update and hands its role to the secondary. A second signal ends it at once; the peer then
-    takes over as after a crash. The log goes to standard error.
+    takes over as after a crash. The log goes to standard error, or to
+    the journal: docs/log.md.
     """
     config = load_config(config_path, to_run=True)
-    log_to_stderr(log_level)
+    start_log(log_level, log_format)
     import trio  # noqa: PLC0415 - slow: sbs -h does not need it
 
     from sbs.runtime.descriptors import claim_descriptors  # noqa: PLC0415 - likewise

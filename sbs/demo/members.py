@@ -149,6 +149,7 @@ class Member:
                 [
                     *(sys.executable, "-I", "-S", _LEASH, str(os.getpid())),
                     *(sys.executable, "-m", "sbs", "run", "-c", self.config),
+                    *("--log-format", "text"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=writing,

@@ -9,7 +9,6 @@ Beside it stands on what basis they hold it: in which directory, by which filter
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 from collections.abc import Mapping
@@ -20,9 +19,17 @@ from sbs.core.epoch import Epoch
 from sbs.core.filters import basename, parent_of
 from sbs.core.guard import Basis
 from sbs.core.history import Generation, History
+from sbs.log import INFO, Log
 from sbs.replication.files.index import Index
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_FORGOTTEN = _log.event(
+    "common-forgotten",
+    INFO,
+    "the other node does not know generation {generation}: nothing is taken as common",
+    "The nodes have different pasts, so each file that differs counts as changed on both "
+    "sides; what an update replaces may be put into quarantine. Nothing to do.",
+)
 
 _NO_BASES: Final[Mapping[str, Basis]] = MappingProxyType({})
 
@@ -75,7 +82,7 @@ class Common:
                 return
             database.execute("DELETE FROM common")
             database.execute("DELETE FROM mark")
-        _log.info("the other node does not know generation %s: nothing is taken as common", mark)
+        _FORGOTTEN(generation=mark)
 
     def store(
         self,

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 
 import attrs
 
 from sbs.core.alarm import Alarm
+from sbs.log import INFO, WARNING, Log
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_RAISED = _log.event(
+    "alarm-raised",
+    WARNING,
+    "alarm {code}: {text}",
+    "Cause and remedy of each alarm: [errors.md](errors.md).",
+)
+_OVER = _log.event(
+    "alarm-over",
+    INFO,
+    "alarm {code} is over",
+    "What it told of has passed. Nothing to do.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -40,14 +52,14 @@ class Alarms:
         before = self._standing.get(code)
         if before is not None and before.text == text:
             return
-        _log.warning("alarm %s: %s", code, text)
+        _RAISED(code=code, text=text)
         since = self._clock() if before is None else before.since
         self._standing[code] = StandingAlarm(code=code, text=text, since=since)
 
     def clear(self, code: Alarm) -> None:
         """An alarm is over."""
         if self._standing.pop(code, None) is not None:
-            _log.info("alarm %s is over", code)
+            _OVER(code=code)
 
     def tell(self, code: Alarm, texts: Iterable[str]) -> None:
         """An alarm stands for each of these texts; for none, it is over."""

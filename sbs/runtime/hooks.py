@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
 
 from sbs.adapters import commands
 from sbs.errors import SbsError
+from sbs.log import INFO, Log
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_SAID = _log.event(
+    "hook-said",
+    INFO,
+    "hook {command}: {line}",
+    "A line that a program of yours has written. What it means, its author knows.",
+)
 
 
 class HookError(SbsError):
@@ -46,4 +52,4 @@ async def run_hook(
 def log_lines(argv: Sequence[str], lines: Sequence[str]) -> None:
     """Write to the log what a hook has written."""
     for line in lines:
-        _log.info("hook %s: %s", shlex.join(argv), ascii(line)[1:-1])
+        _SAID(command=shlex.join(argv), line=ascii(line)[1:-1])

@@ -6,7 +6,6 @@ in which they happened, and a deadline is at most one event late.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -16,6 +15,7 @@ import trio
 from sbs.core import events as ev
 from sbs.core.effects import Effect
 from sbs.core.role import Model, deadline, transition
+from sbs.log import WARNING, Log
 from sbs.runtime import clock
 
 MAX_INBOX: Final = 256
@@ -24,7 +24,15 @@ MAX_INBOX: Final = 256
 STALL_SHARE: Final = 0.25
 """Of a down interval: a node that did not run for longer has not listened, and starts anew."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_STALLED = _log.event(
+    "node-stalled",
+    WARNING,
+    "this node did not run for {stalled_s:.2f} s",
+    "The machine was suspended, frozen, or far too busy. If it happens in normal work the "
+    "other node may take over for no reason: find out what takes the processor, the "
+    "memory or the disk.",
+)
 
 
 class RoleLoop:
@@ -88,7 +96,7 @@ class RoleLoop:
                 now = clock.now()
                 if now - awake_at > stall_s:
                     # Time in which this node did not run is no silence of the other.
-                    _log.warning("this node did not run for %.2f s", now - awake_at)
+                    _STALLED(stalled_s=now - awake_at)
                     self._step(ev.Heard(), now)
                 awake_at = now
                 self._look_at_the_time(now)

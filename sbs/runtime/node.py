@@ -6,7 +6,6 @@ disk, a service or the peer.
 
 from __future__ import annotations
 
-import logging
 import secrets
 from contextlib import AsyncExitStack
 from functools import partial
@@ -55,8 +54,6 @@ from sbs.runtime.updating.verifier import Verification
 
 HOOK_END_S: Final = 10.0
 """How long the hooks of the last role change may take when the node ends."""
-
-_log = logging.getLogger(__name__)
 
 
 class Node:
@@ -118,8 +115,7 @@ class Node:
         """
         if self.config.refusal:
             raise ConfigError(self.config.refusal)
-        for warning in self.config.warnings:
-            _log.warning("%s", warning)
+        self.announcer.warn(self.config.warnings)
         async with AsyncExitStack() as stack:
             await self._open(stack)
             try:
@@ -224,7 +220,7 @@ class Node:
                     for part in last:
                         finishing.start_soon(part.run)
                     task_status.started()
-                    _log.info("%s serves %s", self.config.node.name, self.listen)
+                    self.announcer.serves(self.listen)
                     try:
                         await self._loop.run()
                     finally:
@@ -293,7 +289,7 @@ class Node:
         await self._tickets.ask(ev.SwitchoverAsked)
         began_at = self._performer.stopping_at
         gap_s = None if began_at is None else clock.now() - began_at
-        _log.info("roles exchanged; no service ran for %.3f s", gap_s or 0.0)
+        self.announcer.exchanged(gap_s or 0.0)
         return attrs.evolve(found, gap_s=gap_s)
 
     async def takeover(self, *, force: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -32,6 +31,7 @@ from sbs.core.messages import (
 )
 from sbs.core.role import Model
 from sbs.core.testament import SECRET_BYTES, Will
+from sbs.log import INFO, WARNING, Log
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.announcer import Announcer
@@ -62,7 +62,27 @@ _Speech: TypeAlias = (
     | ef.SendPause
 )
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_STOPPING = _log.event(
+    "services-stopping",
+    INFO,
+    "stopping the services",
+    "This node gives its role up, and stops what it runs first. Nothing to do.",
+)
+_LAST_UPDATE = _log.event(
+    "last-update",
+    INFO,
+    "the services are stopped; running the last update of the handover",
+    "What the services wrote at their end goes to the other node before it starts them. "
+    "Nothing to do.",
+)
+_FENCING = _log.event(
+    "fencing",
+    WARNING,
+    "the primary is lost; running the fence hook",
+    "This node takes over when the hook has made sure that the other machine is off. If "
+    "it cannot, the alarm `fence-failed` says so.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -209,14 +229,14 @@ class Performer:
             self._parts.updates.follower.forget_fragment()
 
     async def _stop_services(self) -> None:
-        _log.info("stopping the services")
+        _STOPPING()
         await self._parts.services.stop()
         await self._post(ev.ServicesStopped())
 
     def _final_update(self, number: int) -> None:
         """It ends with the connection, and is told of in any case."""
         if self._parts.links.attach(number, self._parts.updates.finish):
-            _log.info("the services are stopped; running the last update of the handover")
+            _LAST_UPDATE()
         else:
             self.nursery.start_soon(self._post, ev.FinalUpdateEnded(done=False))
 
@@ -230,7 +250,7 @@ class Performer:
             "SBS_PEER_ADDRESS": str(config.node.peer),
             "SBS_EPOCH": str(model.durable.epoch.number),
         }
-        _log.warning("the primary is lost; running the fence hook")
+        _FENCING()
         try:
             await run_hook(config.failover.fence, environment, config.hooks.timeout_s)
         except HookError as error:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-
 import attrs
 import trio
 
 from sbs.config import NodeSettings
+from sbs.log import INFO, Log
 from sbs.replication.following.target import CommitRecord
 from sbs.runtime.lasting.slots import first_slot
 from sbs.runtime.lasting.state import StateStore, Stored, new_node
 from sbs.runtime.updating.updates import Updates
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_COMPLETED = _log.event(
+    "generation-completed",
+    INFO,
+    "generation {generation} completed after a crash",
+    "What this node had taken in before it died is in its place now. Nothing to do.",
+)
 
 
 async def recall(store: StateStore, node: NodeSettings) -> Stored:
@@ -49,7 +54,7 @@ async def recover(store: StateStore, stored: Stored, updates: Updates) -> Stored
             durable = attrs.evolve(known.durable, history=record.history, active=record.active)
             known = attrs.evolve(known, durable=durable, folders=record.folders)
         store.save(known)
-        _log.info("generation %s completed after a crash", tip)
+        _COMPLETED(generation=tip)
 
     await updates.recover(count_in)
     await trio.to_thread.run_sync(store.save, known)

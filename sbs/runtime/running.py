@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,12 +9,25 @@ from collections.abc import AsyncIterator
 import trio
 
 from sbs.config import Config
+from sbs.log import INFO, WARNING, Log
 from sbs.runtime.groups import plain
 from sbs.runtime.mailing.password import take_password
 from sbs.runtime.node import Node
 from sbs.runtime.supervisor import Supervisor
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_STOPPING = _log.event(
+    "signal-stops",
+    INFO,
+    "{signal}: stopping in order; a second signal ends at once",
+    "Somebody, or the system, stops this node; a primary hands its role over. Nothing to do.",
+)
+_ENDING = _log.event(
+    "signal-ends",
+    WARNING,
+    "{signal}: ending at once",
+    "This node ends without a handover; the other one takes over as after a crash.",
+)
 
 
 async def run_node(config: Config) -> None:
@@ -60,8 +72,8 @@ async def _obey(
 ) -> None:
     name = signal.Signals(await anext(signals)).name
     if serving.is_set():
-        _log.info("%s: stopping in order; a second signal ends at once", name)
+        _STOPPING(signal=name)
         await node.stop()
         name = signal.Signals(await anext(signals)).name
-    _log.warning("%s: ending at once", name)
+    _ENDING(signal=name)
     scope.cancel()

@@ -6,7 +6,6 @@ environment names. Where nobody listens nothing is sent.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import socket
@@ -16,12 +15,27 @@ from typing import Final
 import trio
 
 from sbs.core.claim import Role
+from sbs.log import WARNING, Log
 from sbs.runtime.node import Node
 
 _WATCHDOG_US: Final = re.compile(r"[0-9]{1,20}")
 """Of 64 bits, as systemd writes it."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_NOWHERE = _log.event(
+    "supervisor-unknown",
+    WARNING,
+    "NOTIFY_SOCKET: allowed is a path or @name; nothing is told",
+    "Whatever starts SBS has set a variable that makes no sense; SBS runs without telling "
+    "it anything. Mend the unit.",
+)
+_DEAF = _log.event(
+    "supervisor-untold",
+    WARNING,
+    "the supervisor cannot be told {what}: {error}",
+    "systemd has not learned that SBS is ready, or lives. If it happens often, systemd "
+    "may restart SBS; look at its state.",
+)
 
 
 class Supervisor:
@@ -48,7 +62,7 @@ class Supervisor:
         pid = environment.pop("WATCHDOG_PID", "")
         is_ours = not pid or pid == str(os.getpid())
         if address and not address.startswith(("/", "@")):
-            _log.warning("NOTIFY_SOCKET: allowed is a path or @name; nothing is told")
+            _NOWHERE()
             address = ""
         watched = is_ours and _WATCHDOG_US.fullmatch(watchdog_us)
         return cls(address, int(watchdog_us) / 1e6 if watched else 0.0)
@@ -65,7 +79,7 @@ class Supervisor:
             try:
                 await sock.sendto("\n".join(lines).encode(), self._address)
             except OSError as error:
-                _log.warning("the supervisor cannot be told %s: %s", lines[0], error)
+                _DEAF(what=lines[0], error=error)
 
     async def attend(self, node: Node) -> None:
         """Tell that the node serves, then its roles, and that it lives, until cancelled.

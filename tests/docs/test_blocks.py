@@ -55,6 +55,8 @@ ELSEWHERE: Final = {
     "process: tests/cli/test_service.py and tests/systemd/test_node.py",
     "docs/commands.md": "made from the code: tests/cli/test_help.py parses it",
     "docs/dialog.md: sbs config -c alpha.toml": "needs a terminal: tests/dialog/test_terminal.py",
+    "docs/log.md: journalctl -u sbs  # everything, as sentences": "needs a journal: "
+    "tests/systemd/test_node.py",
     "docs/mail.md: beta has taken over from alpha; no service ran for 2.4 s.": "a letter: "
     "tests/core/test_letter.py has it word by word",
     "docs/pairing.md: $ sudo sbs init": "asks on a terminal: tests/cli/test_init.py",
@@ -316,7 +318,7 @@ PRINTED: Final[dict[str, Callable[[Path], str]]] = {
     "* 0.5 = 1": lambda _: refused(LEASE),
     "docs/configuration.md: hold = (witness.lease_s + failover.stop_bound_s + 0.25) * (1 + d) / "
     "(1 - d)     d = failover.max_clock_drift": hold,
-    "docs/cli.md: 2026-01-31T12:00:00.123+01:00 INFO    role primary, epoch 4.1: no other node "
+    "docs/log.md: 2026-01-31T12:00:00.123+01:00 INFO    role primary, epoch 4.1: no other node "
     "answered at the start": log,
     "docs/cli.md: sending  [########------------]   41%  4120 of 10000 files, 1.4 GiB of 3.4 GiB, "
     "110.3 MiB/s, 18 s left": progress,

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from sbs.adapters.transports.tls_stream import TlsStream
-from sbs.cli.logs import LineFormatter
+from sbs.cli.lines import LineFormatter
 from sbs.config import FailoverSettings
 from sbs.core.address import DEFAULT_PORT
 from sbs.core.claim import Claim, Role

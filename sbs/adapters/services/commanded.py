@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -13,6 +12,7 @@ import trio
 from sbs.adapters import commands
 from sbs.adapters.commands import Finished
 from sbs.errors import ServiceError
+from sbs.log import ERROR, INFO, WARNING, Log
 from sbs.ports import ServiceState, Unit
 
 START_BOUND_S: Final = 90.0
@@ -36,7 +36,34 @@ LOOK_S: Final = 0.1
 MAX_DETAIL_CHARS: Final = 200
 """Of a command's output that is shown; the log has it all."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_STRAY = _log.event(
+    "command-service-stray",
+    WARNING,
+    "service {service} runs, and SBS has not started it: stopped",
+    "Somebody else starts it, by hand or at the boot. Take that away: while the other "
+    "node leads, it must not run here.",
+)
+_DOWN = _log.event(
+    "command-service-down",
+    INFO,
+    "service {service} does not run: {detail}",
+    "Its status command says so. If nobody stopped it, it is started again, as "
+    "`services.restart_limit` lets it.",
+)
+_DOUBT = _log.event(
+    "command-status-unknown",
+    ERROR,
+    "{error}; it counts as before",
+    "The status command of this service does not tell whether it runs. Run it by hand; "
+    "its exit code has to.",
+)
+_SAID = _log.event(
+    "command-service-said",
+    INFO,
+    "service {service}: {line}",
+    "A line that a command of this service has written. What it means, its author knows.",
+)
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -143,7 +170,7 @@ class Commanded:
         Raises:
             ServiceError: as :meth:`end`.
         """
-        _log.warning("service %s runs, and SBS has not started it: stopped", self.unit.name)
+        _STRAY(service=self.unit.name)
         await self.end(STRAY_GRACE_S)
 
     async def look(self) -> bool:
@@ -161,7 +188,7 @@ class Commanded:
             return True
         if self.running:  # else it says already how that came about
             detail = f"its status command {done.failure}{_said(done)}"
-            _log.info("service %s does not run: %s", self.unit.name, detail)
+            _DOWN(service=self.unit.name, detail=detail)
             self.set(running=False, detail=detail)
         return False
 
@@ -178,7 +205,7 @@ class Commanded:
     def note_doubt(self, text: str) -> None:
         """A look has failed: the last state counts until one succeeds; said once."""
         if self.doubt != text:
-            _log.error("%s; it counts as before", text)
+            _DOUBT(error=text)
         self.doubt = text
 
     async def _wait(self, *, running: bool, bound_s: float) -> bool:
@@ -197,7 +224,7 @@ class Commanded:
     def _log(self, done: Finished) -> None:
         for data in (done.printed, done.complaints):
             for line in data.decode(errors="replace").splitlines():
-                _log.info("service %s: %s", self.unit.name, ascii(line)[1:-1])
+                _SAID(service=self.unit.name, line=ascii(line)[1:-1])
 
     def _failure(self, what: str, argv: Sequence[str], done: Finished) -> str:
         how = done.failure or "succeeded"

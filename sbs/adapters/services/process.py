@@ -8,7 +8,6 @@ cannot bind the services to its own life that way; the fencer has one thread, an
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 import shlex
 import time
@@ -32,6 +31,7 @@ from sbs.adapters.services.channel import (
 from sbs.adapters.services.nursery import open_inner_nursery
 from sbs.adapters.services.run import Run, Service, describe_exit
 from sbs.errors import ServiceError
+from sbs.log import ERROR, Log
 from sbs.ports import ServiceController, ServiceState, Unit
 
 START_BOUND_S = 10.0
@@ -52,7 +52,21 @@ MAX_GRACE_S = 86_400.0
 MAX_UNITS = 256
 """Most services of a node: the fencer has two descriptors for each, of 1024 by default."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_FROZEN = _log.event(
+    "fencer-frozen",
+    ERROR,
+    "the fencer does not end services whose time has passed: it is killed",
+    "The process that guards the services stood still; they end with it. Find out what "
+    "stops it: a debugger, a frozen control group, a lack of memory.",
+)
+_GONE = _log.event(
+    "fencer-gone",
+    ERROR,
+    "the fencer is gone ({how}), every service with it",
+    "Somebody, or a lack of memory, killed the process that guards the services; they are "
+    "started again. Find out who.",
+)
 
 
 def boottime() -> float:
@@ -159,7 +173,7 @@ class ProcessController:
         with scope:
             await trio.sleep(bound_s)
             if self._runs and self._channel is not None:
-                _log.error("the fencer does not end services whose time has passed: it is killed")
+                _FROZEN()
                 self._channel.process.kill()
 
     async def bequeath(self, testament: bytes) -> None:
@@ -256,7 +270,7 @@ class ProcessController:
             self._channel = None
             self._notify()
             if not self._closing:
-                _log.error("the fencer is gone (%s), every service with it", describe_exit(code))
+                _GONE(how=describe_exit(code))
         channel.close()
         for run in [run for run in self._runs.values() if run.channel is channel]:
             self._end(run, "killed: the fencer is gone")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 import sys
@@ -17,6 +16,7 @@ import trio
 
 from sbs.core.address import MAX_PORT, Address
 from sbs.errors import DialRefusedError, TransportError
+from sbs.log import ERROR, INFO, Log
 from sbs.ports import Listener
 
 BIND_BOUND_S = 5.0
@@ -55,7 +55,21 @@ _Resolved: TypeAlias = tuple[
     int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 ]
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_FULL = _log.event(
+    "port-cannot-accept",
+    ERROR,
+    "{address}: cannot accept now: {error}",
+    "Nobody can connect to this node until it is over, the other node neither. Too many "
+    "open files: find out what uses them up.",
+)
+_IN_USE = _log.event(
+    "port-in-use",
+    INFO,
+    "{address} is in use; tried for {bound_s:g} s more",
+    "Most likely an SBS that was here before ends its services still. If it does not end, "
+    "`ss -tlnp` names the process.",
+)
 
 
 def _parse(text: str) -> Address:
@@ -162,7 +176,7 @@ class TcpListener:
                 if error.errno not in _ACCEPT_CAPACITY:
                     raise TransportError(f"{self.address}: cannot accept: {error}") from error
                 if not is_waiting:
-                    _log.error("%s: cannot accept now: %s", self.address, error.strerror)
+                    _FULL(address=self.address, error=error.strerror)
                     is_waiting = True
                 await trio.sleep(ACCEPT_PAUSE_S)
         return _tuned(self._accepted.popleft())
@@ -216,7 +230,7 @@ class TcpTransport:
                         f"cannot listen on {wanted}: {_words(error)}; {hint}"
                     ) from error
                 if not is_waiting:
-                    _log.info("%s is in use; tried for %g s more", wanted, self.bind_bound_s)
+                    _IN_USE(address=wanted, bound_s=self.bind_bound_s)
                     is_waiting = True
             else:
                 host, port = sock.getsockname()[:2]

@@ -7,7 +7,6 @@ leader told in the encrypted session, so it proves itself. A dialler takes exact
 
 from __future__ import annotations
 
-import logging
 import os
 import ssl
 from collections.abc import Sequence
@@ -25,12 +24,26 @@ from sbs.core.frames import PREAMBLE
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.testament import Fenced, PeerFencedError
 from sbs.errors import ConfigError, IdentityError, ProtocolError, TransportError
+from sbs.log import ERROR, INFO, Log
 from sbs.ports import Listener, Transport
 
 _VISITOR: Final = Hello(versions=(1, PROTOCOL_VERSION))
 """Never sent: only to read a testament with."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_UNREAD = _log.event(
+    "identity-not-read",
+    ERROR,
+    "{error}; what was read before stays in use",
+    "`tls.identity` or `tls.peer_certificate` was changed, and cannot be used as it is. "
+    "Mend it before SBS starts anew, or the node will not.",
+)
+_READ = _log.event(
+    "identity-read",
+    INFO,
+    "identity and pinned certificates were read again",
+    "The files have changed, and count from the next connection on. Nothing to do.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -119,10 +132,10 @@ class Credentials:
         except ConfigError as error:  # tried again: what was wrong may be no part of the files
             if str(error) != self._told:
                 self._told = str(error)
-                _log.error("%s; what was read before stays in use", error)
+                _UNREAD(error=error)
         else:
             self._seen, self._told = seen, ""
-            _log.info("identity and pinned certificates were read again")
+            _READ()
         return self._trust
 
     def _look(self) -> tuple[object, ...]:

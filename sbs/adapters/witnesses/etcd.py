@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import math
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -31,6 +30,7 @@ import httpx
 import trio
 
 from sbs.errors import WitnessError
+from sbs.log import Log
 from sbs.ports import Vote, Witness, WitnessOptions
 
 ATTEMPT_S: Final = 1.0
@@ -39,7 +39,7 @@ ATTEMPT_S: Final = 1.0
 MAX_ANSWER_BYTES: Final = 65_536
 """Longest answer that is read: ours have a few hundred bytes."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 @attrs.frozen

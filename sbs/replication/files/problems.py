@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Final
 
 import attrs
 
+from sbs.log import INFO, WARNING, Log
+
 MAX_PROBLEMS: Final = 1000
 """Problems listed one by one: more than anybody reads. Further ones are counted."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_NOTE = _log.event(
+    "replicated-otherwise",
+    INFO,
+    "{path}: {text}",
+    "The content is on the secondary, but something about it is not as it is here; the "
+    "text says what. `sbs status` lists it as a note.",
+)
+_PROBLEM = _log.event(
+    "not-replicated",
+    WARNING,
+    "not replicated: {path}: {text}",
+    "This file is missing or old on the secondary, and all others are there. Mend what "
+    "the text names, or exclude the file by a filter; `sbs status` lists what stands.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -79,9 +94,9 @@ def log_new(before: Iterable[Problem], now: Iterable[Problem]) -> None:
         if problem in known:
             continue
         if problem.note:
-            _log.info("%s: %s", problem.path, problem.text)
+            _NOTE(path=problem.path, text=problem.text)
         else:
-            _log.warning("not replicated: %s: %s", problem.path, problem.text)
+            _PROBLEM(path=problem.path, text=problem.text)
 
 
 def printable(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import os
 import time
 from typing import Any, Final
@@ -13,6 +12,7 @@ import attrs
 
 from sbs.core.history import MAX_GENERATION, Generation
 from sbs.core.manifest import STAGING_NAME, check_path
+from sbs.log import WARNING, Log
 from sbs.replication.files.places import Places, sync_file_system
 from sbs.replication.former.divergence import Version
 from sbs.replication.former.past import parsed
@@ -33,7 +33,20 @@ MAX_LINE_BYTES: Final = 64 * 1024
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_UNREAD = _log.event(
+    "quarantine-unreadable",
+    WARNING,
+    "the quarantine of {folder} cannot be read: {error}",
+    "What is kept there is safe, but `sbs status` does not list it. Mend what the text names.",
+)
+_DAMAGED = _log.event(
+    "quarantine-damaged",
+    WARNING,
+    "{directory}: {lines} damaged lines of {file}",
+    "A crash tore lines of the list; the files that they told of are in "
+    "`.sbs.staging/quarantine` all the same, if they were put there. Look there.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -109,7 +122,7 @@ def standing(folder: str, place: str) -> list[Kept]:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            _log.warning("the quarantine of %s cannot be read: %s", folder, error.strerror)
+            _UNREAD(folder=folder, error=error.strerror)
             return []
         found = (kept for kept in listed if _is_there(places, kept.kept))
         named = (attrs.evolve(kept, folder=folder, place=place) for kept in found)
@@ -129,7 +142,7 @@ def _listed(places: Places) -> list[Kept]:
             else:
                 found[kept.kept] = kept
     if damaged:
-        _log.warning("%s: %d damaged lines of %s", places.roots[0], damaged, LIST_NAME)
+        _DAMAGED(directory=places.roots[0], lines=damaged, file=LIST_NAME)
     return list(found.values())
 
 

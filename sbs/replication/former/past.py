@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import re
 import stat
@@ -21,6 +20,7 @@ import attrs
 from sbs.core.epoch import MAX_COUNTER, Epoch
 from sbs.core.manifest import MAX_FILE_BYTES, MAX_TIME_NS, MIN_TIME_NS, STAGING_NAME
 from sbs.errors import ReplicationError
+from sbs.log import WARNING, Log
 from sbs.replication.files.places import Places
 from sbs.replication.former import undo
 from sbs.replication.receiving.area import VERSIONS_NAME
@@ -44,7 +44,14 @@ _NAME: Final = re.compile(r"(\d{1,19})\.([01])-(\d{1,19})-(?:([0-9a-f]{8})|resto
 _KEPT: Final = re.compile(rf"\d{{1,19}}(?:{re.escape(undo.SUFFIX)})?")
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_UNREAD = _log.event(
+    "version-unreadable",
+    WARNING,
+    "{path}: {error}",
+    "The list of what a generation replaced cannot be read, so `sbs history` and `sbs "
+    "restore` leave it out. Look at the disk.",
+)
 
 
 @attrs.frozen(kw_only=True, order=True)
@@ -210,7 +217,7 @@ def changes_of(places: Places, folder: int, path: str) -> list[Change]:
             found += _changes(places, folder, mark, path)
         except OSError as error:
             if error.errno is not None and not isinstance(error, FileNotFoundError):
-                _log.warning("%s/%s/%s: %s", places.roots[folder], VERSIONS, mark.name, error)
+                _UNREAD(path=f"{places.roots[folder]}/{VERSIONS}/{mark.name}", error=error)
     return found
 
 

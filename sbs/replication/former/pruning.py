@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import os
 import shutil
 import threading
@@ -23,6 +22,7 @@ from typing import Final
 import attrs
 
 from sbs.errors import ReplicationError
+from sbs.log import INFO, WARNING, Log
 from sbs.replication.files.places import Places
 from sbs.replication.former import past
 from sbs.replication.former.past import VERSIONS, Mark, Summary
@@ -38,7 +38,21 @@ _REMOVED: Final = "removed-"
 _NO_CHANGES: Final[Mapping[str, int]] = MappingProxyType({})
 """Of all summaries that are remembered: nobody asks, and there may be a hundred thousand."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_STUCK = _log.event(
+    "versions-not-removed",
+    WARNING,
+    "folder {folder}: its versions cannot be removed: {error}",
+    "Old versions take more room than they may; it is tried again. Mend what the text names.",
+)
+_GONE = _log.event(
+    "versions-removed",
+    INFO,
+    "folder {folder}: what {generation} replaced is no longer kept ({files} files, "
+    "{size_bytes} bytes): {reason}",
+    "`sbs restore` cannot bring it back any more. If that is too early, raise "
+    "`sync.keep_versions_s` or `sync.keep_versions_bytes`.",
+)
 
 
 @attrs.define
@@ -158,7 +172,7 @@ class Pruner:
 
     def _failed(self, root: str, name: str, error: Exception) -> None:
         self._kept.pop(root, None)
-        _log.warning("folder %s: its versions cannot be removed: %s", name, error)
+        _STUCK(folder=name, error=error)
 
     def _step(self, places: Places, name: str) -> bool:
         kept = self._look(places, 0)
@@ -218,13 +232,12 @@ class Pruner:
         summary = kept.summaries.popleft()
         kept.total_bytes -= summary.size_bytes
         mark = summary.mark
-        _log.info(
-            "folder %s: what %s replaced is no longer kept (%d files, %d bytes): %s",
-            name,
-            mark,
-            summary.kept,
-            summary.size_bytes,
-            reason,
+        _GONE(
+            folder=name,
+            generation=mark,
+            files=summary.kept,
+            size_bytes=summary.size_bytes,
+            reason=reason,
         )
         directory = places.directory(folder, VERSIONS)
         os.rename(mark.name, _REMOVED + mark.name, src_dir_fd=directory, dst_dir_fd=directory)

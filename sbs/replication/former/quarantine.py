@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import logging
 import os
 import stat
 import threading
@@ -23,6 +22,7 @@ from blake3 import blake3
 from sbs.core.history import Generation
 from sbs.core.manifest import MAX_PATH_BYTES, STAGING_NAME
 from sbs.errors import ReplicationError
+from sbs.log import WARNING, Log
 from sbs.replication.files.places import Places
 from sbs.replication.files.reading import digest_of
 from sbs.replication.former.divergence import Version
@@ -35,7 +35,14 @@ MAX_CANDIDATES: Final = 1000
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_KEPT = _log.event(
+    "quarantined",
+    WARNING,
+    "{files} files of {folder} differ from generation {generation}",
+    "They were changed on this node alone, and are put into quarantine before the update "
+    "replaces them; see the alarm `quarantine`.",
+)
 
 
 class Quarantine:
@@ -119,7 +126,7 @@ class Quarantine:
                     f" {error.strerror}; nothing is overwritten"
                 ) from error
             self._places[name] = places.roots[folder]
-            _log.warning("%d files of %s differ from generation %s", len(added), name, generation)
+            _KEPT(files=len(added), folder=name, generation=generation)
         if lines:
             self.refresh()
 

@@ -6,7 +6,6 @@ decided by it: it is written beside the loop, and a damaged one is set aside.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from cattrs.preconf.json import make_converter
 from sbs.core.claim import Role
 from sbs.core.effects import TellRole
 from sbs.errors import StateError
+from sbs.log import WARNING, Log
 from sbs.runtime.lasting.records import sealed, structured, unsealed, write_durably
 
 FILE: Final = "roles.json"
@@ -37,7 +37,27 @@ MAX_REASON: Final = 1000
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Largest file read: as many changes with reasons of escaped characters alone fit."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_UNREAD = _log.event(
+    "roles-unreadable",
+    WARNING,
+    "{error}",
+    "What `sbs roles` showed of the past is lost to it; the file is set aside with the "
+    "ending `.damaged`, and a new one begun. Look at the disk.",
+)
+_KEPT = _log.event(
+    "roles-not-set-aside",
+    WARNING,
+    "{path} cannot be set aside: {error}",
+    "The damaged file of `roles-unreadable` is overwritten at the next change of role. "
+    "Mend what the text names.",
+)
+_UNWRITTEN = _log.event(
+    "roles-not-written",
+    WARNING,
+    "{path} cannot be written: {error}",
+    "`sbs roles` will not know the changes from now on; the node itself does. Mend the disk.",
+)
 
 _converter = make_converter(detailed_validation=False)
 
@@ -132,11 +152,11 @@ class RoleHistory:
         try:
             return read_role_history(state_dir)
         except StateError as error:
-            _log.warning("%s", error)
+            _UNREAD(error=error)
             try:
                 os.replace(self._path, f"{self._path}.damaged")
             except OSError as failure:
-                _log.warning("%s cannot be set aside: %s", self._path, failure.strerror)
+                _KEPT(path=self._path, error=failure.strerror)
             return ()
 
     def _write(self, changes: Iterable[RoleChange]) -> None:
@@ -144,7 +164,7 @@ class RoleHistory:
             write_durably(self._path, sealed(_converter.unstructure([*changes]), VERSION))
         except OSError as error:
             if not self._failing:
-                _log.warning("%s cannot be written: %s", self._path, error.strerror)
+                _UNWRITTEN(path=self._path, error=error.strerror)
             self._failing = True
         else:
             self._failing = False

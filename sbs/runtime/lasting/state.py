@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import logging
 import os
 import secrets
 
@@ -24,6 +23,7 @@ from sbs.core.epoch import NO_EPOCH
 from sbs.core.manifest import FolderSpec
 from sbs.core.permissions import shared
 from sbs.errors import StateError
+from sbs.log import WARNING, Log
 from sbs.runtime.lasting.records import sealed, structured, unsealed, write_durably
 
 VERSION = 1
@@ -32,7 +32,14 @@ VERSION = 1
 MAX_STATE_BYTES = 16 * 1024 * 1024
 """Largest file read: a bounded history, and folders with a thousand filters each, fit well."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_EXPOSED = _log.event(
+    "state-dir-exposed",
+    WARNING,
+    "state_dir {directory}: {text}",
+    "Other accounts of this machine can get at the node's state. Run the command that the "
+    "text names.",
+)
 
 _converter = make_converter(detailed_validation=False)
 
@@ -154,7 +161,7 @@ def _check_access(state_dir: str) -> None:
         raise StateError(f"state_dir {why}")
     others = shared(found.st_mode)
     if others:
-        _log.warning("state_dir %s: %s", state_dir, others)
+        _EXPOSED(directory=state_dir, text=others)
 
 
 def read_node_id(state_dir: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +10,7 @@ import trio
 from sbs.core import events as ev
 from sbs.core.effects import AskWitness
 from sbs.errors import WitnessError
+from sbs.log import INFO, WARNING, Log
 from sbs.ports import Witness
 
 RELEASE_S: Final = 2.0
@@ -19,7 +19,27 @@ RELEASE_S: Final = 2.0
 MAX_RELEASES: Final = 8
 """Votes waiting to be given back: a role is not lost so often in the time of one."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_SLOW = _log.event(
+    "witness-slow",
+    WARNING,
+    "the witness is slow; the vote of term {term} is left to run out",
+    "Nothing is lost, but the other node may wait some seconds longer before it can lead. "
+    "Look at the witness's load and at the network to it.",
+)
+_LEFT = _log.event(
+    "vote-not-released",
+    INFO,
+    "the witness's vote is left to run out: {error}",
+    "The vote that this node gives back ends by itself within seconds. If it happens "
+    "often, look at the witness.",
+)
+_UNANSWERED = _log.event(
+    "vote-release-unanswered",
+    INFO,
+    "the witness's vote is left to run out: no answer in {timeout_s:g} s",
+    "As for `vote-not-released`.",
+)
 
 
 class Ballots:
@@ -72,7 +92,7 @@ class Ballots:
         try:
             self._send.send_nowait(term)
         except trio.WouldBlock:
-            _log.warning("the witness is slow; the vote of term %d is left to run out", term)
+            _SLOW(term=term)
 
     def end(self) -> None:
         """No vote has to be given back any more; :meth:`run` returns after the last."""
@@ -87,6 +107,6 @@ class Ballots:
                 try:
                     await self._witness.release(self.holder(term))
                 except WitnessError as error:
-                    _log.info("the witness's vote is left to run out: %s", error)
+                    _LEFT(error=error)
             if scope.cancelled_caught:
-                _log.info("the witness's vote is left to run out: no answer in %g s", RELEASE_S)
+                _UNANSWERED(timeout_s=RELEASE_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from typing import Final
 
 import trio
@@ -13,6 +12,7 @@ from sbs.config import Config
 from sbs.config.places import is_loopback
 from sbs.core.alarm import Alarm
 from sbs.errors import ConfigError
+from sbs.log import WARNING, Log
 from sbs.runtime.alarms import Alarms
 
 LOOK_PERIOD_S: Final = 3600.0
@@ -27,7 +27,14 @@ _INSECURE: Final = (
     "is replicated; run sbs pair on both nodes"
 )
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_BARE = _log.event(
+    "connection-insecure",
+    WARNING,
+    "{text}",
+    "There is no TLS between the nodes, and they are not on one machine; it is said again "
+    "at each look. `sbs pair` on both nodes ends it.",
+)
 
 
 class IdentityWatch:
@@ -51,7 +58,7 @@ class IdentityWatch:
                 self.look(dt.datetime.now(dt.UTC))
             elif self._beyond:
                 self._alarms.raise_(Alarm.INSECURE, _INSECURE)
-                _log.warning("%s", _INSECURE)
+                _BARE(text=_INSECURE)
             await trio.sleep(LOOK_PERIOD_S)
 
     def look(self, now: dt.datetime) -> None:

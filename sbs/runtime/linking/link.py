@@ -6,7 +6,6 @@ heartbeat is at most one frame late. Any byte received counts as a sign of life.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,6 +17,7 @@ from sbs.core.connection import Connection, Side, State
 from sbs.core.messages import MAX_TEXT, Code, Heartbeat, Hello, Message, Refused
 from sbs.core.testament import Fenced, PeerFencedError
 from sbs.errors import ProtocolError, RemoteProtocolError, TransportError, VersionError
+from sbs.log import WARNING, Log
 from sbs.runtime import clock
 
 RECEIVE_BYTES: Final = 256 * 1024
@@ -32,7 +32,14 @@ MAX_POSTED: Final = 64
 FAREWELL_S: Final = 1.0
 """How long a last word may take to be written before the connection is cut."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_CHOKED = _log.event(
+    "peer-takes-nothing",
+    WARNING,
+    "connection {connection}: the peer takes no messages; closed",
+    "The other node, or the network to it, stands still; this node connects anew. Look at "
+    "the load of the other machine.",
+)
 
 
 class Link:
@@ -192,7 +199,7 @@ class Link:
         if self._broken:
             return
         if len(self._posted) >= MAX_POSTED:
-            _log.warning("connection %d: the peer takes no messages; closed", self.number)
+            _CHOKED(connection=self.number)
             self.cut()
             return
         self._posted.append(message)

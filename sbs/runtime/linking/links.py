@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -31,6 +30,7 @@ from sbs.core.messages import (
 )
 from sbs.core.testament import PeerFencedError, Will
 from sbs.errors import DialRefusedError, IdentityError, ProtocolError, SbsError, TransportError
+from sbs.log import INFO, WARNING, Log
 from sbs.ports import Listener, Transport
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
@@ -49,7 +49,33 @@ PATIENCE: Final = 4
 behind more of them. It is a down interval then, and of a host that is cut off it costs none: that
 one does not let it connect."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_FENCED = _log.event(
+    "peer-fenced",
+    WARNING,
+    "{address}: {text}",
+    "SBS has died on the other node, and its services have been ended there; this node "
+    "takes over at once, if the partition policy lets it. Find out why SBS died there.",
+)
+_ENDED = _log.event(
+    "connection-ended",
+    INFO,
+    "connection {connection} to {peer} ended: {error}",
+    "The nodes connect again by themselves. `sbs probe` finds why, if they do not.",
+)
+_IDLE = _log.event(
+    "connection-idle",
+    INFO,
+    "connection {connection}: closed, for it did not follow",
+    "A caller that said it was the other node did not go on. Nothing to do, unless it "
+    "comes again and again: then look at the other node's log.",
+)
+_REFUSED = _log.event(
+    "peer-refuses",
+    WARNING,
+    "the peer refuses: {text}",
+    "The other node does not want this one as it is; the text says why, and what to change.",
+)
 
 
 class Router(Protocol):
@@ -177,7 +203,7 @@ class Links:
         except DialRefusedError:
             await self._post(ev.DialFailed(refused=True))
         except PeerFencedError as last_word:
-            _log.warning("%s: %s", self._peer_address, last_word)
+            _FENCED(address=self._peer_address, text=last_word)
             await self._post(ev.PeerFenced(last_word.secret))
         except IdentityError as error:
             self._alarms.raise_(Alarm.IDENTITY_REFUSED, str(error))
@@ -239,7 +265,7 @@ class Links:
             ended = _turned_away(link.number, refusals)
         except* SbsError as group:
             for error in leaves(group):
-                _log.info("connection %d to %s ended: %s", link.number, claim.name, error)
+                _ENDED(connection=link.number, peer=claim.name, error=error)
         finally:
             del self._links[link.number]
             if self._wisher == link.number:
@@ -289,7 +315,7 @@ async def _expect_follow(link: Link) -> None:
     """Whoever calls and says who it is follows at once, or closes: else it takes others' place."""
     await trio.sleep(GREETING_S)
     if link.is_idle:
-        _log.info("connection %d: closed, for it did not follow", link.number)
+        _IDLE(connection=link.number)
         link.cut()
 
 
@@ -330,7 +356,7 @@ class _PeerRefusedError(SbsError):
 
 def _turned_away(number: int, group: BaseExceptionGroup[_PeerRefusedError]) -> ev.TurnedAway:
     refused = next(leaves(group)).refused
-    _log.warning("the peer refuses: %s", refused.text)
+    _REFUSED(text=refused.text)
     return ev.TurnedAway(number, refused.code, refused.text)
 
 

@@ -8,7 +8,6 @@ does not answer, so no real loss is found any later.
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import attrs
@@ -19,6 +18,7 @@ from sbs.core.claim import Role
 from sbs.core.connection import Side
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.errors import ProtocolError, TransportError
+from sbs.log import WARNING, Log
 from sbs.ports import Transport
 from sbs.runtime import clock
 from sbs.runtime.linking.link import Link
@@ -33,7 +33,14 @@ STALLED: Final = 3
 _VISITOR: Final = Hello(versions=(1, PROTOCOL_VERSION), software=f"sbs {__version__}")
 """Makes no claim, so the role machine over there hears nothing of it (B60)."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_SILENT = _log.event(
+    "connection-silent",
+    WARNING,
+    "connection {connection}: silent for {silent_s:.1f} s; closed",
+    "The other node says nothing on this connection although it answers elsewhere; the "
+    "nodes connect anew. Look for lost packets between the machines.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +82,7 @@ class Lookout:
                     nursery.start_soon(self._look, link)
                     await trio.sleep(every_s)
                 else:
-                    _log.warning("connection %d: silent for %.1f s; closed", link.number, silent_s)
+                    _SILENT(connection=link.number, silent_s=silent_s)
                     link.cut()
                     await trio.sleep_forever()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from sbs.log import WARNING, Log
 from sbs.runtime import clock
 from sbs.runtime.linking.link import Link
 
@@ -30,7 +30,20 @@ TOLD_S: Final = 60.0
 
 _CallerT = TypeVar("_CallerT")
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_MORE = _log.event(
+    "callers-untold",
+    WARNING,
+    "{callers} more callers were turned away, untold",
+    "As for `caller-turned-away`; the log tells of ten a minute.",
+)
+_TURNED_AWAY = _log.event(
+    "caller-turned-away",
+    WARNING,
+    "{text}",
+    "Something that is not the other node calls the port of this one, or the other node "
+    "cannot say who it is; the text says which. Let only the other node reach the port.",
+)
 
 
 def first_to_go(hosts: Mapping[_CallerT, str]) -> _CallerT:
@@ -96,12 +109,12 @@ class Strangers:
         now = clock.now()
         if now >= self._quiet_until:
             if self._untold:
-                _log.warning("%d more callers were turned away, untold", self._untold)
+                _MORE(callers=self._untold)
             self._quiet_until = now + TOLD_S
             self._told.clear()
             self._untold = 0
         if len(self._told) < MAX_TOLD and text not in self._told:
             self._told.add(text)
-            _log.warning("%s", text)
+            _TURNED_AWAY(text=text)
         else:
             self._untold += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -33,6 +32,7 @@ from sbs.core.notice import (
     primacy_id,
 )
 from sbs.core.role import Model, State
+from sbs.log import ERROR, Log
 from sbs.ports import NotifierFactory
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms, StandingAlarm
@@ -64,7 +64,14 @@ _NOT_RUNNING: Final = (Alarm.SERVICE_FAILED, Alarm.SERVICE_DOWN)
 _EXPECTED: Final = Alarm.NO_SECONDARY
 """After a takeover it is no news that nothing follows."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_UNTOLD = _log.event(
+    "mail-event-broken",
+    ERROR,
+    "mail: an event could not be told",
+    "A bug of SBS; the node goes on, but the administrator gets no message of this event. "
+    "Report it with the traceback.",
+)
 
 
 @contextmanager
@@ -72,8 +79,8 @@ def _harmless() -> Generator[None]:
     """What goes wrong in telling is logged, and ends nothing else."""
     try:
         yield
-    except Exception:  # whatever it is: it must not end a node in the middle of a takeover
-        _log.exception("mail: an event could not be told")
+    except Exception as error:  # it must not end a node in the middle of a takeover
+        _UNTOLD(exc_info=error)
 
 
 def _absolute(path: str) -> str:

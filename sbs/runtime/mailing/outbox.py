@@ -6,7 +6,6 @@ nothing but a message that comes twice, with one id.
 
 from __future__ import annotations
 
-import logging
 import os
 from contextlib import suppress
 from typing import Final
@@ -17,6 +16,7 @@ from cattrs.preconf.json import make_converter
 
 from sbs.core.notice import Notice
 from sbs.errors import StateError
+from sbs.log import ERROR, WARNING, Log
 from sbs.runtime.lasting.records import (
     sealed,
     structured,
@@ -39,7 +39,27 @@ _DAMAGED: Final = ".damaged"
 _TOLD: Final = "told"
 
 _converter = make_converter(detailed_validation=False)
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_CROWDED = _log.event(
+    "mail-crowded",
+    ERROR,
+    "mail: over {limit} messages wait; {notice} is given up",
+    "The mail server has not taken anything for long; the least important message is "
+    "dropped. See the alarm `mail-failed`.",
+)
+_KEPT = _log.event(
+    "mail-not-removed",
+    WARNING,
+    "mail: {path} cannot be removed: {error}",
+    "The message in this file was sent, and would be sent again at the next start. Mend "
+    "the disk, or remove the file.",
+)
+_UNWRITTEN = _log.event(
+    "mail-not-remembered",
+    WARNING,
+    "mail: {path} cannot be written: {error}",
+    "After a crash a message would be sent a second time. Mend the disk.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +128,7 @@ class Outbox:
         if len(self._entries) > MAX_ENTRIES:
             lost = min(self._entries.values(), key=_worth)
             self.dropped += 1
-            _log.error("mail: over %d messages wait; %s is given up", MAX_ENTRIES, lost.notice.id)
+            _CROWDED(limit=MAX_ENTRIES, notice=lost.notice.id)
             await self.remove(lost.notice.id)
         path = self._path(entry.notice.id)
         async with self._disk:
@@ -130,7 +150,7 @@ class Outbox:
             try:
                 await trio.to_thread.run_sync(_remove, path)
             except OSError as error:
-                _log.warning("mail: %s cannot be removed: %s", path, error.strerror)
+                _KEPT(path=path, error=error.strerror)
 
     async def tell(self, primacy: int) -> None:
         """Remember, over a crash too, that a primacy needs no further message.
@@ -148,7 +168,7 @@ class Outbox:
             try:
                 await trio.to_thread.run_sync(write_durably, path, str(primacy).encode())
             except OSError as error:
-                _log.warning("mail: %s cannot be written: %s", path, error.strerror)
+                _UNWRITTEN(path=path, error=error.strerror)
 
     def _path(self, notice_id: str) -> str:
         return os.path.join(self._directory, notice_id + _SUFFIX)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable, Container, Iterable
 from contextlib import suppress
@@ -14,6 +13,7 @@ import trio
 from sbs.core.alarm import Alarm
 from sbs.core.notice import Notice
 from sbs.errors import NotifyError, SbsError, StateError
+from sbs.log import ERROR, INFO, WARNING, Log
 from sbs.ports import Notifier, NotifierFactory, NotifierOptions
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.mailing.outbox import Entry, Outbox
@@ -23,7 +23,44 @@ MAX_UNWRITTEN: Final = 64
 
 _BROKEN: Final = "the adapter failed in a way it must not"
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_STUCK = _log.event(
+    "mail-disk-slow",
+    ERROR,
+    "mail: the disk takes no more; {notice} is given up",
+    "This message will not be sent: `state_dir` lies on a disk that does not answer. Look at it.",
+)
+_LATE = _log.event(
+    "mail-too-late",
+    WARNING,
+    "mail: after the end: {notice}",
+    "The node was ending already; this message will not be sent. Nothing to do.",
+)
+_WAITING = _log.event(
+    "mail-waits",
+    INFO,
+    "mail: {messages} messages wait from before",
+    "They could not be sent before the last end of SBS, and are tried again now. Nothing to do.",
+)
+_ADAPTER_BROKEN = _log.event(
+    "mail-adapter-broken",
+    ERROR,
+    "mail: the adapter is broken",
+    "A bug of the notifier; the messages wait, and the alarm `mail-failed` stands. Report "
+    "it, with the traceback, to whoever made the notifier.",
+)
+_NOTICE_BROKEN = _log.event(
+    "mail-message-broken",
+    ERROR,
+    "mail: the adapter is broken: {notice}",
+    "As for `mail-adapter-broken`, for this one message.",
+)
+_SENT = _log.event(
+    "mail-sent",
+    INFO,
+    "mail: {notice} was sent to {receivers}",
+    "The server has taken it. Nothing to do.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -136,9 +173,9 @@ class Postman:
         try:
             self._send.send_nowait(letter)
         except trio.WouldBlock:
-            _log.error("mail: the disk takes no more; %s is given up", letter.notice.id)
+            _STUCK(notice=letter.notice.id)
         except trio.ClosedResourceError:
-            _log.warning("mail: after the end: %s", letter.notice.id)
+            _LATE(notice=letter.notice.id)
 
     def end(self) -> None:
         """No notice comes any more; :meth:`run` returns when those that came are on the disk."""
@@ -162,7 +199,7 @@ class Postman:
         except StateError as error:
             lost = (str(error),)
         if self._outbox.entries:
-            _log.info("mail: %d messages wait from before", len(self._outbox.entries))
+            _WAITING(messages=len(self._outbox.entries))
         if lost:
             text = f"messages that cannot be sent: {'; '.join(lost)}"
             self._alarms.raise_(Alarm.MAIL_DAMAGED, text)
@@ -258,8 +295,8 @@ class Postman:
             self._fail(str(error), self._round, permanent=error.permanent)
         except SbsError as error:
             self._fail(str(error), self._round, permanent=True)
-        except Exception:  # an adapter's bug must not end a node that has just taken over
-            _log.exception("mail: the adapter is broken")
+        except Exception as bug:  # it must not end a node that has just taken over
+            _ADAPTER_BROKEN(exc_info=bug)
             self._fail(_BROKEN, self._round, permanent=True)
         else:
             self._round = _Turn()
@@ -280,11 +317,11 @@ class Postman:
             if taken and waiting is not None:
                 await self._put(attrs.evolve(waiting, done=(*entry.done, *taken)))
             self._fail(str(error), self._turn(entry), permanent=error.permanent)
-        except Exception:  # an adapter's bug with one notice must not hold up the others
-            _log.exception("mail: the adapter is broken: %s", notice.id)
+        except Exception as bug:  # an adapter's, with one notice, must not hold up the others
+            _NOTICE_BROKEN(exc_info=bug, notice=notice.id)
             self._fail(_BROKEN, self._turn(entry), permanent=True)
         else:
-            _log.info("mail: %s was sent to %s", notice.id, ", ".join(receivers) or "nobody else")
+            _SENT(notice=notice.id, receivers=", ".join(receivers) or "nobody else")
             self._turns.pop(notice.id, None)
             await self._outbox.remove(notice.id)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from sbs.core.manifest import MAX_PATH_BYTES
 from sbs.core.permissions import ROOT
 from sbs.core.printable import quoted
 from sbs.errors import RefusedError, SbsError
+from sbs.log import INFO, WARNING, Log
 from sbs.replication.leading.preview import Preview
 from sbs.runtime.operating import control
 from sbs.runtime.operating.status import Status, Switchover
@@ -49,7 +49,71 @@ WRITE_TIMEOUT_S: Final = 5.0
 MAX_STRANGERS: Final = 100
 """Accounts that were refused and are remembered, so that each is logged once."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_DROPPED = _log.event(
+    "request-dropped",
+    WARNING,
+    "control socket: request dropped: {error!r}",
+    "A local program asked for something in a form that is none, or was too slow. If it "
+    "was a command of SBS, try again.",
+)
+_STRANGER = _log.event(
+    "account-refused",
+    WARNING,
+    "control socket: the account {account} is refused, from now on silently",
+    "A user of this machine gave a command to the node, and may not. Use the account of "
+    "the node, or root.",
+)
+_STOP = _log.event(
+    "stop-asked",
+    INFO,
+    "stop asked for by command",
+    "Somebody ran `sbs stop`, or used the dialog. Nothing to do.",
+)
+_SWITCHOVER = _log.event(
+    "switchover-asked",
+    INFO,
+    "switchover asked for by command",
+    "Somebody ran `sbs switchover` or `sbs drill`, or a dry run of them. Nothing to do.",
+)
+_TAKEOVER = _log.event(
+    "takeover-asked",
+    WARNING,
+    "takeover asked for by command",
+    "Somebody ran `sbs takeover`. Nothing to do.",
+)
+_FORCED = _log.event(
+    "takeover-forced",
+    WARNING,
+    "takeover asked for by command, by force",
+    "Somebody ran `sbs takeover --force`, and so said that the other node is off. Make "
+    "sure that it is.",
+)
+_PAUSE = _log.event(
+    "pause-asked",
+    INFO,
+    "pause asked for by command: no automatic takeover until resume",
+    "Until `sbs resume` nothing takes over by itself.",
+)
+_RESUME = _log.event(
+    "resume-asked",
+    INFO,
+    "resume asked for by command",
+    "Automatic takeovers are allowed again. Nothing to do.",
+)
+_ACCEPTED = _log.event(
+    "held-update-accepted",
+    WARNING,
+    "the held update {update!a} is accepted by command",
+    "Somebody looked at what the guard held, and let it through. What it deletes is kept "
+    "as versions.",
+)
+_RESTORE = _log.event(
+    "restore-asked",
+    INFO,
+    "restore of {path!a}, generation {generation}, asked for by command",
+    "Somebody ran `sbs restore`. Nothing to do.",
+)
 
 
 class Operated(Protocol):
@@ -167,7 +231,7 @@ class Requests:
             try:
                 await self._admit(stream)
             except (ValueError, trio.TooSlowError, trio.BrokenResourceError) as error:
-                _log.warning("control socket: request dropped: %r", error)
+                _DROPPED(error=error)
 
     async def _admit(self, stream: trio.SocketStream) -> None:
         try:
@@ -188,7 +252,7 @@ class Requests:
             return
         if account not in self._strangers and len(self._strangers) < MAX_STRANGERS:
             self._strangers.add(account)
-            _log.warning("control socket: the account %d is refused, from now on silently", account)
+            _STRANGER(account=account)
         raise RefusedError(
             f"the account {account} may not give commands to this node: only its own, {own}, and "
             "root may"
@@ -219,31 +283,34 @@ class Requests:
         return (await self._node.status()).to_json()
 
     async def _stop(self, _request: Mapping[str, Any]) -> Any:
-        _log.info("stop asked for by command")
+        _STOP()
         await self._node.stop()
         await trio.sleep_forever()  # the end of the node is the answer
 
     async def _switchover(self, request: Mapping[str, Any]) -> Any:
-        _log.info("switchover asked for by command")
+        _SWITCHOVER()
         return attrs.asdict(await self._node.switchover(dry_run=request.get("dry_run") is True))
 
     async def _takeover(self, request: Mapping[str, Any]) -> Any:
         force = request.get("force") is True
-        _log.warning("takeover asked for by command%s", ", by force" if force else "")
+        if force:
+            _FORCED()
+        else:
+            _TAKEOVER()
         await self._node.takeover(force=force)
 
     async def _pause(self, _request: Mapping[str, Any]) -> Any:
-        _log.info("pause asked for by command: no automatic takeover until resume")
+        _PAUSE()
         await self._node.pause()
 
     async def _resume(self, _request: Mapping[str, Any]) -> Any:
-        _log.info("resume asked for by command")
+        _RESUME()
         await self._node.resume()
 
     async def _sync(self, request: Mapping[str, Any]) -> Any:
         accepted = _text(request, "accept") if request.get("accept") else ""
         if accepted:
-            _log.warning("the held update %s is accepted by command", ascii(accepted))
+            _ACCEPTED(update=accepted)
         quick = request.get("quick") is True
         update = await self._node.sync(accepted=accepted, quick=quick)
         return None if update is None else attrs.asdict(update)
@@ -269,7 +336,7 @@ class Requests:
             raise SbsError(
                 f"generation {_shown(generation)}: allowed is an integer from 0 to {MAX_GENERATION}"
             )
-        _log.info("restore of %a, generation %d, asked for by command", path, generation)
+        _RESTORE(path=path, generation=generation)
         return await self._restoring.restore(folder, path, generation)
 
     async def _unit_start(self, request: Mapping[str, Any]) -> Any:

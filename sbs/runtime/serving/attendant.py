@@ -7,7 +7,6 @@ the other node (B32).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -21,13 +20,41 @@ from sbs.core.epoch import Epoch
 from sbs.core.restarts import Handovers, RestartLimits, Restarts
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
+from sbs.log import ERROR, WARNING, Log
 from sbs.runtime.serving.services import Services
 
 LOOK_S: Final = 2.0
 """From one look at the services to the next where nothing changes: a start that failed tells
 nobody, and a secondary that may take the role comes when it likes."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_AGAIN = _log.event(
+    "service-ended",
+    WARNING,
+    "service {service}: started again in {delay_s:.3g} s",
+    "The service ended by itself. Look at its own log; the limits are "
+    "`services.restart_limit` and `services.restart_period_s`.",
+)
+_GIVEN_UP = _log.event(
+    "service-given-up",
+    ERROR,
+    "service {service}: {text}",
+    "It ended too often, and is not started again. Mend it, then `sbs unit start`; with "
+    "`services.on_failure` the other node may take over.",
+)
+_NOT_STARTED = _log.event(
+    "service-not-restarted",
+    WARNING,
+    "{error}",
+    "It ended, and could not be started again; that counts as one more end. The text says why.",
+)
+_RELIEVED = _log.event(
+    "services-handed-over",
+    WARNING,
+    "{services} cannot run here: handing the role over",
+    "The other node runs the services from now on. Mend here what the text names before "
+    "you exchange the roles again.",
+)
 
 
 class Exchange(Protocol):
@@ -137,9 +164,9 @@ class Attendant:
         now = trio.current_time()
         record = record.ended(now, self._limits)
         if record.due_at is not None:
-            _log.warning("service %s: started again in %.3g s", name, record.due_at - now)
+            _AGAIN(service=name, delay_s=record.due_at - now)
             return record
-        _log.error("service %s: %s", name, self._given_up)
+        _GIVEN_UP(service=name, text=self._given_up)
         self._services.remark(name, self._given_up)
         return record
 
@@ -155,7 +182,7 @@ class Attendant:
         error = await self._services.restart(name)
         record = record.started()
         if error:
-            _log.warning("%s", error)
+            _NOT_STARTED(error=error)
             return self._ended(name, record)
         return record
 
@@ -166,7 +193,7 @@ class Attendant:
         try:
             if not why:
                 await self._exchange(dry_run=True)
-                _log.warning("%s cannot run here: handing the role over", ", ".join(failed))
+                _RELIEVED(services=", ".join(failed))
                 given_at = trio.current_time()
                 self._handovers = attrs.evolve(self._handovers, given_at=given_at)
                 await self._exchange()

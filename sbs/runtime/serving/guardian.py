@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import math
 
 import trio
 
 from sbs.errors import ServiceError
+from sbs.log import ERROR, Log
 from sbs.ports import ServiceController
 from sbs.runtime import clock
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_UNGUARDED = _log.event(
+    "services-unguarded",
+    ERROR,
+    "the services are not guarded: {error}",
+    "The fencer, which ends the services if SBS dies or its votes run out, has not taken "
+    "a new order; it keeps the last one. Look for what the text names.",
+)
 
 
 class Guardian:
@@ -49,7 +56,7 @@ class Guardian:
             try:
                 await self.settle()
             except ServiceError as error:
-                _log.error("the services are not guarded: %s", error)
+                _UNGUARDED(error=error)
 
     async def settle(self) -> None:
         """Return when the controller knows what is to be told now.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -15,6 +14,7 @@ from sbs.core.epoch import Epoch
 from sbs.core.licence import Standing, Start, may_run
 from sbs.core.role import Model
 from sbs.errors import LicenceError
+from sbs.log import ERROR, WARNING, Log
 from sbs.ports import LicensePolicy
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.serving.licence_status import LicenceStatus
@@ -30,7 +30,20 @@ LOOK_BOUND_S: Final = 1.0
 FIRST_BOUND_S: Final = 10.0
 """How long the first look may take, without which the node does not start."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_BROKEN = _log.event(
+    "licence-adapter-broken",
+    ERROR,
+    "{text}; this is a bug of it",
+    "A takeover goes on in spite of it; an ordinary start does not. Report it, with the "
+    "traceback, to whoever made the adapter.",
+)
+_ALLOWED = _log.event(
+    "licence-allows",
+    WARNING,
+    "the licence allows the services now; starting them",
+    "A new licence is in its place. Nothing to do.",
+)
 
 
 async def admit(policy: LicensePolicy, *, granted: bool) -> Standing:
@@ -105,7 +118,7 @@ class Guarded:
     def _broken(self, error: Exception) -> str:
         text = f"the licence adapter failed in a way it must not, with {type(error).__name__}"
         if text != self._logged:  # it is asked every two seconds
-            _log.error("%s; this is a bug of it", text, exc_info=error)
+            _BROKEN(exc_info=error, text=text)
             self._logged = text
         return f"{text}; the log has the details for its maker"
 
@@ -194,7 +207,7 @@ class Licensing:
             await trio.sleep(LOOK_S)
             await self._look()
             if self._services.withheld and not self._withheld:
-                _log.warning("the licence allows the services now; starting them")
+                _ALLOWED()
                 await self._services.start_withheld()
             self._tell()
             await self._succession.look(withheld=self._services.withheld)

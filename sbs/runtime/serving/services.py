@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
@@ -20,8 +19,6 @@ from sbs.runtime.serving.guardian import Guardian
 
 MAX_NAMED: Final = 20
 """Services that an alarm names which the other node has and this one has not."""
-
-_log = logging.getLogger(__name__)
 
 
 def matched(units: Sequence[Unit], names: Iterable[str]) -> tuple[Unit, ...]:

@@ -5,7 +5,6 @@ Only in order, as ``sbs switchover`` does, and only while takeovers are not paus
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -17,13 +16,40 @@ from sbs.core.licence import Kind, Standing
 from sbs.core.messages import AskRole
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
+from sbs.log import INFO, WARNING, Log
 from sbs.runtime.linking.links import Links
 from sbs.runtime.serving.attendant import Exchange
 
 PAUSE_S: Final = 60.0
 """From one attempt to exchange the roles to the next, should it fail."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_HANDING = _log.event(
+    "handover-wished",
+    WARNING,
+    "{reason}: handing the role over",
+    "The other node runs the services from now on; the text says who wished it, and why. "
+    "Nothing to do.",
+)
+_NOT_HANDED = _log.event(
+    "handover-impossible",
+    INFO,
+    "{reason}: not handed over: {error}",
+    "It is tried again when what the text names is over.",
+)
+_MODES = _log.event(
+    "licence-against-modes",
+    WARNING,
+    "this node is a main server by its licence, but the modes keep {peer} primary: set "
+    "node.mode on both nodes ({mode} here, {peer_mode} there)",
+    "Set `node.mode` on both nodes as the text says, or both to `symmetric`.",
+)
+_ASKING = _log.event(
+    "licence-asks-for-role",
+    WARNING,
+    "the licence turns this node into a main server: asking for the role",
+    "The other node hands its role over. Nothing to do.",
+)
 
 
 class Succession:
@@ -76,11 +102,11 @@ class Succession:
     async def _hand_over(self, why: str) -> None:
         try:
             await self._exchange(dry_run=True)
-            _log.warning("%s: handing the role over", why)
+            _HANDING(reason=why)
             self._act_at = trio.current_time() + PAUSE_S
             await self._exchange()
         except RefusedError as error:
-            _log.info("%s: not handed over: %s", why, error)
+            _NOT_HANDED(reason=why, error=error)
 
     def _ask(self, model: Model) -> None:
         mine, peer = model.settings, model.peer
@@ -89,14 +115,8 @@ class Succession:
             return
         if mine.mode is Mode.BACKUP_ONLY or peer.mode is Mode.PRIMARY_ONLY:
             self._promoted = False
-            _log.warning(
-                "this node is a main server by its licence, but the modes keep %s primary: set "
-                "node.mode on both nodes (%s here, %s there)",
-                peer.name,
-                mine.mode.value,
-                peer.mode.value,
-            )
+            _MODES(peer=peer.name, mode=mine.mode.value, peer_mode=peer.mode.value)
             return
         self._act_at = trio.current_time() + PAUSE_S
-        _log.warning("the licence turns this node into a main server: asking for the role")
+        _ASKING()
         link.post(AskRole(f"{mine.name} is a main server by its new licence"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +12,7 @@ from sbs.adapters.transports.account import caller_of
 from sbs.config.places import is_loopback
 from sbs.core.address import Address
 from sbs.core.alarm import Alarm
+from sbs.log import ERROR, INFO, Log
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.strangers import first_to_go
 from sbs.runtime.showing.conversation import Conversation
@@ -26,7 +26,20 @@ balancer gets its answer within milliseconds, so it gets through a crowd."""
 RETRY_S: Final = 5.0
 """Until the next try after the port could not be served."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_BROKEN = _log.event(
+    "web-broken",
+    ERROR,
+    "{text}",
+    "A bug of the status page; the node itself goes on, and the page is tried again. "
+    "Report it with the traceback.",
+)
+_OPEN = _log.event(
+    "web-serving",
+    INFO,
+    "status, health and metrics are at http://{address}",
+    "The status page can be opened there. Nothing to do.",
+)
 
 
 class Door:
@@ -62,7 +75,7 @@ class Door:
     def _failed(self, text: str, bug: BaseException | None = None) -> None:
         text = f"web.listen = {self._listen}: {text}"
         if bug is not None and text != self._alarms.text(Alarm.WEB_FAILED):
-            _log.error("%s", text, exc_info=bug)
+            _BROKEN(exc_info=bug, text=text)
         self._alarms.raise_(Alarm.WEB_FAILED, text)
 
     async def _serve(self) -> None:
@@ -70,7 +83,7 @@ class Door:
         host, port = listeners[0].socket.getsockname()[:2]
         self.address = str(Address(host, port))
         self._alarms.clear(Alarm.WEB_FAILED)
-        _log.info("status, health and metrics are at http://%s", self.address)
+        _OPEN(address=self.address)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pages.chronicle.run_forever)
             await trio.serve_listeners(self._receive, listeners)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -21,6 +20,7 @@ from sbs.core.messages import (
 )
 from sbs.core.progress import Phase
 from sbs.errors import ReplicationError, StateError
+from sbs.log import INFO, WARNING, Log
 from sbs.replication.files.problems import Problem
 from sbs.replication.following.target import Applied, CommitRecord, Target
 from sbs.replication.former.kept import Kept
@@ -31,7 +31,20 @@ from sbs.runtime.updating.tracker import Tracker
 RETRY_S: Final = 1.0
 """Pause before a roll-forward that failed (a full disk, say) is tried again."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_APPLIED = _log.event(
+    "generation-applied",
+    INFO,
+    "generation {generation} applied in {duration_s:.3f} s",
+    "This secondary has all that the primary had at that update. Nothing to do.",
+)
+_STAGED = _log.event(
+    "staged-remains",
+    WARNING,
+    "what was staged is still there: {error}",
+    "Files of an update that was given up take room on this disk; they go with the next "
+    "update. If it comes again, mend what the text names.",
+)
 
 
 class FollowerContext(Protocol):
@@ -131,7 +144,7 @@ class Follower:
         self._note(record, applied.problems)
         self.context.applied(record.history.entries[-1])
         duration_s = round(time.monotonic() - started, 6)
-        _log.info("generation %s applied in %.3f s", record.history.tip, duration_s)
+        _APPLIED(generation=record.history.tip, duration_s=duration_s)
         self.context.updated(
             LastUpdate(
                 at=time.time(), files=applied.files, bytes=applied.size_bytes, duration_s=duration_s
@@ -207,7 +220,7 @@ class Follower:
         try:
             forget()
         except ReplicationError as error:
-            _log.warning("what was staged is still there: %s", error)
+            _STAGED(error=error)
 
     def forget_fragment(self) -> None:
         """This node leads: what it kept of a cut session takes room only."""

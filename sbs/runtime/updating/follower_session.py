@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import Final
 
 import trio
@@ -29,6 +28,7 @@ from sbs.core.messages import (
 )
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
+from sbs.log import ERROR, Log
 from sbs.replication.bodies import changes, content_bytes
 from sbs.replication.following.target import Target
 from sbs.runtime.linking.link import Link
@@ -38,7 +38,14 @@ from sbs.runtime.updating.follower import Follower
 MAX_WAITING: Final = 8
 """Messages received ahead of the disk, besides as many on their way to it: 20 megabytes at most."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_UNREAD = _log.event(
+    "verify-failed",
+    ERROR,
+    "verify: {error}",
+    "This secondary could not read files that `sbs verify` asked for; they are counted as "
+    "not compared. Look at its disk, then verify again.",
+)
 
 
 class FollowerSession:
@@ -140,7 +147,7 @@ class FollowerSession:
         try:
             return await trio.to_thread.run_sync(target.audit, audit, check)
         except (ReplicationError, StateError) as error:
-            _log.error("verify: %s", error)
+            _UNREAD(error=error)
             return Audited(())
 
     def _check_epoch(self, epoch: Epoch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Final
 
@@ -29,6 +28,7 @@ from sbs.core.messages import (
 )
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError, StateError
+from sbs.log import INFO, Log
 from sbs.replication.changes import EVERYTHING, Changes
 from sbs.replication.leading.hints import Hints
 from sbs.replication.leading.preview import Preview
@@ -51,8 +51,13 @@ FINDINGS_S: Final = 5.0
 """How long an update waits for the follower to have put it in place: longer than most take. What
 comes later is taken later."""
 
-
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_MADE = _log.event(
+    "generation-made",
+    INFO,
+    "generation {generation}: {changes} changes, {size_bytes} bytes in {duration_s:.3f} s",
+    "The secondary holds this update durably. Nothing to do.",
+)
 
 
 class Leader:
@@ -263,20 +268,15 @@ class Leader:
         self._sent_active = self._told_active = active
         self._holds_last = True
         await self._context.acknowledged(commit.generation)
-        duration_s = time.monotonic() - started
-        last = LastUpdate(
-            at=time.time(),
-            files=commit.operations,
-            bytes=sent_bytes or 0,
-            duration_s=round(duration_s, 6),
+        duration_s = round(time.monotonic() - started, 6)
+        files, size_bytes = commit.operations, sent_bytes or 0
+        _MADE(
+            generation=commit.generation,
+            changes=files,
+            size_bytes=size_bytes,
+            duration_s=duration_s,
         )
-        _log.info(
-            "generation %s: %d changes, %d bytes in %.3f s",
-            commit.generation,
-            last.files,
-            last.bytes,
-            duration_s,
-        )
+        last = LastUpdate(at=time.time(), files=files, bytes=size_bytes, duration_s=duration_s)
         self._context.updated(last, update.problems)
 
     def _is_due(self, active: tuple[str, ...], held: Held | None) -> bool:

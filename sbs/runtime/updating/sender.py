@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -16,6 +15,7 @@ from sbs.core.limiter import Limiter, piece_bytes
 from sbs.core.messages import MAX_BODY_BYTES, Begin, Content
 from sbs.core.progress import Phase
 from sbs.errors import ReplicationError, StateError
+from sbs.log import INFO, Log
 from sbs.replication.bodies import Compressor, changes, content_bytes
 from sbs.replication.files.content import BLOCK_BYTES, BLOCKS_ABOVE
 from sbs.replication.leading.source import Update
@@ -27,7 +27,13 @@ from sbs.runtime.updating.tracker import Tracker
 HURRY_S: Final = 0.1
 """How long a handover waits at most until an update that is held back goes on at full speed."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_PACKED = _log.event(
+    "update-packed",
+    INFO,
+    "{size_bytes} bytes of contents were sent as {sent_bytes}",
+    "What compression saved. Nothing to do.",
+)
 
 
 class Sender:
@@ -110,7 +116,7 @@ class Sender:
             finally:
                 del failure  # else it refers to itself by this frame, which holds what was read
         if sent_bytes < size_bytes:
-            _log.info("%d bytes of contents were sent as %d", size_bytes, sent_bytes)
+            _PACKED(size_bytes=size_bytes, sent_bytes=sent_bytes)
         return size_bytes if self.begun else None
 
     async def _begin(self, begin: Begin) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -50,8 +49,6 @@ REVIEW_S: Final = 10.0
 waiting."""
 
 _NO_SECONDARY: Final = "there is no secondary"
-
-_log = logging.getLogger(__name__)
 
 
 class Updates:
@@ -119,7 +116,6 @@ class Updates:
         if record is not None:
             self.applied(record.history.entries[-1])
         if self._target.damage:
-            _log.error("%s", self._target.damage)
             self.update_failed(self._target.damage)
         watching = partial(self._target.quarantine.watch, self.layout.own, always=True)
         await trio.to_thread.run_sync(watching)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.messages import MAX_AUDITED, Audit, Audited
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError
+from sbs.log import ERROR, Log
 from sbs.replication.audit import Reading
 from sbs.replication.files.problems import printable
 from sbs.replication.leading.peer_tree import PeerTree
@@ -26,7 +26,14 @@ BATCH_BYTES: Final = 32 * 1024 * 1024
 MAX_NAMED: Final = 100
 """Files named in a result; the log has all."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_DIFFERS = _log.event(
+    "verify-found",
+    ERROR,
+    "verify: {text}",
+    "A disk, or somebody, changed a file behind SBS's back; the text names it and says "
+    "what was done. Look at the disk of the node that had the damage.",
+)
 
 
 @attrs.define
@@ -165,7 +172,7 @@ class Verifier:
 
     def _name(self, folder: int, path: str, what: str, found: Verification) -> None:
         text = printable(f"{self._folders[folder].name}/{path}: {what}")
-        _log.error("verify: %s", text)
+        _DIFFERS(text=text)
         if len(found.paths) < MAX_NAMED:
             found.paths.append(text)
 

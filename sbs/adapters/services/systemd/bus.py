@@ -5,7 +5,6 @@ The interface is ``org.freedesktop.systemd1``, as the manual page of that name d
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -19,6 +18,7 @@ from jeepney.io.trio import open_dbus_connection
 from jeepney.low_level import HeaderFields, MessageType
 
 from sbs.errors import ServiceError
+from sbs.log import WARNING, Log
 
 CALL_BOUND_S: Final = 20.0
 """How long systemd may take to answer a call, a new bus included: a reload may take seconds."""
@@ -51,7 +51,14 @@ _Connection: TypeAlias = Any
 _call: Final = cast("Callable[..., Any]", messages.new_method_call)  # pyright: ignore[reportUnknownMemberType] - no types
 _add_match: Final = cast("Callable[..., Any]", message_bus.AddMatch)  # pyright: ignore[reportUnknownMemberType] - likewise
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_NO_BUS = _log.event(
+    "no-system-bus",
+    WARNING,
+    "no system bus: {error!r}",
+    "Without D-Bus SBS can neither start nor stop units; it is tried again. Look at "
+    "`systemctl status dbus`.",
+)
 
 
 class BusError(ServiceError):
@@ -132,7 +139,7 @@ class Bus:
                     await self._serve(connection)
             except* _LOST as group:
                 if not self._told:
-                    _log.warning("no system bus: %r", group.exceptions[0])
+                    _NO_BUS(error=group.exceptions[0])
                     self._told = True
             self._lose()
             await trio.sleep(RETRY_S)

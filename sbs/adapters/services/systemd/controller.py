@@ -7,7 +7,6 @@ there is a fencer (``fencer.py``) in a scope of its own, and the units are bound
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -17,11 +16,13 @@ from typing import Final
 import trio
 
 from sbs.adapters.services.systemd import binding, orders
-from sbs.adapters.services.systemd.bus import MANAGER, ROOT, Bus, BusError, Job
+from sbs.adapters.services.systemd.bus import MANAGER, ROOT, Bus, Job
 from sbs.adapters.services.systemd.leash import Leash
+from sbs.adapters.services.systemd.manual import make_manual
 from sbs.adapters.services.systemd.names import find_units
 from sbs.adapters.services.systemd.unit import GONE, Watched, runs, state_of
 from sbs.errors import ServiceError
+from sbs.log import ERROR, INFO, WARNING, Log
 from sbs.ports import ServiceController, ServiceState, Unit
 
 CLOSE_BOUND_S: Final = 15.0
@@ -39,7 +40,47 @@ MAX_UNITS: Final = 256
 STRANGER_S: Final = 5.0
 """Grace of a unit that ran before SBS did."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_STRAY = _log.event(
+    "unit-stray",
+    WARNING,
+    "{unit} runs, and SBS did not start it: it is stopped",
+    "Nothing but SBS may start it: take it out of what does, a timer or another unit, say.",
+)
+_LEASH_GONE = _log.event(
+    "units-fencer-gone",
+    ERROR,
+    "the fencer is gone; every service is killed",
+    "Somebody, or a lack of memory, killed the process that guards the units; there is a "
+    "new one at once, and what ended is started again. Find out who.",
+)
+_NO_LEASH = _log.event(
+    "units-fencer-missing",
+    ERROR,
+    "no fencer for the units yet: {error}",
+    "No service starts on this node until there is one; it is tried again. Mend what the "
+    "text names.",
+)
+_NOT_KILLED = _log.event(
+    "unit-not-killed",
+    ERROR,
+    "{error}",
+    "A unit may still run although it must not. Look at it with `systemctl status`, and end it.",
+)
+_UNLEARNT = _log.event(
+    "unit-unknown",
+    WARNING,
+    "{unit}: {error}",
+    "Somebody started or stopped the unit with `systemctl`, and SBS could not find out "
+    "which. Look at `sbs status`; `sbs unit start` or `stop` says what you mean.",
+)
+_CHANGED = _log.event(
+    "unit-changed",
+    INFO,
+    "{unit} was {state}",
+    "Somebody did it with `systemctl`; SBS takes it over, and the other node would do the "
+    "same after a takeover.",
+)
 
 
 class SystemdController:
@@ -87,12 +128,12 @@ class SystemdController:
             raise ServiceError(f"{len(found)} services: at most {MAX_UNITS} are allowed")
         for name, unit in found.items():
             await self._add(name, unit)
-        await self._disable()
+        await make_manual(self._bus, self._by_unit)
         await self._fasten()
         self._nursery.start_soon(self._keep_fastened)
         for row in await self._bus.rows([*self._by_unit]):
             if row.active not in GONE:
-                _log.warning("%s runs, and SBS did not start it: it is stopped", row.unit)
+                _STRAY(unit=row.unit)
                 await self.stop(self._by_unit[row.unit].name, STRANGER_S)
 
     async def _run_bus(self) -> None:
@@ -117,25 +158,6 @@ class SystemdController:
         for row in await self._bus.rows([scope]) if scope else ():
             if row.active == "active":
                 raise ServiceError(f"{unit} belongs to another SBS that runs here, see {scope}")
-
-    async def _disable(self) -> None:
-        """R30: SBS alone starts them."""
-        states = {unit: await self._file_state(unit) for unit in self._by_unit}
-        for runtime in (False, True):
-            wanted = "enabled-runtime" if runtime else "enabled"
-            units = [unit for unit, state in states.items() if state == wanted]
-            if units:
-                await self._bus.call("DisableUnitFiles", "asb", (units, runtime))
-                _log.info("their start is manual from now on: %s", ", ".join(units))
-        for unit in (unit for unit, state in states.items() if state == "generated"):
-            _log.warning("%s is generated: disable it where it comes from", unit)
-
-    async def _file_state(self, unit: str) -> str:
-        try:
-            (state,) = await self._bus.call("GetUnitFileState", "s", (unit,))
-        except BusError:  # made at run time: there is no file
-            return ""
-        return str(state)
 
     async def _fasten(self) -> None:
         """Start a fencer and bind the units to it."""
@@ -165,7 +187,7 @@ class SystemdController:
             if self._closing:
                 return
             self._leash, self._leashed = None, trio.Event()
-            _log.error("the fencer is gone; every service is killed")
+            _LEASH_GONE()
             self._mark("killed: the fencer is gone")
             async with trio.open_nursery() as nursery:
                 for watched in self._units.values():
@@ -179,7 +201,7 @@ class SystemdController:
             try:
                 await self._fasten()
             except ServiceError as error:
-                _log.error("no fencer for the units yet: %s", error)
+                _NO_LEASH(error=error)
                 await trio.sleep(RETRY_S)
             else:
                 return
@@ -189,7 +211,7 @@ class SystemdController:
         try:
             await orders.stop(self._bus, watched, 0.0)
         except ServiceError as error:
-            _log.error("%s", error)
+            _NOT_KILLED(error=error)
 
     async def _fastened(self) -> Leash:
         while self._leash is None:
@@ -299,7 +321,7 @@ class SystemdController:
             if job.result == "done":
                 await self._take_over(watched)
         except ServiceError as error:
-            _log.warning("%s: %s", watched.unit, error)
+            _UNLEARNT(unit=watched.unit, error=error)
         finally:
             self._learning -= 1
             self._notify()
@@ -314,7 +336,7 @@ class SystemdController:
             return
         if watched.active != runs(row):
             watched.active = runs(row)
-            _log.info("%s was %s", watched.unit, "started" if watched.active else "stopped")
+            _CHANGED(unit=watched.unit, state="started" if watched.active else "stopped")
 
     def _has_expired(self) -> bool:
         deadline_at = self._guard[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Final
 
 from sbs.adapters.services.systemd.bus import Bus
 from sbs.errors import ServiceError
+from sbs.log import WARNING, Log
 from sbs.ports import Unit
 
 SERVICE_SUFFIX: Final = ".service"
@@ -25,7 +25,14 @@ _WILD: Final = re.compile(r"[*?\[\]]")
 UNFIT: Final = frozenset({"alias", "masked", "masked-runtime", "bad"})
 """States of unit files that a pattern passes over."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_NOTHING = _log.event(
+    "unit-pattern-empty",
+    WARNING,
+    "service {service}: no unit of this node matches",
+    "A pattern in `services.unit` names nothing on this machine. Install the unit, or "
+    "mend the pattern.",
+)
 
 
 def full_name(name: str) -> str:
@@ -70,7 +77,7 @@ async def find_units(bus: Bus, units: Sequence[Unit]) -> Mapping[str, str]:
         new = await _matching(bus, full_name(unit.name)) - {*found.values()}
         found |= {name.removesuffix(SERVICE_SUFFIX): name for name in sorted(new)}
         if not new:
-            _log.warning("service %s: no unit of this node matches", unit.name)
+            _NOTHING(service=unit.name)
     return found
 
 

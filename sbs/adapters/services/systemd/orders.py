@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from typing import Final
 
@@ -11,6 +10,7 @@ import trio
 from sbs.adapters.services.systemd.bus import Bus, BusError, Jobs
 from sbs.adapters.services.systemd.unit import Watched, describe
 from sbs.errors import ServiceError
+from sbs.log import Log
 
 KILL_BOUND_S: Final = 5.0
 """How long a killed unit may take to be gone; one that takes longer hangs in the kernel."""
@@ -21,7 +21,7 @@ AGAIN_S: Final = 0.5
 LEFT_S: Final = 0.01
 """How long killed processes may take to vanish before they are killed again."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 async def start(bus: Bus, watched: Watched) -> None:

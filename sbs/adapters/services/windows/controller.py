@@ -6,7 +6,6 @@ it when SBS ends, however it ends. ``docs/windows.md`` says where that has gaps.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from sbs.adapters.services.windows.calls import Calls
 from sbs.adapters.services.windows.life import Ending, Life
 from sbs.adapters.services.windows.status import Patience, ServiceStatus, State
 from sbs.errors import ServiceError
+from sbs.log import ERROR, WARNING, Log
 from sbs.ports import ServiceState, Unit, guard_clock
 
 POLL_S: Final = 0.05
@@ -45,7 +45,20 @@ MAX_UNITS: Final = 256
 
 EXPIRED: Final = "its time here had passed"
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
+_TROUBLE = _log.event(
+    "windows-service-unknown",
+    ERROR,
+    "{error}",
+    "The service manager does not tell about a service, or refuses an order; the text "
+    "says why. SBS asks again.",
+)
+_STRAY = _log.event(
+    "windows-service-stray",
+    WARNING,
+    "service {service!r} runs before SBS has decided who leads: stopped",
+    "Somebody started it. Nothing but SBS may start it: leave its start type at manual.",
+)
 _Answer = TypeVar("_Answer")
 
 
@@ -262,7 +275,7 @@ class WindowsController:
                 except ServiceError as error:
                     trouble = str(error)
                     if trouble != life.trouble:
-                        _log.error("%s", trouble)
+                        _TROUBLE(error=trouble)
                 life.trouble = trouble
             if self._is_expired:  # none is started now, by nobody
                 self._expire()
@@ -333,7 +346,7 @@ class WindowsController:
         for life in self._lives.values():
             await self._call(self._calls.prepare, life.name)
             if (await self._look(life)).state is not State.STOPPED:
-                _log.warning("service %r runs before SBS has decided who leads: stopped", life.name)
+                _STRAY(service=life.name)
         await self._end_all(OPEN_GRACE_S)
         self._nursery.start_soon(self._watch)
 

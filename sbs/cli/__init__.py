@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from sbs.cli import language
 from sbs.cli.help import VerbatimGroup
 from sbs.cli.text import plain
 from sbs.errors import ConfigError, NotRunningError, SbsError
@@ -61,6 +62,11 @@ MAX_SUMMARY_CHARS: Final = 62
 
 class Commands(VerbatimGroup):
     """Imports commands on demand, and reports errors of SBS without a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line, in the language of the environment."""
+        language.choose()
+        return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``sbs -cfg`` is ``sbs config`` (R60)."""

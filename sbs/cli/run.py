@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sbs.cli import language
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.logs import FORMATS, LEVELS, start_log
 from sbs.cli.options import config_option, load_config
@@ -38,6 +39,7 @@ def run(config_path: str, log_level: str, log_format: str) -> None:
     takes over as after a crash. The log goes to standard error, or to
     the journal: docs/log.md.
     """
+    language.speak_english()  # what follows goes to a log
     config = load_config(config_path, to_run=True)
     start_log(log_level, log_format)
     import trio  # noqa: PLC0415 - slow: sbs -h does not need it

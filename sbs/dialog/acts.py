@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from gettext import gettext as _
 from typing import Final
 
 from sbs.adapters.services.systemd import own_service
@@ -26,13 +27,13 @@ def start(path: str) -> str:
     unit = own_service.unit_of(os.path.abspath(path))
     if unit:
         own_service.start(unit)
-        return f"systemd starts {unit}"
-    return (
+        return _("systemd starts {unit}").format(unit=unit)
+    return _(
         "No service of this machine runs this configuration, so nothing was started. Either\n"
-        f"  sbs service install -c {path}\n"
+        "  sbs service install -c {path}\n"
         "makes one, as root; or run the node in a terminal of its own:\n"
-        f"  sbs run -c {path}"
-    )
+        "  sbs run -c {path}"
+    ).format(path=path)
 
 
 def stop(state_dir: str) -> str:
@@ -45,7 +46,7 @@ def stop(state_dir: str) -> str:
         SbsError: it does not run, or cannot be reached.
     """
     client.stop(state_dir)
-    return "the node has ended"
+    return _("the node has ended")
 
 
 def switchover(state_dir: str) -> str:
@@ -59,7 +60,9 @@ def switchover(state_dir: str) -> str:
         SbsError: it failed.
     """
     found = client.ask(state_dir, "switchover", timeout_s=math.inf, dry_run=False)
-    return f"{found['to']} is primary; no service ran for {found['gap_s']:.3f} s"
+    return _("{name} is primary; no service ran for {gap_s:.3f} s").format(
+        name=found["to"], gap_s=found["gap_s"]
+    )
 
 
 ACTS: Final[Mapping[str, Callable[[str], str]]] = {"stop": stop, "switchover": switchover}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from gettext import gettext as _
 from typing import ClassVar, Final
 
 from textual import work
@@ -22,7 +23,7 @@ from sbs.dialog.file import ChangedError
 from sbs.dialog.folders_tab import FoldersTab
 from sbs.dialog.logo import look_of
 from sbs.dialog.node import Seen
-from sbs.dialog.screens import Ask, Question, Report
+from sbs.dialog.screens import Ask, Question, Report, translate
 from sbs.dialog.settings_tab import MailTab, SettingsTab
 from sbs.dialog.status_tab import StatusTab
 from sbs.dialog.style import STYLE
@@ -39,19 +40,6 @@ EDITED: Final[Mapping[str, type[SettingsTab] | type[MailTab] | type[FoldersTab]]
     "folders": FoldersTab,
 }
 """The tabs that edit the file."""
-
-_QUESTIONS: Final = {
-    "stop": (
-        "Stop this node?\n\nA primary stops its services, sends a last update and hands its role "
-        "to the secondary, which starts them.",
-        "Stop",
-    ),
-    "switchover": (
-        "Exchange the roles of the two nodes?\n\nThis node stops its services, sends a last "
-        "update, and the other one starts them with all of the data.",
-        "Exchange",
-    ),
-}
 
 
 class Dialog(App[None]):
@@ -80,8 +68,9 @@ class Dialog(App[None]):
 
     def __init__(self, path: str, password: str = "") -> None:
         super().__init__()
+        translate(self._bindings)
         self.draft: Draft = Draft(path)
-        self.seen: Seen = Seen(role=node.SILENT, why="looking at it")
+        self.seen: Seen = Seen(role=node.SILENT, why=_("looking at it"))
         self._password = password
         self._looking = False
         self._wanted = "status"
@@ -90,10 +79,10 @@ class Dialog(App[None]):
         """A bar with the state, the tabs, and the keys."""
         yield Static(id="bar", markup=False)
         with TabbedContent(initial="status"):
-            with TabPane("Status", id="status"):
+            with TabPane(_("Status"), id="status"):
                 yield StatusTab()
             for name, tab in EDITED.items():
-                with TabPane(name.capitalize(), id=name):
+                with TabPane(_(name.capitalize()), id=name):
                     yield tab(self.draft)
                     yield Static(classes="why", markup=False)
         yield Footer(compact=True)
@@ -132,15 +121,16 @@ class Dialog(App[None]):
             why.display = not seen.is_stopped
             why.update(_why(seen))
         look = look_of(seen.role)
-        changed = "   [not saved]" if self.draft.is_changed else ""
+        changed = "   " + _("[not saved]") if self.draft.is_changed else ""
+        role = _(seen.role)
         below.query_one("#bar", Static).update(
             Content.assemble(
                 ("SBS  ", "bold"),
-                (f"{look.sign} {seen.role.upper()}", f"${look.colour} bold"),
+                (f"{look.sign} {role.upper()}", f"${look.colour} bold"),
                 f"{changed}   {plain(self.draft.file.path)}",
             )
         )
-        self._set_title(f"{look.sign} {seen.role} - SBS")
+        self._set_title(f"{look.sign} {role} - SBS")
 
     def action_open(self, tab: str) -> None:
         """Another tab, with the focus in it."""
@@ -168,19 +158,20 @@ class Dialog(App[None]):
         try:
             self.draft.save()
         except ChangedError as error:
-            text = f"{error}.\n\nRead it again? What you have changed here is then gone."
-            self.push_screen(Question(text, "Read again"), self._reload)
+            text = _("{problem}.\n\nRead it again? What you have changed here is then gone.")
+            question = Question(text.format(problem=error), _("Read again"))
+            self.push_screen(question, self._reload)
         except ConfigError as error:
-            self.push_screen(Report("Not saved: something is wrong", plain_lines(str(error))))
+            self.push_screen(Report(_("Not saved: something is wrong"), plain_lines(str(error))))
         else:
-            self.notify(f"{self.draft.file.path}: saved", markup=False)
+            self.notify(_("{path}: saved").format(path=self.draft.file.path), markup=False)
         self.show(self.seen)
 
     async def action_reload(self) -> None:
         """Read the file again."""
         if self.draft.is_changed:
-            text = "Read the file again? What you have changed here is then gone."
-            self.push_screen(Question(text, "Read again"), self._reload)
+            text = _("Read the file again? What you have changed here is then gone.")
+            self.push_screen(Question(text, _("Read again")), self._reload)
         else:
             await self._reload(True)
 
@@ -190,7 +181,7 @@ class Dialog(App[None]):
         try:
             self.draft.reload()
         except ConfigError as error:
-            self.push_screen(Report("It cannot be read", plain_lines(str(error))))
+            self.push_screen(Report(_("It cannot be read"), plain_lines(str(error))))
             return
         for tab in EDITED.values():
             await self.screen_stack[0].query_one(tab).reload()
@@ -201,8 +192,13 @@ class Dialog(App[None]):
         if not self.draft.is_changed:
             self.exit()
             return
-        text = "Quit without saving? What you have changed is then gone."
-        self.push_screen(Question(text, "Quit"), lambda answer: self.exit() if answer else None)
+        text = _("Quit without saving? What you have changed is then gone.")
+        question = Question(text, _("Quit"))
+        self.push_screen(question, lambda answer: self.exit() if answer else None)
+
+    def action_help_quit(self) -> None:
+        """Ctrl-C, which copies where text is chosen."""
+        self.notify(_("Ctrl+Q leaves the dialog."))
 
     def on_ask(self, event: Ask) -> None:
         """A tab asks."""
@@ -213,22 +209,22 @@ class Dialog(App[None]):
         if event.act == "start":
             self._start()
             return
-        text, yes = _QUESTIONS[event.act]
+        question = _stop() if event.act == "stop" else _switchover()
 
         def answered(answer: bool | None) -> None:
             if answer:
                 self._act(event.act)
 
-        self.push_screen(Question(text, yes), answered)
+        self.push_screen(question, answered)
 
     def _start(self) -> None:
         path = self.draft.file.path
-        report = Report("Start")
+        report = Report(_("Start"))
         self.push_screen(report)
         self._run(report, lambda: acts.start(path))
 
     def _act(self, act: str) -> None:
-        report = Report(act.capitalize(), "under way; this lasts as long as the last update")
+        report = Report(_(act.capitalize()), _("under way; this lasts as long as the last update"))
         self.push_screen(report)
         state_dir = self.draft.state_dir
         self._run(report, lambda: acts.ACTS[act](state_dir))
@@ -238,28 +234,29 @@ class Dialog(App[None]):
         try:
             text = act()
         except SbsError as error:
-            text = f"it failed: {error}"
+            text = _("it failed: {problem}").format(problem=error)
         for line in plain_lines(text).splitlines():
             self.call_from_thread(report.add, line)
         self.call_from_thread(self.look)
 
     def on_mail_tab_test(self) -> None:
         """Send a message with what the fields say, saved or not."""
-        report = Report("Test message")
+        report = Report(_("Test message"))
         self.push_screen(report)
         self._test(report, self.draft.text, self.draft.file.path)
 
     @work(thread=True, group="act")
     def _test(self, report: Report, text: str, path: str) -> None:
         def show(step: SendStep) -> None:
-            word = "✓ ok  " if step.ok else "✗ fail"
+            word = _("✓ ok  ") if step.ok else _("✗ fail")
             self.call_from_thread(report.add, plain(f"{word} {step.name}: {step.detail}"))
 
         try:
             config = parse(text, path)
             send_test(config, self._password, show, why="sbs config")
             receivers = ", ".join(config.mail.receivers)
-            end = f"The server has taken the message for {receivers}; it should arrive soon."
+            text = _("The server has taken the message for {receivers}; it should arrive soon.")
+            end = text.format(receivers=receivers)
         except SbsError as error:
             end = str(error)
         for line in plain_lines(end).splitlines():
@@ -298,9 +295,30 @@ def plain_lines(text: str) -> str:
 
 def _why(seen: Seen) -> str:
     if seen.status is None:
-        return f"It is not known whether the node runs, so nothing can be changed:\n{seen.why}"
-    return (
-        f"The node runs (process {seen.status['pid']}), and has read its configuration: nothing "
-        "can be changed here meanwhile.\n\nStop it first (F1, Stop); a primary then hands its "
-        "role to the other node."
+        text = _("It is not known whether the node runs, so nothing can be changed:\n{why}")
+        return text.format(why=seen.why)
+    return _(
+        "The node runs (process {pid}), and has read its configuration: nothing can be changed "
+        "here meanwhile.\n\nStop it first (F1, Stop); a primary then hands its role to the other "
+        "node."
+    ).format(pid=seen.status["pid"])
+
+
+def _stop() -> Question:
+    return Question(
+        _(
+            "Stop this node?\n\nA primary stops its services, sends a last update and hands its "
+            "role to the secondary, which starts them."
+        ),
+        _("Stop"),
+    )
+
+
+def _switchover() -> Question:
+    return Question(
+        _(
+            "Exchange the roles of the two nodes?\n\nThis node stops its services, sends a last "
+            "update, and the other one starts them with all of the data."
+        ),
+        _("Exchange"),
     )

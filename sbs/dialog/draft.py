@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from gettext import gettext as _
 
 import attrs
 
@@ -92,7 +93,9 @@ class Draft:
             elif setting.default:
                 self.put(setting.path, None)
             else:
-                raise ValueError(f"required is {setting.key.kind.expected}")
+                raise ValueError(
+                    _("required is {expected}").format(expected=setting.key.kind.expected)
+                )
         except (ValueError, ConfigError) as error:
             self.wrong[setting.path] = Wrong(text, str(error))
 

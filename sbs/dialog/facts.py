@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from gettext import gettext as _
+from gettext import ngettext
 from typing import Any
 
 from sbs.core.printable import plain
@@ -21,24 +23,31 @@ def rows(seen: Seen, updates: Updates) -> Iterator[tuple[str, str]]:
         updates: seen until now.
     """
     if seen.status is None:
-        yield "Node", plain(seen.why) if seen.why else "not running; services of SBS are stopped"
+        stopped = _("not running; services of SBS are stopped")
+        yield _("Node"), plain(seen.why) if seen.why else stopped
         return
     status = seen.status
-    yield "Node", f"{plain(status['name'])} ({status['mode']}), serves {plain(status['listen'])}"
-    yield "Peer", _peer(status)
-    yield "Epoch", _epoch(status)
-    yield "History", _history(status)
-    yield "Services", _services(status)
-    yield "Last update", _last_update(status)
+    yield (
+        _("Node"),
+        _("{name} ({mode}), serves {place}").format(
+            name=plain(status["name"]), mode=status["mode"], place=plain(status["listen"])
+        ),
+    )
+    yield _("Peer"), _peer(status)
+    yield _("Epoch"), _epoch(status)
+    yield _("History"), _history(status)
+    yield _("Services"), _services(status)
+    yield _("Last update"), _last_update(status)
     if durations_s := updates.durations_s:
-        yield "Durations", f"{plot(durations_s)}  up to {max(durations_s):.3g} s"
+        most = _("up to {duration_s:.3g} s").format(duration_s=max(durations_s))
+        yield _("Durations"), f"{plot(durations_s)}  {most}"
     progress = status["progress"]
     if progress is not None:
-        yield "Update", f"under way: {plain(progress['phase'])}"
+        yield _("Update"), _("under way: {phase}").format(phase=_(plain(progress["phase"])))
     if status["held"] is not None:
-        yield "Held", f"an update of {status['held']['deletes']} deletes: see sbs diff"
+        yield _("Held"), _held(status["held"]["deletes"])
     if status["paused"]:
-        yield "Paused", "no automatic takeover, until sbs resume"
+        yield _("Paused"), _("no automatic takeover, until sbs resume")
 
 
 def alarms(seen: Seen) -> Iterator[str]:
@@ -48,47 +57,63 @@ def alarms(seen: Seen) -> Iterator[str]:
     for alarm in seen.status["alarms"]:
         yield plain(f"{_moment(alarm['since'])} {alarm['code']}: {alarm['text']}")
     for problem in seen.status["problems"]:
-        yield plain(f"problem: {problem}")
+        yield plain(_("problem: {text}").format(text=problem))
 
 
 def _peer(status: Status) -> str:
     peer = status["peer"]
     if peer is None:
-        return "not met since the start"
-    connected = f"{peer['role']}, connected" if peer["connected"] else "not connected"
-    return plain(f"{peer['name']} at {peer['address']}: {connected}")
+        return _("not met since the start")
+    if peer["connected"]:
+        text = _("{name} at {address}: {role}, connected")
+    else:
+        text = _("{name} at {address}: not connected")
+    return plain(text.format(name=peer["name"], address=peer["address"], role=_(peer["role"])))
 
 
 def _epoch(status: Status) -> str:
-    in_step = ", in step" if status["in_step"] else ""
-    return (
-        f"{status['epoch']} (SBS_EPOCH {status['epoch_token']}), "
-        f"generation {status['generation']}{in_step}"
+    if status["in_step"]:
+        text = _("{epoch} (SBS_EPOCH {token}), generation {generation}, in step")
+    else:
+        text = _("{epoch} (SBS_EPOCH {token}), generation {generation}")
+    return text.format(
+        epoch=status["epoch"], token=status["epoch_token"], generation=status["generation"]
     )
+
+
+def _held(deletes: int) -> str:
+    return ngettext(
+        "an update of {count} delete: see sbs diff",
+        "an update of {count} deletes: see sbs diff",
+        deletes,
+    ).format(count=deletes)
 
 
 def _history(status: Status) -> str:
     """The primacies, the newest first."""
     found = [
-        f"epoch {each['epoch']} to generation {each['generation']}"
+        _("epoch {epoch} to generation {generation}").format(
+            epoch=each["epoch"], generation=each["generation"]
+        )
         for each in reversed(status.get("primacies", ()))  # a node of an older release has none
     ]
-    return ", ".join(found) or "none yet"
+    return ", ".join(found) or _("none yet")
 
 
 def _services(status: Status) -> str:
     services = status["services"]
-    text = plain(", ".join(services["active"])) or "none active"
+    text = plain(", ".join(services["active"])) or _("none active")
     if sorted(services["wanted"]) != sorted(services["active"]):
-        text += f"; a takeover starts: {plain(', '.join(services['wanted'])) or 'none'}"
+        wanted = plain(", ".join(services["wanted"])) or _("none")
+        text += "; " + _("a takeover starts: {names}").format(names=wanted)
     return text
 
 
 def _last_update(status: Status) -> str:
     update = status["last_update"]
     if update is None:
-        return "none yet"
-    files = "1 file" if update["files"] == 1 else f"{update['files']} files"
+        return _("none yet")
+    files = ngettext("{count} file", "{count} files", update["files"]).format(count=update["files"])
     return (
         f"{_moment(update['at'])}, {files}, {size(update['bytes'])}, {update['duration_s']:.3f} s"
     )

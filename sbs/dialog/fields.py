@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from gettext import gettext as _
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -44,15 +45,15 @@ class Field(Horizontal):
         typed, words = self._draft.typed(self.setting), self.setting.words
         if words:
             yield Select(
-                [(word, word) for word in words],
-                prompt=f"{self.setting.default or 'required'} (default)",
+                [(self.setting.label(word), word) for word in words],
+                prompt=_("{value} (default)").format(value=self._default),
                 value=typed if typed in words else Select.NULL,
                 compact=True,
             )
         else:
             yield Input(
                 typed,
-                placeholder=self.setting.default or "required",
+                placeholder=self._default,
                 compact=True,
                 select_on_focus=False,
             )
@@ -64,6 +65,10 @@ class Field(Horizontal):
             if typed and self._draft.value(self.setting.path) is not None:
                 self._draft.check(self.setting)
         self._mark()
+
+    @property
+    def _default(self) -> str:
+        return self.setting.default or _("required")
 
     @property
     def why(self) -> str:
@@ -101,8 +106,10 @@ class Field(Horizontal):
 def explained(setting: Setting, why: str) -> Content:
     """What a setting means, and what is wrong with it."""
     title = (dotted([part for part in setting.path if isinstance(part, str)]), "bold")
-    first = Content.assemble(title, "  ", setting.key.help.replace("`", ""))
-    allowed = f"Allowed: {setting.expected}. Default: {setting.default or 'required'}."
+    first = Content.assemble(title, "  ", _(setting.key.help).replace("`", ""))
+    allowed = _("Allowed: {expected}. Default: {default}.").format(
+        expected=setting.expected, default=setting.default or _("required")
+    )
     second = Content.styled(f"✗ {why}", "$text-error bold") if why else Content(allowed)
     return Content("\n").join([first, second])
 
@@ -148,6 +155,8 @@ class Fields(Vertical):
     def on_field_shown(self, event: Field.Shown) -> None:
         """One of them has the focus."""
         self.explain(event.field.setting, event.field.why)
+        # A longer explanation takes lines from the fields.
+        self.call_after_refresh(event.field.scroll_visible, animate=False)
 
     def _fields(self) -> list[Widget]:
         return [Field(each, self._draft, self._label_of(each)) for each in self._settings]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
+from gettext import gettext as _
 from typing import Final
 
 import attrs
@@ -44,7 +45,8 @@ class ConfigFile:
         try:
             file.data.decode()
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from error
+            text = _("{path}: byte {number} is not UTF-8")
+            raise ConfigError(text.format(path=path, number=error.start)) from error
         return file
 
     @property
@@ -79,16 +81,19 @@ class ConfigFile:
         parse(text, self.path)
         if self.is_changed():
             raise ChangedError(
-                f"{self.path}: another program has changed it since it was read; "
-                "nothing was saved: read it again"
+                _(
+                    "{path}: another program has changed it since it was read; nothing was saved: "
+                    "read it again"
+                ).format(path=self.path)
             )
         data = (_BOM if self.data.startswith(_BOM) else b"") + text.encode()
         try:
             _replace(os.path.realpath(self.path), data)
         except OSError as error:
             raise ConfigError(
-                f"{self.path}: it cannot be written: {error.strerror or error}; run this as the "
-                "account that owns it"
+                _(
+                    "{path}: it cannot be written: {cause}; run this as the account that owns it"
+                ).format(path=self.path, cause=error.strerror or error)
             ) from error
         return attrs.evolve(self, data=data)
 
@@ -99,9 +104,11 @@ def _read(path: str) -> bytes:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{path}: the file cannot be read: {cause}") from error
+        text = _("{path}: the file cannot be read: {cause}")
+        raise ConfigError(text.format(path=path, cause=cause)) from error
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path}: the file is over {MAX_FILE_BYTES} bytes")
+        text = _("{path}: the file is over {limit} bytes")
+        raise ConfigError(text.format(path=path, limit=MAX_FILE_BYTES))
     return data
 
 

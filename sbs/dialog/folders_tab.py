@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from gettext import gettext as _
+from gettext import ngettext
 from typing import Final
 
 from textual import work
@@ -26,8 +28,6 @@ from sbs.dialog.typed import Setting, settings_of
 from sbs.errors import ConfigError
 
 FOLDERS: Final[KeyPath] = ("folders",)
-
-_ABOUT: Final = "What is replicated. Tab: to the settings of this folder, then to its filters."
 
 PAUSE_S: Final = 0.3
 """After the last key before the folder is looked at."""
@@ -52,11 +52,11 @@ class FoldersTab(Horizontal):
         with Vertical(id="folder-list"):
             yield OptionList(compact=True)
             with Horizontal(classes="buttons"):
-                yield Button("Add", id="add", compact=True)
-                yield Button("Remove", id="remove", compact=True)
+                yield Button(_("Add"), id="add", compact=True)
+                yield Button(_("Remove"), id="remove", compact=True)
         with Vertical(id="folder"):
             yield Fields(self._draft)
-            yield Label("filters, one rule a line: + PATTERN or - PATTERN", id="rules-label")
+            yield Label(_("filters, one rule a line: + PATTERN or - PATTERN"), id="rules-label")
             yield TextArea(id="rules", compact=True)
             with VerticalScroll(id="preview-around", can_focus=False):
                 yield Static(id="preview", markup=False)
@@ -85,8 +85,10 @@ class FoldersTab(Horizontal):
             await self._add()
         elif self._draft.count(FOLDERS):
             name = plain(str(self._draft.value((*FOLDERS, self._index, "name"))))
-            text = f"Remove the folder {name} from the configuration?\nIts files stay as they are."
-            self.post_message(Ask(Question(text, "Remove"), self._remove))
+            text = _(
+                "Remove the folder {name} from the configuration?\nIts files stay as they are."
+            ).format(name=name)
+            self.post_message(Ask(Question(text, _("Remove")), self._remove))
 
     async def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Rules were typed."""
@@ -143,11 +145,12 @@ class FoldersTab(Horizontal):
     async def _show(self) -> None:
         exists = bool(self._draft.count(FOLDERS))
         settings = [each for each in self._settings if each.name != "filters"] if exists else []
-        await self.query_one(Fields).show(settings, about=_ABOUT if exists else "")
+        about = _("What is replicated. Tab: to the settings of this folder, then to its filters.")
+        await self.query_one(Fields).show(settings, about=about if exists else "")
         self.query_one("#rules").display = self.query_one("#rules-label").display = exists
         if not exists:
             self.query_one("#preview", Static).update(
-                "No folder is replicated yet: Add begins one."
+                _("No folder is replicated yet: Add begins one.")
             )
             return
         wrong = self._draft.wrong.get(self._rules_setting.path)
@@ -223,20 +226,30 @@ class FoldersTab(Horizontal):
 
 def described(found: Preview, rules: list[str]) -> Content:
     """A preview in words: the sums, then what each rule decides, with examples."""
-    more = "" if found.complete else " (the first ones; there are more)"
-    unread = f", {found.unread} directories cannot be read" if found.unread else ""
-    files = "1 file" if found.files == 1 else f"{found.files:,} files"
-    lines = [
-        Content.styled(
-            f"{files}, {size(found.size_bytes)}; excluded: {found.excluded:,}{unread}{more}", "bold"
-        )
-    ]
+    text = ngettext(
+        "{count:,} file, {size}; excluded: {excluded:,}",
+        "{count:,} files, {size}; excluded: {excluded:,}",
+        found.files,
+    ).format(count=found.files, size=size(found.size_bytes), excluded=found.excluded)
+    if found.unread:
+        text += ", " + ngettext(
+            "{count} directory cannot be read",
+            "{count} directories cannot be read",
+            found.unread,
+        ).format(count=found.unread)
+    if not found.complete:
+        text += " " + _("(the first ones; there are more)")
+    lines = [Content.styled(text, "bold")]
     for example in found.examples:
         decision = example.decision
         word, style = (
-            ("✓ included", "$text-success") if decision.included else ("✗ excluded", "$text-error")
+            (_("✓ included"), "$text-success")
+            if decision.included
+            else (_("✗ excluded"), "$text-error")
         )
-        why = f"rule {decision.number}: {decision.rule}" if decision.number else "no rule matches"
+        why = _("no rule matches")
+        if decision.number:
+            why = _("rule {number}: {rule}").format(number=decision.number, rule=decision.rule)
         lines.append(
             Content.assemble(
                 (word, style), f"  {plain(example.path)}  ", (plain(why), "$text-muted")
@@ -245,5 +258,6 @@ def described(found: Preview, rules: list[str]) -> Content:
     used = {example.decision.number for example in found.examples}
     idle = [number for number in range(1, len(rules) + 1) if number not in used]
     if idle and found.complete:
-        lines.append(Content(f"decides nothing: rule {', '.join(map(str, idle))}"))
+        numbers = ", ".join(map(str, idle))
+        lines.append(Content(_("decides nothing: rule {numbers}").format(numbers=numbers)))
     return Content("\n").join(lines)

@@ -56,7 +56,9 @@ _FONT: Final[Mapping[str, tuple[int, ...]]] = {
     "E": (0b11111, 0b10000, 0b11110, 0b10000, 0b11111),
     "F": (0b11111, 0b10000, 0b11110, 0b10000, 0b10000),
     "G": (0b01111, 0b10000, 0b10011, 0b10001, 0b01111),
+    "H": (0b10001, 0b10001, 0b11111, 0b10001, 0b10001),
     "I": (0b111, 0b010, 0b010, 0b010, 0b111),
+    "K": (0b10001, 0b10010, 0b11100, 0b10010, 0b10001),
     "L": (0b10000, 0b10000, 0b10000, 0b10000, 0b11111),
     "M": (0b10001, 0b11011, 0b10101, 0b10001, 0b10001),
     "N": (0b10001, 0b11001, 0b10101, 0b10011, 0b10001),
@@ -65,10 +67,15 @@ _FONT: Final[Mapping[str, tuple[int, ...]]] = {
     "R": (0b11110, 0b10001, 0b11110, 0b10010, 0b10001),
     "S": (0b01111, 0b10000, 0b01110, 0b00001, 0b11110),
     "T": (0b11111, 0b00100, 0b00100, 0b00100, 0b00100),
+    "U": (0b10001, 0b10001, 0b10001, 0b10001, 0b01110),
     "W": (0b10001, 0b10001, 0b10101, 0b11011, 0b10001),
     "Y": (0b10001, 0b01010, 0b00100, 0b00100, 0b00100),
+    "Ä": (0b01010, 0b00000, 0b01110, 0b11111, 0b10001),
 }
 """Letters of five rows, a bit a cell; I is three wide."""
+
+LETTERS: Final = frozenset(_FONT)
+"""Of which a word can be made."""
 
 
 def look_of(state: str) -> Look:
@@ -76,20 +83,21 @@ def look_of(state: str) -> Look:
     return LOOKS.get(state, SILENT)
 
 
-def logo(state: str) -> str:
+def logo(look: Look, word: str) -> str:
     """Emblem and word, in five lines.
 
     Args:
-        state: a role, or any word of the letters of :data:`_FONT`.
+        look: whose emblem it is.
+        word: of :data:`LETTERS`; small ones are made large.
     """
     rows: list[str] = []
-    for row, emblem in enumerate(look_of(state).emblem):
-        letters = (_row(letter, row) for letter in state.upper())
+    for row, emblem in enumerate(look.emblem):
+        letters = (_row(letter, row) for letter in word.upper())
         rows.append(f"{emblem}   {' '.join(letters)}")
     return "\n".join(rows)
 
 
 def _row(letter: str, row: int) -> str:
-    bits = _FONT.get(letter, (0,) * 5)
+    bits = _FONT.get(letter, (0,) * 5)  # a newer node may know other roles
     width = 3 if letter == "I" else 5
     return f"{bits[row]:0{width}b}".replace("0", " ").replace("1", "█")

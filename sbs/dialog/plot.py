@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from gettext import gettext as _
 from typing import Any, Final
 
 MAX_UPDATES: Final = 60
@@ -44,8 +45,11 @@ def plot(values: Iterable[float]) -> str:
 
 def size(count: float) -> str:
     """A number of bytes for people: ``3.4 MiB``."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+    if count < 1024:
+        return _("{count:.0f} bytes").format(count=count)
+    for unit in ("KiB", "MiB", "GiB"):
         count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    count /= 1024
     return f"{count:.1f} TiB"

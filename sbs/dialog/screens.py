@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from gettext import gettext as _
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
+
+
+def translate(bindings: BindingsMap) -> None:
+    """Describe keys in the language of the time: their class was made before it was chosen."""
+    for key, found in bindings.key_to_bindings.items():
+        bindings.key_to_bindings[key] = [
+            replace(each, description=each.description and _(each.description)) for each in found
+        ]
 
 
 class Question(ModalScreen[bool]):
@@ -30,6 +40,7 @@ class Question(ModalScreen[bool]):
         super().__init__()
         self._text = text
         self._yes = yes
+        translate(self._bindings)
 
     def compose(self) -> ComposeResult:
         """The text and two buttons."""
@@ -37,7 +48,7 @@ class Question(ModalScreen[bool]):
             with VerticalScroll(can_focus=False):
                 yield Static(self._text, markup=False)
             with Horizontal(classes="buttons"):
-                yield Button("No", id="no", compact=True)
+                yield Button(_("No"), id="no", compact=True)
                 yield Button(self._yes, id="yes", variant="warning", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -79,6 +90,7 @@ class Report(ModalScreen[None]):
         super().__init__()
         self._title = title
         self._lines = text.splitlines()
+        translate(self._bindings)
 
     def compose(self) -> ComposeResult:
         """Title, text and a button."""
@@ -87,7 +99,7 @@ class Report(ModalScreen[None]):
             with VerticalScroll(can_focus=False):
                 yield Static("\n".join(self._lines), id="report", markup=False)
             with Horizontal(classes="buttons"):
-                yield Button("Close", id="close", compact=True)
+                yield Button(_("Close"), id="close", compact=True)
 
     @property
     def text(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from gettext import gettext as _
 from typing import Final
 
 from textual.app import ComposeResult
@@ -27,14 +28,6 @@ PAIR: Final = (
     setting("sync", "preserve_mtime"),
 )
 """What makes a pair: the settings of R62."""
-
-_ABOUT: Final = {
-    "pair": "What makes two nodes a pair. Tab or Enter: to the settings; the other groups have all "
-    "the rest.",
-    "services": "The application's services and who starts them. The services themselves, each a "
-    "[[services.unit]], are written in a text editor.",
-}
-"""What groups are, beyond their declaration."""
 
 _ELSEWHERE: Final = ("folders", "mail")
 """Sections that have a tab of their own."""
@@ -63,7 +56,8 @@ class SettingsTab(Horizontal):
 
     def compose(self) -> ComposeResult:
         """The groups, and the first one's settings."""
-        yield OptionList(*(Option(name, id=name) for name in self._groups), compact=True)
+        options = (Option(_title(name), id=name) for name in self._groups)
+        yield OptionList(*options, compact=True)
         yield Fields(self._draft, PAIR, whole=True)
 
     async def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -77,10 +71,27 @@ class SettingsTab(Horizontal):
         await self._show(str(option.id) if option else "pair")
 
     async def _show(self, group: str) -> None:
-        about = _ABOUT.get(group) or FILE.declarations[group].help
         await self.query_one(Fields).show(
-            self._groups[group], whole=group == "pair", about=about.replace("`", "")
+            self._groups[group], whole=group == "pair", about=_about(group).replace("`", "")
         )
+
+
+def _title(group: str) -> str:
+    return _("pair") if group == "pair" else group  # a section is called as in the file
+
+
+def _about(group: str) -> str:
+    if group == "pair":
+        return _(
+            "What makes two nodes a pair. Tab or Enter: to the settings; the other groups have all "
+            "the rest."
+        )
+    if group == "services":
+        return _(
+            "The application's services and who starts them. The services themselves, each a "
+            "[[services.unit]], are written in a text editor."
+        )
+    return _(FILE.declarations[group].help)
 
 
 class MailTab(Vertical):
@@ -102,7 +113,7 @@ class MailTab(Vertical):
         """The settings, and a button."""
         yield Fields(self._draft, self._settings)
         with Horizontal(classes="buttons"):
-            yield Button("Test", id="test", variant="primary", compact=True)
+            yield Button(_("Test"), id="test", variant="primary", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """The only one."""

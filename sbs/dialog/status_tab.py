@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from gettext import gettext as _
+from typing import Final
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -12,6 +15,9 @@ from sbs.dialog import facts
 from sbs.dialog.logo import logo, look_of
 from sbs.dialog.node import Seen
 from sbs.dialog.plot import Updates
+
+_LABEL_CHARS: Final = 12
+"""Of the column of labels."""
 
 
 class StatusTab(Vertical):
@@ -38,16 +44,18 @@ class StatusTab(Vertical):
         with VerticalScroll(id="facts-around"):
             yield Static(id="facts", markup=False)
         with Horizontal(classes="buttons"):
-            yield Button("Start", id="start", variant="success", compact=True, disabled=True)
-            yield Button("Stop", id="stop", variant="error", compact=True, disabled=True)
-            yield Button("Switchover", id="switchover", compact=True, disabled=True)
+            yield Button(_("Start"), id="start", variant="success", compact=True, disabled=True)
+            yield Button(_("Stop"), id="stop", variant="error", compact=True, disabled=True)
+            yield Button(_("Switchover"), id="switchover", compact=True, disabled=True)
 
     def show(self, seen: Seen) -> None:
         """Show how the node was seen."""
         if seen.status is not None:
             self._updates.note(seen.status["last_update"])
         look = look_of(seen.role)
-        self.query_one("#logo", Static).update(Content.styled(logo(seen.role), f"${look.colour}"))
+        self.query_one("#logo", Static).update(
+            Content.styled(logo(look, _(seen.role)), f"${look.colour}")
+        )
         self.query_one("#facts", Static).update(self._facts(seen))
         self.query_one("#start", Button).disabled = not seen.is_stopped
         self.query_one("#stop", Button).disabled = seen.is_stopped
@@ -59,12 +67,13 @@ class StatusTab(Vertical):
         self.post_message(self.Wanted(str(event.button.id)))
 
     def _facts(self, seen: Seen) -> Content:
-        lines = [
-            Content.assemble((f"{label:<12}", "bold"), text)
-            for label, text in facts.rows(seen, self._updates)
-        ]
+        rows = [(label, "bold", text) for label, text in facts.rows(seen, self._updates)]
         alarms = list(facts.alarms(seen))
         if seen.status is not None and not alarms:
-            lines.append(Content.assemble((f"{'Alarms':<12}", "bold"), "none"))
-        lines += [Content.assemble(("! ALARM     ", "$text-error bold"), text) for text in alarms]
-        return Content("\n").join(lines)
+            rows.append((_("Alarms"), "bold", _("none")))
+        sign = "! " + _("ALARM")
+        rows += [(sign, "$text-error bold", text) for text in alarms]
+        return Content("\n").join(
+            Content.assemble((f"{label:<{_LABEL_CHARS}}", style), text)
+            for label, style, text in rows
+        )

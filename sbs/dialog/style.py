@@ -30,7 +30,7 @@ OptionList { border: none; }
 #settings > OptionList { width: 16; height: 1fr; padding: 0 1 0 0; }
 Fields { height: 1fr; }
 .fields { height: 1fr; scrollbar-size-vertical: 1; }
-.help { height: 4; padding: 0 1; border-top: solid $panel; }
+.help { height: auto; min-height: 4; max-height: 9; padding: 0 1; border-top: solid $panel; }
 Field { height: 1; }
 Field Label { width: 24; padding: 0 1; }
 Field Input, Field Select { width: 1fr; }
@@ -40,7 +40,7 @@ Field.wrong Input { color: $text-error; }
 #folder-list { width: 20; padding: 0 1 0 0; }
 #folder-list OptionList { height: 1fr; }
 #folder-list .buttons Button { min-width: 8; margin: 0 1 0 0; }
-#folder Fields { height: 8; }
+#folder Fields, #folder .fields { height: auto; }
 #rules-label { padding: 0 1; color: $text-muted; }
 #rules { height: 4; padding: 0 1; }
 #preview-around { height: 1fr; padding: 0 1; border-top: solid $panel; scrollbar-size-vertical: 1; }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from gettext import gettext as _
+from gettext import pgettext
 from typing import Final
 
 import attrs
@@ -30,12 +32,17 @@ class Setting:
     Args:
         path: where it stands in the file.
         key: its declaration.
-        default: what counts without it, in words; empty if it is required.
+        value: what counts without it; :data:`attrs.NOTHING` if it is required.
     """
 
     path: KeyPath
     key: Key
-    default: str
+    value: object
+
+    @property
+    def default(self) -> str:
+        """What counts without it, in words; empty if it is required."""
+        return _default(self.key, self.value)
 
     @property
     def name(self) -> str:
@@ -53,10 +60,14 @@ class Setting:
             case _:
                 return ()
 
+    def label(self, word: str) -> str:
+        """How one of :attr:`words` is shown: those of the file are no language's."""
+        return _(word) if isinstance(self.key.kind, Flag) else word
+
     @property
     def expected(self) -> str:
         """What is allowed, as it is typed."""
-        return " or ".join(_FLAGS) if isinstance(self.key.kind, Flag) else self.key.kind.expected
+        return _("yes or no") if isinstance(self.key.kind, Flag) else self.key.kind.expected
 
     def raw(self, text: str) -> object:
         """The value that a typed text stands for, as TOML would give it.
@@ -93,7 +104,7 @@ def settings_of(path: KeyPath) -> tuple[Setting, ...]:
         raise TypeError(f"{path} is no table")
     fields = attrs.fields_dict(found.type)
     return tuple(
-        Setting(path=(*path, name), key=key, default=_default(key, fields[name].default))
+        Setting(path=(*path, name), key=key, value=fields[name].default)
         for name, key in found.declarations.items()
         if isinstance(key, Key)
     )
@@ -106,13 +117,13 @@ def setting(*path: str | int) -> Setting:
 
 def _default(key: Key, value: object) -> str:
     if key.default:
-        return key.default.replace("`", "")
+        return _(key.default).replace("`", "")
     if value is attrs.NOTHING:
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if value in ("", (), None):
-        return "none"
+        return pgettext("default", "none")
     if isinstance(value, float):
         return f"{value:.15g}"
     return _listed(value, key.kind) if is_array(value) else shown(value).strip('"')
@@ -144,7 +155,7 @@ def _list(text: str) -> object:
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except ValueError:
-        raise ValueError('allowed is a, b, c or an array such as ["a", "b"]') from None
+        raise ValueError(_('allowed is a, b, c or an array such as ["a", "b"]')) from None
 
 
 def _listed(items: Sequence[object], kind: Kind[object]) -> str:

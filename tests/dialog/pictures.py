@@ -1,18 +1,22 @@
 """``python -m tests.dialog.pictures [DIRECTORY]`` draws the four tabs for ``docs/dialog.md``.
 
-Status is that of a real pair on loopback; the other tabs are of a node that does not run.
+Status is that of a real pair on loopback; the other tabs are of a node that does not run. One of
+them is drawn in German, too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
+from sbs.cli import language
 from sbs.dialog.app import EDITED, Dialog
 from tests.dialog.driving import driven, shown, until
 from tests.support import FAST, ROOT, Pair
@@ -56,6 +60,9 @@ def draw(directory: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         _draw_status(Path(temporary), directory)
         _draw_others(Path(temporary), directory)
+        os.environ["LANGUAGE"] = "de"
+        language.choose()
+        _draw_others(Path(temporary), directory, ("configuration",), "-de")
 
 
 def _draw_status(temporary: Path, directory: Path) -> None:
@@ -75,7 +82,9 @@ def _draw_status(temporary: Path, directory: Path) -> None:
             driven(Path(pair.alpha.config.name), drive)
 
 
-def _draw_others(temporary: Path, directory: Path) -> None:
+def _draw_others(
+    temporary: Path, directory: Path, tabs: Collection[str] = tuple(EDITED), ending: str = ""
+) -> None:
     path = temporary / "sbs.toml"
     path.write_text(TEXT)
     for number, name in enumerate(FILES):
@@ -91,9 +100,10 @@ def _draw_others(temporary: Path, directory: Path) -> None:
                 app.query_one("#field-sync-period_s Input", Input).focus()
             if tab == "folders":
                 app.query_one("#folder-list OptionList", OptionList).focus()
-                await until(pilot, lambda: "excluded:" in shown(app, "#preview"), "sums")
+                await until(pilot, lambda: "KiB" in shown(app, "#preview"), "sums")
             await pilot.pause(0.5)
-            _save(app, directory, tab)
+            if tab in tabs:
+                _save(app, directory, tab + ending)
 
     with contextlib.chdir(temporary):
         driven(Path(path.name), drive)

@@ -10,7 +10,7 @@ from sbs.adapters.services.systemd import own_service
 from sbs.core.claim import Role
 from sbs.dialog.acts import start
 from sbs.dialog.draft import Draft
-from sbs.dialog.logo import LOOKS, SILENT, logo
+from sbs.dialog.logo import LOOKS, SILENT, logo, look_of
 from sbs.dialog.plot import MAX_UPDATES, Updates, plot, size
 from sbs.dialog.preview import look
 from sbs.dialog.typed import setting
@@ -23,7 +23,7 @@ def test_every_state_has_a_shape_of_its_own() -> None:
     looks = [*LOOKS.values(), SILENT]
     assert len({look.emblem for look in looks}) == len({look.sign for look in looks}) == len(looks)
     for state in [*LOOKS, "silent"]:
-        lines = logo(state).split("\n")
+        lines = logo(look_of(state), state).split("\n")
         assert len(lines) == 5
         assert max(map(len, lines)) <= 76
         word = [line[12:] for line in lines]

@@ -1,0 +1,168 @@
+"""The dialog in each language: all that it says can be read on 80 columns by 24 lines (R60)."""
+
+from __future__ import annotations
+
+import contextlib
+import gettext
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widget import Widget
+from textual.widgets import Button, Label, OptionList, Static, TextArea
+from textual.widgets._footer import FooterKey
+from textual.widgets._tabs import Tab
+
+from sbs.cli import language
+from sbs.dialog.app import Dialog
+from sbs.dialog.fields import Field, explained
+from sbs.dialog.logo import LETTERS, LOOKS, logo, look_of
+from sbs.dialog.node import SILENT
+from sbs.dialog.typed import setting
+from tests.dialog.driving import TEXT, driven, fill, shown, until
+from tests.support import Pair
+from tests.translation.catalogue import LANGUAGES
+
+
+@pytest.fixture(params=["en", *LANGUAGES])
+def spoken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("LANGUAGE", request.param)
+    language.choose()
+    yield request.param
+    language.speak_english()
+
+
+@pytest.fixture
+def german(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LANGUAGE", "de")
+    language.choose()
+    yield
+    language.speak_english()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "alpha.toml").write_text(TEXT)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "b.tmp").write_text("y")
+    with contextlib.chdir(tmp_path):
+        yield Path("alpha.toml")
+
+
+def lines(app: Dialog) -> list[str]:
+    """What is on the screen."""
+    strips = app.screen._compositor.render_strips()
+    return ["".join(segment.text for segment in strip) for strip in strips]
+
+
+def cut(app: Dialog) -> Iterator[str]:
+    """Words that a widget should show and that cannot be read in its place."""
+    screen = lines(app)
+    for widget in app.screen.query("*"):
+        text = said(widget)
+        if not text or not widget.is_on_screen:
+            continue
+        place = widget.region
+        rows = screen[place.y : place.bottom]
+        seen = " ".join(row[place.x : place.right] for row in rows)
+        yield from (f"{word} of {widget}" for word in text.split() if word not in seen)
+
+
+def said(widget: Widget) -> str:
+    """What it says in words of a language."""
+    match widget:
+        case Tab() | Button():
+            return str(widget.label)
+        case FooterKey():
+            return widget.description
+        case Static() | Label() if widget.id not in ("logo", "report"):
+            return str(widget.render())
+        case _:
+            return ""
+
+
+async def look_at_fields(app: Dialog, pilot: Pilot[None], tab: str) -> list[str]:
+    """Give each field of a tab the focus; what then cannot be read of its meaning."""
+    found: list[str] = []
+    for field in app.query_one(tab).query(Field):
+        field.query("Input, Select").first().focus()
+        await pilot.pause()
+        await pilot.pause()
+        text, seen = str(explained(field.setting, field.why)), " ".join(lines(app))
+        found += [f"{word} of {field.id}" for word in text.split() if word not in seen]
+        assert isinstance(field.parent, Widget)
+        assert field.parent.region.contains_region(field.region), field.id
+    return found
+
+
+def test_nothing_is_cut(path: Path, spoken: str) -> None:
+    async def drive(app: Dialog, pilot: Pilot[None]) -> None:
+        for key in ("f1", "f2", "f3", "f4"):
+            await pilot.press(key)
+            await pilot.pause(0.1)
+            assert list(cut(app)) == [], key
+        await until(pilot, lambda: "b.tmp" in shown(app, "#preview"), "the preview")
+        assert list(cut(app)) == []
+        assert await look_at_fields(app, pilot, "#folder") == []
+        app.query_one("#rules", TextArea).focus()
+        await pilot.pause()
+        assert list(cut(app)) == []
+        await pilot.press("f3")
+        assert await look_at_fields(app, pilot, "#mail-settings") == []
+        await pilot.press("f2")
+        groups = app.query_one("#settings > OptionList", OptionList)
+        for number in range(groups.option_count):
+            groups.focus()
+            groups.highlighted = number
+            await pilot.pause(0.05)
+            assert list(cut(app)) == [], number
+            assert await look_at_fields(app, pilot, "#settings") == []
+
+    driven(path, drive)
+
+
+def test_a_node_is_shown_in_german(tmp_path: Path, german: None) -> None:
+    with Pair(tmp_path, units={"web": ["sleep", "1000"]}) as pair:
+        pair.start()
+
+        async def drive(app: Dialog, pilot: Pilot[None]) -> None:
+            assert "▲ PRIMÄR" in shown(app, "#bar")
+            facts = shown(app, "#facts")
+            assert "sekundär, verbunden" in facts
+            assert "Epoche 1 bis Generation" in facts
+            await pilot.press("f4")
+            assert "Der Knoten läuft (Prozess" in shown(app, "#folders .why")
+            for act, yes in (("stop", "Stoppen"), ("switchover", "Tauschen")):
+                app.query_one(f"#{act}", Button).press()
+                await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+                assert list(cut(app)) == []
+                assert str(app.screen.query_one("#yes", Button).label) == yes
+                await pilot.press("escape")
+
+        with contextlib.chdir(pair.alpha.config.parent):
+            driven(Path(pair.alpha.config.name), drive)
+
+
+def test_what_is_typed_is_explained_in_german(path: Path, german: None) -> None:
+    async def drive(app: Dialog, pilot: Pilot[None]) -> None:
+        peer, watch = setting("node", "peer"), setting("sync", "strict_delete")
+        await pilot.press("f2")
+        await fill(app, pilot, peer, "")
+        assert "✗ erforderlich ist" in shown(app, "#settings .help")
+        assert "[nicht gespeichert]" not in shown(app, "#bar")
+        await fill(app, pilot, peer, "beta")
+        await fill(app, pilot, watch, "yes")  # the word of the file's; "ja" is what is shown
+        assert "ja" in "".join(lines(app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: not app.draft.is_changed, "saved")
+
+    driven(path, drive)
+    assert "strict_delete = true" in path.read_text()
+
+
+def test_every_state_has_its_letters(spoken: str) -> None:
+    for state in (*LOOKS, SILENT):
+        word = gettext.gettext(state)
+        assert set(word.upper()) <= LETTERS, word
+        assert max(map(len, logo(look_of(state), word).split("\n"))) <= 76, word

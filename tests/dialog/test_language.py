@@ -163,7 +163,7 @@ def test_what_is_typed_is_explained_in_german(path: Path, german: None) -> None:
         await pilot.press("f2")
         await fill(app, pilot, peer, "")
         assert "✗ erforderlich ist" in shown(app, "#settings .help")
-        assert "[nicht gespeichert]" not in shown(app, "#bar")
+        await until(pilot, lambda: "[nicht gespeichert]" in shown(app, "#bar"), "it is told")
         await fill(app, pilot, peer, "beta")
         await fill(app, pilot, watch, "yes")  # the word of the file's; "ja" is what is shown
         assert "ja" in "".join(lines(app))

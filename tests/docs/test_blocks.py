@@ -56,7 +56,7 @@ ELSEWHERE: Final = {
     "docs/commands.md": "made from the code: tests/cli/test_help.py parses it",
     "docs/dialog.md: sbs config -c alpha.toml": "needs a terminal: tests/dialog/test_terminal.py",
     "docs/log.md: journalctl -u sbs  # everything, as sentences": "needs a journal: "
-    "tests/systemd/test_node.py",
+    "tests/systemd/test_journal.py",
     "docs/mail.md: beta has taken over from alpha; no service ran for 2.4 s.": "a letter: "
     "tests/core/test_letter.py has it word by word",
     "docs/pairing.md: $ sudo sbs init": "asks on a terminal: tests/cli/test_init.py",

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         WitnessError,
         WrongCodeError,
     )
+    from sbs.log import LoggedEvent
     from sbs.ports import (
         LicenceFactory,
         LicenceOptions,
@@ -98,6 +99,7 @@ __all__ = [
     "LicensePolicy",
     "Listener",
     "LocalProtocolError",
+    "LoggedEvent",
     "Mode",
     "Node",
     "NotRunningError",
@@ -157,6 +159,7 @@ _PLACES: Final = {
     "sbs.core.licence": ("Licence", "Standing", "Start"),
     "sbs.core.manifest": ("FolderSpec",),
     "sbs.core.notice": ("Notice",),
+    "sbs.log": ("LoggedEvent",),
     "sbs.ports": (
         "LicenceFactory",
         "LicenceOptions",

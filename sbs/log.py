@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["ERROR", "INFO", "WARNING", "Event", "Log", "Occurrence"]
+__all__ = ["ERROR", "INFO", "WARNING", "Event", "Log", "LoggedEvent"]
 
 
 class Log:
@@ -78,12 +78,12 @@ class Event:
         """
         if fields.keys() != {*self.fields}:
             raise TypeError(f"the event {self.name} has the fields {', '.join(self.fields)}")
-        occurrence = Occurrence(self, fields)
-        self.logger.log(self.level, occurrence, exc_info=exc_info, stacklevel=2)
+        logged = LoggedEvent(self, fields)
+        self.logger.log(self.level, logged, exc_info=exc_info, stacklevel=2)
 
 
 @attrs.frozen
-class Occurrence:
+class LoggedEvent:
     """An event that happened; ``str()`` of it is the sentence.
 
     It is the ``msg`` of a :class:`logging.LogRecord`, where a handler finds name and fields.

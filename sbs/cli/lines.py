@@ -12,7 +12,7 @@ import click
 
 from sbs.cli.flood import left_out_before
 from sbs.cli.text import plain
-from sbs.log import Occurrence
+from sbs.log import LoggedEvent
 
 MAX_LINE_CHARS: Final = 8192
 """Of a sentence: a path or two of full length, and what is wrong with them."""
@@ -50,12 +50,12 @@ def traceback_of(record: logging.LogRecord) -> str:
 
 def event_of(record: logging.LogRecord) -> str:
     """The name of the event; empty for lines of level debug, and for those of other programs."""
-    return record.msg.name if isinstance(record.msg, Occurrence) else ""
+    return record.msg.name if isinstance(record.msg, LoggedEvent) else ""
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Value]:
     """The fields of the event, each as JSON can have it."""
-    if not isinstance(record.msg, Occurrence):
+    if not isinstance(record.msg, LoggedEvent):
         return {}
     return {name: _value(value) for name, value in record.msg.fields.items()}
 

@@ -19,7 +19,7 @@ from sbs.cli.lines import JsonFormatter
 from sbs.config.declare import Section
 from sbs.config.settings import FILE
 from sbs.core.alarm import Alarm
-from sbs.log import ERROR, INFO, WARNING, Event, Log, Occurrence
+from sbs.log import ERROR, INFO, WARNING, Event, Log, LoggedEvent
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "log.md").read_text("utf-8")
@@ -118,7 +118,7 @@ def test_an_event_is_well_declared(event: Event) -> None:
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in event.fields)
     # Only what is measured in seconds is formatted as a number.
     fields = {name: 1.5 if name.endswith("_s") else "x" for name in event.fields}
-    assert "{" not in str(Occurrence(event, fields))
+    assert "{" not in str(LoggedEvent(event, fields))
 
 
 def _keys(section: Section, prefix: str = "") -> Iterator[str]:
@@ -159,7 +159,7 @@ def test_the_example_of_the_page_is_what_is_written() -> None:
     event = EVENTS["generation-applied"]
     fields = {"generation": "12 (epoch 4.1)", "duration_s": 0.0314}
     record = logging.LogRecord(
-        event.logger.name, event.level, "x.py", 1, Occurrence(event, fields), None, None
+        event.logger.name, event.level, "x.py", 1, LoggedEvent(event, fields), None, None
     )
     (shown,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     made = json.loads(JsonFormatter().format(record))

@@ -6,7 +6,7 @@ import logging
 import sys
 from types import TracebackType
 
-from sbs.log import INFO, Event, Log, Occurrence
+from sbs.log import INFO, Event, Log, LoggedEvent
 
 MOVED: Event = Log("sbs.x").event("file-moved", INFO, "{path} moved in {duration_s:.1f} s", "So.")
 """An event of no module."""
@@ -26,8 +26,8 @@ def record_of(
     exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | None = None
     if bug is not None:
         exc_info = type(bug), bug, bug.__traceback__
-    occurrence = Occurrence(event, fields)
-    return logging.LogRecord(event.logger.name, event.level, "x.py", 1, occurrence, None, exc_info)
+    logged = LoggedEvent(event, fields)
+    return logging.LogRecord(event.logger.name, event.level, "x.py", 1, logged, None, exc_info)
 
 
 def raised(text: str) -> ValueError:

@@ -22,7 +22,7 @@ from sbs.cli.lines import (
     Value,
 )
 from sbs.cli.logs import fitting, start_log
-from sbs.log import WARNING, Log, Occurrence
+from sbs.log import WARNING, Log, LoggedEvent
 from tests.cli.records import MOVED, plain_record, raised, record_of
 
 # Events.
@@ -35,7 +35,7 @@ def test_a_call_logs_a_value_whose_text_is_the_sentence(caplog: pytest.LogCaptur
     (record,) = caplog.records
     assert record.getMessage() == "a moved in 1.2 s"
     assert (record.name, record.levelno, record.filename) == ("sbs.x", logging.INFO, "test_logs.py")
-    assert isinstance(record.msg, Occurrence)
+    assert isinstance(record.msg, LoggedEvent)
     assert record.msg.name == "file-moved"
     assert record.msg.fields == {"path": "a", "duration_s": 1.25}
 

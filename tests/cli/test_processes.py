@@ -191,6 +191,26 @@ def test_the_log_is_one_line_an_event(pair: Pair) -> None:
     assert [line for line in lines if not LINE.fullmatch(line)] == []
 
 
+@pytest.mark.parametrize("form", ["", "json", "text"])
+def test_the_log_is_json_where_no_person_reads_it(
+    pair: Pair, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the environment says otherwise; nothing else is written to standard error."""
+    monkeypatch.setenv("SBS_LOG_FORMAT", form)
+    pair.alpha.run = ("run",)
+    pair.alpha.start()
+    pair.alpha.wait_role("primary")
+    pair.alpha.stop()
+    lines = pair.alpha.log.read_text().splitlines()
+    if form == "text":
+        assert [line for line in lines if not LINE.fullmatch(line)] == []
+        return
+    found = [json.loads(line) for line in lines]
+    assert {"node-serving", "role-changed", "stop-asked"} <= {line["event"] for line in found}
+    (serving,) = (line for line in found if line["event"] == "node-serving")
+    assert serving["fields"] == {"node": "alpha", "address": pair.alpha.address}
+
+
 def test_the_log_level_silences_what_is_below(tmp_path: Path) -> None:
     alpha = Pair(tmp_path).alpha
     with subprocess.Popen(

@@ -148,8 +148,8 @@ class Member:
             self._process = subprocess.Popen(  # noqa: S603 - this program
                 [
                     *(sys.executable, "-I", "-S", _LEASH, str(os.getpid())),
-                    *(sys.executable, "-m", "sbs", "run", "-c", self.config),
-                    *("--log-format", "text"),
+                    *(sys.executable, "-m", "sbs", "run", "--log-format", "text"),
+                    *("-c", self.config),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=writing,

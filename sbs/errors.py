@@ -1,7 +1,12 @@
 """Every exception SBS raises on purpose: one tree, so that one ``except`` catches it all.
 
-An error's text says what, where, and what is allowed or what to do. ``exit_code`` is what the
-command line ends with when the error reaches it (``docs/cli.md``).
+An error's text says what, where, and what is allowed or what to do. Each class says beside it:
+
+- ``exit_code``: what the command line ends with when the error reaches it (``docs/cli.md``);
+- ``remedy``: what an administrator does about any error of the class; empty where each text says
+  it. The command line prints it below the text.
+
+The first sentence of a class's docstring is its cause. ``docs/errors.md`` is made from all of that.
 """
 
 from __future__ import annotations
@@ -10,15 +15,17 @@ from typing import ClassVar
 
 
 class SbsError(Exception):
-    """Base of all errors raised by SBS."""
+    """Base of all errors of SBS; raised itself where no other fits."""
 
     exit_code: ClassVar[int] = 1
+    remedy: str = ""
 
 
 class ConfigError(SbsError):
     """The configuration is wrong; the text names file, key, value and what is allowed."""
 
     exit_code = 78
+    remedy = "docs/configuration.md has every key and what it allows."
 
 
 class NotRunningError(SbsError):
@@ -40,9 +47,15 @@ class LicenceError(RefusedError):
 class ProtocolError(SbsError):
     """The rules of ``docs/protocol.md`` were broken."""
 
+    remedy = "sbs probe finds what answers at node.peer; both nodes need the same release of SBS."
+
 
 class LocalProtocolError(ProtocolError):
     """This side tried to send something the protocol does not allow now: a bug in the caller."""
+
+    remedy = (
+        "It is a bug of the program that uses the library, or of SBS: its traceback says where."
+    )
 
 
 class RemoteProtocolError(ProtocolError):
@@ -52,9 +65,13 @@ class RemoteProtocolError(ProtocolError):
 class VersionError(RemoteProtocolError):
     """Both sides speak SBS, but no version of its protocol in common."""
 
+    remedy = ""
+
 
 class EncryptedError(RemoteProtocolError):
     """The other side speaks TLS, and this one does not."""
+
+    remedy = ""
 
 
 class StateError(SbsError):
@@ -64,13 +81,48 @@ class StateError(SbsError):
 class ReplicationError(SbsError):
     """A folder cannot be read, staged or applied; the text names the path and the cause."""
 
+    remedy = "Mend what the text names. A node that runs tries each update again by itself."
+
+
+class MismatchError(ReplicationError):
+    """What the other node sent does not fit what it said of it, or what stands here.
+
+    Nothing of it was applied.
+    """
+
+    remedy = (
+        "It is sent again. If that ends the same way: install the same release of SBS on both "
+        "nodes, and test the memory and the disks of both machines."
+    )
+
+
+class NotKeptError(ReplicationError):
+    """A version that was asked for is not kept here; the text says what is."""
+
+    remedy = ""
+
 
 class ServiceError(SbsError):
     """A service cannot be started, stopped or watched; the text names it and the cause."""
 
+    remedy = (
+        "docs/services.md says what each adapter needs, and where the output of a service goes."
+    )
+
+
+class InstallationError(ServiceError):
+    """SBS itself cannot be made a service of this system; the text says why, and what to do."""
+
+    remedy = ""
+
 
 class WitnessError(SbsError):
     """The witness cannot be asked; the text says which, and why."""
+
+    remedy = (
+        "Mend the witness, or the way to it: without it this node has no vote but that of the "
+        "other."
+    )
 
 
 class NotifyError(SbsError):
@@ -83,6 +135,8 @@ class NotifyError(SbsError):
             and any other notice would fare the same now.
     """
 
+    remedy = "sbs mail test shows each step of a delivery; docs/mail.md has the settings."
+
     def __init__(self, text: str, *, permanent: bool, refused: tuple[str, ...] = ()) -> None:
         super().__init__(text)
         self.permanent: bool = permanent
@@ -92,9 +146,15 @@ class NotifyError(SbsError):
 class TransportError(SbsError):
     """The peer cannot be reached, or the connection broke."""
 
+    remedy = "sbs probe finds why the other node is not reached."
+
 
 class DialRefusedError(TransportError):
     """The peer's host answers, but nothing listens on the port."""
+
+    remedy = (
+        "Start the other node: sbs run. Its node.listen must be reachable at node.peer of this one."
+    )
 
 
 class PairingError(SbsError):
@@ -118,6 +178,8 @@ class IdentityError(TransportError):
         finding: what was seen, and of whom.
         advice: what an administrator should do.
     """
+
+    remedy = ""
 
     def __init__(self, finding: str, advice: str) -> None:
         super().__init__(f"{finding}; {advice}")

@@ -13,7 +13,7 @@ import click
 from sbs.cli import language
 from sbs.cli.help import VerbatimGroup
 from sbs.cli.text import plain
-from sbs.errors import ConfigError, NotRunningError, SbsError
+from sbs.errors import SbsError
 from sbs.version import __version__
 
 SECTIONS: Final = {
@@ -127,13 +127,8 @@ def report(error: SbsError) -> None:
     click.echo(f"{click.style('Error:', fg='red', bold=True)} {plain(first)}", err=True)
     for line in rest:
         click.echo(f"       {plain(line)}", err=True)
-    match error:
-        case NotRunningError():
-            click.echo("       Start a node with: sbs run -c FILE", err=True)
-        case ConfigError():
-            click.echo("       Every key and what it allows: docs/configuration.md", err=True)
-        case _:
-            return
+    if error.remedy:
+        click.echo(f"       {plain(error.remedy)}", err=True)
 
 
 _EPILOG: Final = """\

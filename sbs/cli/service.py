@@ -12,7 +12,7 @@ from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain
 from sbs.core.permissions import ROOT
-from sbs.errors import ServiceError
+from sbs.errors import InstallationError
 
 
 @click.group(
@@ -89,9 +89,11 @@ def _require_linux(platform: str) -> None:
         platform: as ``sys.platform`` names it.
 
     Raises:
-        ServiceError: it is none of ours.
+        InstallationError: it is none of ours.
     """
     if platform == "linux":
         return
     why = "a node does not run on Windows yet" if platform == "win32" else "it needs systemd"
-    raise ServiceError(f"sbs service does nothing on {platform}: {why}")
+    raise InstallationError(
+        f"sbs service does nothing on {platform}: {why}; sbs run starts a node by hand"
+    )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import attrs
+from sbs.core.explanation import Explanation
 
 
 class Alarm(enum.StrEnum):
@@ -59,17 +59,6 @@ class Alarm(enum.StrEnum):
     MAIL_FAILED = "mail-failed"
     STATE_FAILED = "state-failed"
     WEB_FAILED = "web-failed"
-
-
-@attrs.frozen
-class Explanation:
-    """Why something is so, and what an administrator does about it: sentences in plain words.
-
-    A page is named by its path, such as ``docs/mail.md``; a command stands in backticks.
-    """
-
-    cause: str
-    remedy: str
 
 
 ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(

@@ -54,6 +54,8 @@ class Fenced:
 class PeerFencedError(TransportError):
     """SBS is dead at the other end, and so are its services; the text is for ``sbs probe``."""
 
+    remedy = "Start SBS there: sbs run."
+
     def __init__(self, secret: bytes) -> None:
         super().__init__("SBS has just died there; its fencer has ended the services")
         self.secret: bytes = secret

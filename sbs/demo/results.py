@@ -12,6 +12,8 @@ from sbs.errors import SbsError
 class DemoError(SbsError):
     """A check of the demo failed; the text says which and what was seen."""
 
+    remedy = "Run it again with --keep, and read the logs that it names."
+
 
 @attrs.define(kw_only=True)
 class Figures:

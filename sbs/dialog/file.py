@@ -21,6 +21,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 class ChangedError(ConfigError):
     """Somebody else has changed the file since it was read."""
 
+    remedy = ""
+
 
 @attrs.frozen(kw_only=True)
 class ConfigFile:

@@ -10,7 +10,7 @@ import attrs
 from sbs.core.filters import basename, parent_of
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Audit, Audited
-from sbs.errors import ReplicationError
+from sbs.errors import MismatchError, ReplicationError
 from sbs.replication.files.index import Index, Row, stat_key
 from sbs.replication.files.places import Places
 from sbs.replication.files.reading import content_of, open_file, settled_status, unchanged
@@ -106,7 +106,7 @@ def answer(
         StateError: the index cannot be read.
     """
     if audit.folder >= len(folders):
-        raise ReplicationError(f"an audit of folder {audit.folder}; there is none")
+        raise MismatchError(f"an audit of folder {audit.folder}; there is none")
     name = folders[audit.folder].name
     found: Mapping[str, Reading] = read_anew(places, audit.folder, name, index, audit.paths, check)
     return Audited(tuple(found[path].digest for path in audit.paths))

@@ -14,7 +14,7 @@ import attrs
 
 from sbs.core.compression import COMPRESS_BYTES_S, PACKET_BYTES, Speed, pays
 from sbs.core.messages import Content, Pack, Patch
-from sbs.errors import ReplicationError
+from sbs.errors import MismatchError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -92,10 +92,10 @@ def expand(message: Content) -> Content:
     try:
         body = decompressor.decompress(message.body, max_length=message.raw_bytes)
     except zstd.ZstdError as error:
-        raise ReplicationError(f"a compressed body is damaged: {error}") from error
+        raise MismatchError(f"a compressed body is damaged: {error}") from error
     ends = decompressor.eof and not decompressor.unused_data
     if not ends or len(body) != message.raw_bytes:
-        raise ReplicationError(
+        raise MismatchError(
             f"a compressed body is not one frame of {message.raw_bytes} bytes, as its message says"
         )
     return attrs.evolve(message, body=body, raw_bytes=0)

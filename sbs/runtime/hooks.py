@@ -22,6 +22,8 @@ _SAID = _log.event(
 class HookError(SbsError):
     """A hook failed; the text names it and says how."""
 
+    remedy = "docs/hooks.md says what a hook has to do; its output is in the log."
+
 
 async def run_hook(
     argv: Sequence[str], environment: Mapping[str, str], timeout_s: float

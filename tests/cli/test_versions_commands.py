@@ -165,7 +165,7 @@ def test_restore_to_a_file(any_node: Stopped, tmp_path: Path) -> None:
     assert Path(f"{tmp_path}/out").read_text() == "two"
     assert Path(f"{any_node.folder}/file").read_text() == "three"
     code, _, err = any_node.run(*words, "--output", f"{tmp_path}/out")
-    assert (code, "exists" in err) == (1, True)
+    assert (code, "exists" in err) == (4, True)
 
 
 def test_a_node_that_starts_or_stops_is_not_disturbed(node: Stopped, tmp_path: Path) -> None:

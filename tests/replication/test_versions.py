@@ -644,7 +644,7 @@ def test_write_out(kept: Kept, tmp_path: Path) -> None:
     with Places([kept.pair.b]) as places:
         for path, name in (("f", "out"), ("link", "out-link")):
             write_out(places, 0, kept.find(path, 2), f"{tmp_path}/{name}")
-        with pytest.raises(ReplicationError, match="exists; allowed is the name of a new file"):
+        with pytest.raises(RefusedError, match="exists; allowed is the name of a new file"):
             write_out(places, 0, kept.find("f", 1), f"{tmp_path}/out")
         with pytest.raises(ReplicationError, match="cannot be written: No such"):
             write_out(places, 0, kept.find("f", 1), f"{tmp_path}/missing/out")

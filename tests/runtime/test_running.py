@@ -170,7 +170,7 @@ async def test_switchover_that_the_end_of_the_node_overtakes_is_refused(tmp_path
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             nursery.start_soon(pair.alpha.kill)
-        assert errors == ["alpha has ended"]
+        assert errors == ["alpha has ended: start it again with sbs run"]
 
 
 async def test_role_changes_can_be_awaited(tmp_path: Path) -> None:

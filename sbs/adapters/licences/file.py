@@ -80,7 +80,7 @@ def _read(path: str) -> bytes:
     except FileNotFoundError as error:
         raise LicenceError("is missing; put it there, or correct licence.path") from error
     except OSError as error:
-        raise LicenceError(f"cannot be read: {error.strerror}") from error
+        raise LicenceError(f"cannot be read: {error.strerror}; SBS needs to read it") from error
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ def verify(data: bytes, trusted_keys: tuple[str, ...]) -> Licence:
         LicenceError: it is none, or not signed so; the text says what is wrong and what to do.
     """
     if len(data) > MAX_BYTES:
-        raise LicenceError(f"is over {MAX_BYTES} bytes, and no licence")
+        raise LicenceError(f"is over {MAX_BYTES} bytes, and no licence; correct licence.path")
     begin = data.rfind(b"\nsignature = ") + 1
     body, found = data[:begin], _SIGNATURE.fullmatch(data, begin)
     if found is None or not body:
@@ -94,7 +94,9 @@ def verify(data: bytes, trusted_keys: tuple[str, ...]) -> Licence:
     except InvalidSignature as error:
         raise LicenceError(f"was changed after it was signed; {_COPY}") from error
     except (ValueError, binascii.Error) as error:
-        raise LicenceError(f"key = {fields['key']!a} is no Ed25519 key") from error
+        raise LicenceError(
+            f"key = {fields['key']!a} is no Ed25519 key; ask for a new one"
+        ) from error
     return _licence(fields)
 
 

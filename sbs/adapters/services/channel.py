@@ -164,7 +164,9 @@ class Channel:
         """
         # Not sys.executable alone: an embedding program may leave it empty.
         if not sys.executable:
-            raise ServiceError("no Python interpreter is known to run the fencer with")
+            raise ServiceError(
+                "no Python interpreter is known to run the fencer with: set sys.executable to one"
+            )
         ours, theirs = open_pair()
         numbers = [str(theirs.fileno()), str(os.getpid()), ",".join(map(str, held_fds))]
         try:

@@ -260,5 +260,5 @@ class TcpTransport:
         causes = ", ".join(dict.fromkeys(_words(error) for error in failures))
         # One address that gave no answer may be the one the peer lives at: no proof of refusal.
         refused = all(isinstance(error, ConnectionRefusedError) for error in failures)
-        raised = DialRefusedError if refused else TransportError
-        raise raised(f"cannot connect to {wanted}: {causes}") from failures[-1]
+        text = f"cannot connect to {wanted}: {causes}"
+        raise (DialRefusedError if refused else TransportError)(text) from failures[-1]

@@ -232,6 +232,6 @@ def _resumed(model: Model, now: float) -> Step:
 
 def refuse_switchover(model: Model, event: SwitchoverAsked, _now: float) -> Step:
     """Only a primary that serves can hand over."""
-    text = f"{model.settings.name} is {model.state.value}: "
-    text += "try again when it serves" if model.state in HOLDING else "run this on the primary"
+    advice = "try again when it serves" if model.state in HOLDING else "run this on the primary"
+    text = f"{model.settings.name} is {model.state.value}: {advice}"
     return model, (Answer(event.ticket, text),)

@@ -162,7 +162,9 @@ class Index:
                 _set_aside(path)
                 self._database = _open(path, self._boot)
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-            raise StateError(f"index {path!r} cannot be opened: {error}") from error
+            raise StateError(
+                f"index {path!r} cannot be opened: {error}; SBS needs to read and write it"
+            ) from error
 
     def close(self) -> None:
         """Close the database."""
@@ -271,7 +273,9 @@ class Index:
                 finally:
                     os.close(fd)
         except OSError as error:
-            raise StateError(f"index {self._path!r}: {error.strerror}") from error
+            raise StateError(
+                f"index {self._path!r}: {error.strerror}; SBS needs to read and write it"
+            ) from error
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:

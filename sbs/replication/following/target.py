@@ -14,7 +14,7 @@ from sbs.core.history import History
 from sbs.core.manifest import FolderSpec
 from sbs.core.messages import Audit, Audited, Begin, Commit, Content, Fragment, Listing
 from sbs.core.plan import OWNER_ACCESS
-from sbs.errors import ReplicationError
+from sbs.errors import MismatchError, ReplicationError
 from sbs.replication.audit import answer
 from sbs.replication.common import Common
 from sbs.replication.files.index import Index
@@ -137,7 +137,7 @@ class Target:
         self.suspend()
         check_apart([spec.name for spec in folders], places, self._state_dir)
         if self._journal.committed:
-            raise ReplicationError("a session begins before the last generation was applied")
+            raise MismatchError("a session begins before the last generation was applied")
         opened = Places(places)
         self._forget_fragment_unless(folders, opened)
         fragment = self._fragment
@@ -194,9 +194,7 @@ class Target:
         """
         self.suspend()
         if self._journal.committed:
-            raise ReplicationError(
-                f"generation {begin.number} begins before the last one was applied"
-            )
+            raise MismatchError(f"generation {begin.number} begins before the last one was applied")
         with Places(self._places.roots) as places:
             for number, spec in enumerate(self._folders):
                 if (listed := self._lister.bases.get(spec.name)) is not None:
@@ -362,7 +360,7 @@ class Target:
 
     def _begun(self) -> Incoming:
         if self._incoming is None:
-            raise ReplicationError("no generation was begun")
+            raise MismatchError("no generation was begun")
         return self._incoming
 
     def _keep(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import IO, Final
 
 from sbs.core.manifest import STAGING_NAME
-from sbs.errors import ReplicationError
+from sbs.errors import NotKeptError
 from sbs.replication.files.attributes import copy_xattrs
 from sbs.replication.files.copying import copy_content
 from sbs.replication.files.places import Places, handle_path
@@ -35,7 +35,7 @@ def rebuild(places: Places, folder: int, chain: Sequence[Change]) -> int:
         as far as that is permitted, and extended attributes as what came after it has them.
 
     Raises:
-        ReplicationError: it cannot be had any more; the text says why.
+        NotKeptError: it cannot be had any more; the text says why.
         OSError: something cannot be read, or there is no room.
     """
     wanted, last = chain[0], chain[-1]
@@ -85,7 +85,10 @@ def _revert(places: Places, folder: int, change: Change, target: int) -> Undo:
     try:
         found = undo.read(fd)
         if found is None:
-            raise ReplicationError(f"{change.kept!r}, a version of {change.path!r}, is damaged")
+            raise NotKeptError(
+                f"{change.kept!r}, a version of {change.path!r}, is damaged; sbs history lists "
+                "others"
+            )
         undo.revert(fd, found, target)
     finally:
         os.close(fd)
@@ -102,8 +105,8 @@ def _dress(fd: int, found: Undo) -> None:
     os.utime(fd, ns=(found.mtime_ns, found.mtime_ns))
 
 
-def _lost(change: Change) -> ReplicationError:
-    return ReplicationError(
+def _lost(change: Change) -> NotKeptError:
+    return NotKeptError(
         f"{change.kept!r}: of this version of {change.path!r} only the blocks are kept that"
         f" {change.mark} replaced, and the file that they belong to is no longer what it was then:"
         " it was changed on this node since, or is being changed; if the latter, try again"

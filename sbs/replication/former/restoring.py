@@ -12,7 +12,7 @@ import attrs
 
 from sbs.core.history import Generation
 from sbs.core.manifest import STAGING_NAME, check_path
-from sbs.errors import RefusedError, ReplicationError
+from sbs.errors import NotKeptError, RefusedError, ReplicationError
 from sbs.replication.files.copying import copy_content
 from sbs.replication.files.places import Places, handle_path, sync_file_system
 from sbs.replication.files.reading import digest_of
@@ -58,19 +58,20 @@ def find(places: Places, folder: int, path: str, generation: int, newest: int) -
         newest: number of the last one that this node holds.
 
     Raises:
-        ReplicationError: that is not known, or it is not kept; the text says what is.
+        NotKeptError: that is not known, or it is not kept; the text says what is.
         ValueError: the path cannot name a file in a folder.
     """
     check_path(path)
     if generation > newest:
-        raise ReplicationError(
+        raise NotKeptError(
             f"generation {generation} does not exist here; allowed are numbers up to {newest}"
         )
     marks = past.marks(places, folder)
     if not marks:
-        raise ReplicationError(
+        raise NotKeptError(
             f"no versions are kept in {places.roots[folder]!r}: nothing was replaced here within"
-            " sync.keep_versions_s; what this node replaced on the other one is kept there"
+            " sync.keep_versions_s; what this node replaced on the other one is kept there: see sbs"
+            " history there"
         )
     # Two lines of history may have used one number; what was replaced last is what counts.
     last = max((mark for mark in marks if mark.after < generation), default=None)
@@ -85,9 +86,9 @@ def find(places: Places, folder: int, path: str, generation: int, newest: int) -
     if change.mark.after != generation and not _continuous(marks, change.mark, generation):
         _check_content(places, folder, generation, change, earlier)
     if not change.kept:
-        raise ReplicationError(
+        raise NotKeptError(
             f"{path!r} was no file and no link after generation {generation}: {change.mark} made"
-            " it, or deleted a directory of that name"
+            " it, or deleted a directory of that name; sbs history lists what there was"
         )
     edited = _is_edited(places, folder, change, earlier)
     chain = _chain(change, later)
@@ -129,7 +130,7 @@ def _check_content(
     digest = earlier[-1].digest if earlier else b""
     if change.kept and digest and _former_digest(places, folder, change) == digest:
         return
-    raise ReplicationError(
+    raise NotKeptError(
         f"what {change.path!r} was after generation {generation} is not known here: this node led"
         f" before {change.mark}, or the lists up to then are no longer kept; --generation"
         f" {change.mark.after} is what that replaced, and the other node may know more"
@@ -143,7 +144,7 @@ def _standing(
     digest = earlier[-1].digest if earlier else b""
     if digest and _digest(places, folder, path) == digest:
         return Found(path=path, kept=path)
-    raise ReplicationError(
+    raise NotKeptError(
         f"no version of {path!r} after generation {generation} is kept here; sbs history {path!r}"
         " lists those that are. What the primary itself overwrites is kept on the secondary"
     )
@@ -180,6 +181,7 @@ def put_back(places: Places, folder: int, found: Found, tip: Generation) -> None
 
     Raises:
         RefusedError: a directory stands there.
+        NotKeptError: what was kept is gone, or is not what was kept.
         ReplicationError: it cannot be done; the text names the path and the cause.
     """
     if found.change is None:
@@ -211,7 +213,9 @@ def write_out(places: Places, folder: int, found: Found, output: str) -> None:
         output: path of the file.
 
     Raises:
-        ReplicationError: it exists already, or cannot be written.
+        NotKeptError: what was kept is gone, or is not what was kept.
+        RefusedError: it exists already.
+        ReplicationError: it cannot be written.
     """
     try:
         handle = _open(places, folder, found)
@@ -220,7 +224,7 @@ def write_out(places: Places, folder: int, found: Found, output: str) -> None:
     try:
         _copy_out(handle, output)
     except FileExistsError as error:
-        raise ReplicationError(f"{output!r} exists; allowed is the name of a new file") from error
+        raise RefusedError(f"{output!r} exists; allowed is the name of a new file") from error
     except OSError as error:
         raise ReplicationError(f"{output!r} cannot be written: {error.strerror}") from error
     finally:
@@ -252,7 +256,7 @@ def _open(places: Places, folder: int, found: Found) -> int:
     """A handle of what is kept.
 
     Raises:
-        ReplicationError: it is gone, or not what was kept.
+        NotKeptError: it is gone, or not what was kept.
         OSError: it cannot be opened.
     """
     if found.chain:
@@ -261,8 +265,8 @@ def _open(places: Places, folder: int, found: Found) -> int:
         parent, name = places.parent(folder, found.kept)
         handle = os.open(name, HANDLE, dir_fd=parent)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ReplicationError(
-            f"{found.kept!r}, the version of {found.path!r}, was removed"
+        raise NotKeptError(
+            f"{found.kept!r}, the version of {found.path!r}, was removed; sbs history lists others"
         ) from error
     change, status = found.change, os.fstat(handle)
     kind = "link" if stat.S_ISLNK(status.st_mode) else "file"
@@ -274,9 +278,9 @@ def _open(places: Places, folder: int, found: Found) -> int:
         change.mtime_ns,
     ):
         os.close(handle)
-        raise ReplicationError(
+        raise NotKeptError(
             f"{found.kept!r}, the version of {found.path!r}, was changed since it was kept (it may"
-            " have had another name in the folder), or is no file"
+            " have had another name in the folder), or is no file; sbs history lists others"
         )
     return handle
 

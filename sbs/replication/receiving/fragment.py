@@ -14,7 +14,7 @@ import attrs
 
 from sbs.core.manifest import STAGING_NAME
 from sbs.core.messages import Fragment, Patch
-from sbs.errors import ReplicationError
+from sbs.errors import MismatchError, ReplicationError
 from sbs.replication.files.content import BLOCK_BYTES, DIGEST_BYTES, digest_of_blocks
 from sbs.replication.files.index import Stat, stat_key
 from sbs.replication.files.mapped import mapped
@@ -98,7 +98,7 @@ class KeptFragment:
         fd = os.open(FRAGMENT_NAME, flags, dir_fd=staging)
         try:
             if stat_key(os.fstat(fd)) != self.stat or size_bytes < self.size_bytes:
-                raise ReplicationError(
+                raise MismatchError(
                     f"{self.path!r}: what was kept of it is of no use; it has to be sent whole"
                 )
             os.rename(FRAGMENT_NAME, name, src_dir_fd=staging, dst_dir_fd=staging)

@@ -11,7 +11,7 @@ from sbs.core.history import History
 from sbs.core.manifest import STAGING_NAME, Action, FolderSpec, Operation
 from sbs.core.messages import Chunk, Commit, Content, Pack, Patch
 from sbs.core.scope import check_deletes
-from sbs.errors import ReplicationError
+from sbs.errors import MismatchError, ReplicationError
 from sbs.replication.bodies import expand
 from sbs.replication.files.content import MAX_LISTED_BYTES, digest_of_content, digests_of_zeros
 from sbs.replication.files.index import Index
@@ -146,24 +146,24 @@ class Incoming:
                 allow.
         """
         if commit.operations != self._seal.count:
-            raise ReplicationError(
+            raise MismatchError(
                 f"the leader sent {commit.operations} operations, {self._seal.count} came"
             )
         sealed = self._seal.generation(self._epoch, history, commit.active)
         if commit.generation != sealed:
-            raise ReplicationError(f"generation {commit.generation} does not fit its digest")
+            raise MismatchError(f"generation {commit.generation} does not fit its digest")
         try:
             check_deletes(self.operations, self._folders, check)
             return history.append(commit.generation)
         except ValueError as error:
-            raise ReplicationError(f"generation {commit.generation}: {error}") from error
+            raise MismatchError(f"generation {commit.generation}: {error}") from error
 
     def _pack(self, pack: Pack) -> None:
         if len(self.operations) + len(pack.operations) > MAX_OPERATIONS:
-            raise ReplicationError(f"a generation of more than {MAX_OPERATIONS} operations")
+            raise MismatchError(f"a generation of more than {MAX_OPERATIONS} operations")
         self._size_bytes += sum(map(_size_bytes, pack.operations))
         if self._size_bytes > MAX_OPERATIONS_BYTES:
-            raise ReplicationError(
+            raise MismatchError(
                 f"a generation whose operations take more than {MAX_OPERATIONS_BYTES} bytes"
             )
         body = memoryview(pack.body)
@@ -177,16 +177,14 @@ class Incoming:
                 position += operation.size_bytes
                 sized = len(content) == operation.size_bytes
                 if not sized or digest_of_content(content) != operation.digest:
-                    raise ReplicationError(
-                        f"{operation.path!r}: its content does not fit its digest"
-                    )
+                    raise MismatchError(f"{operation.path!r}: its content does not fit its digest")
             elif (stream := operation.stream) is not None:
                 self._remember(operation.digest, self.staging.claim(operation, stream))
             with mapped(f"{self._places.roots[operation.folder]}/{operation.path}"):
                 if not self._builder.take(operation, content) and content:
                     contents.append(content)
         if position != len(body):
-            raise ReplicationError(f"a pack holds {len(body) - position} bytes of no operation")
+            raise MismatchError(f"a pack holds {len(body) - position} bytes of no operation")
         with mapped(self._journal.directory):
             self._journal.append(b"".join(contents))
         self.operations += pack.operations
@@ -200,7 +198,7 @@ class Incoming:
     def _patch(self, patch: Patch, check: Callable[[], object]) -> None:
         self._check_folder(patch.folder, patch.path)
         if patch.size_bytes > MAX_LISTED_BYTES:
-            raise ReplicationError(
+            raise MismatchError(
                 f"{patch.path!r}: {patch.size_bytes} bytes in blocks; at most {MAX_LISTED_BYTES}"
             )
         where = f"{self._places.roots[patch.folder]}/{patch.path}"
@@ -222,7 +220,7 @@ class Incoming:
 
     def _check_folder(self, folder: int, path: str) -> None:
         if folder >= len(self._folders):
-            raise ReplicationError(
+            raise MismatchError(
                 f"{path!r} is for folder {folder}; the session has {len(self._folders)}"
             )
         if self._foldings[folder].key(path.partition("/")[0]) == STAGING_NAME:

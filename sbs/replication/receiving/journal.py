@@ -50,6 +50,8 @@ MAX_PLACES_BYTES: Final = 4 * 1024 * 1024
 class DamagedError(StateError):
     """The journal is not what was written; it was set aside."""
 
+    remedy = "Start the other node: it sends what is missing."
+
 
 class Journal:
     """The journal of one node; at most one generation is in it.
@@ -74,7 +76,9 @@ class Journal:
                 os.mkdir(self.directory, 0o700)
             sync_directory(state_dir)
         except OSError as error:
-            raise StateError(f"{self.directory!r}: {error.strerror}") from error
+            raise StateError(
+                f"{self.directory!r}: {error.strerror}; SBS needs to read and write there"
+            ) from error
 
     @property
     def committed(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 
 from sbs.core.filters import basename, parent_of
 from sbs.core.messages import Patch
-from sbs.errors import ReplicationError
+from sbs.errors import MismatchError, ReplicationError
 from sbs.replication.files.index import Index, stat_key
 from sbs.replication.files.places import Places
 from sbs.replication.files.reading import content_of, open_file, settled_status, unchanged
@@ -38,12 +38,12 @@ def opened_base(
     try:
         fd = open_file(places, patch.folder, patch.path)
     except ReplicationError as error:
-        raise ReplicationError(f"{patch.path!r}: {error}") from error
+        raise MismatchError(f"{patch.path!r}: {error}") from error
     try:
         before = settled_status(fd)
         yield fd, _blocks(fd, before, index, name, patch, check)
         if not unchanged(fd, before):
-            raise ReplicationError(f"{patch.path!r} changed while it was copied")
+            raise MismatchError(f"{patch.path!r} changed while it was copied")
     finally:
         os.close(fd)
 
@@ -66,7 +66,7 @@ def _blocks(
             return blocks
     content = content_of(fd, status.st_size, check)
     if content.digest() != patch.digest or not content.blocks:
-        raise ReplicationError(
+        raise MismatchError(
             f"{path!r} is not what the leader takes it for; it has to be sent whole"
         )
     return content.blocks

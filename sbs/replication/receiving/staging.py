@@ -14,7 +14,7 @@ import attrs
 
 from sbs.core.manifest import Operation
 from sbs.core.messages import Chunk, Patch
-from sbs.errors import ReplicationError
+from sbs.errors import MismatchError
 from sbs.replication.files.content import (
     BLOCK_BYTES,
     BLOCKS_ABOVE,
@@ -77,23 +77,23 @@ class Staging:
         if chunk.stream != self._current:
             self.finish()
             if chunk.stream < self._current:
-                raise ReplicationError(
+                raise MismatchError(
                     f"stream {chunk.stream} came after {self._current}; they must ascend"
                 )
             self._begin(chunk.stream, chunk.folder, ContentHash())
         elif self._fd < 0 or chunk.folder != self._stream.folder:
-            raise ReplicationError(f"stream {chunk.stream} goes on after its end")
+            raise MismatchError(f"stream {chunk.stream} goes on after its end")
         match self._stream.content:
             case ContentHash() as content:
                 if chunk.at != -1:
-                    raise ReplicationError(f"stream {chunk.stream} patches no file")
+                    raise MismatchError(f"stream {chunk.stream} patches no file")
                 write_all(self._fd, chunk.body)
                 content.update(chunk.body)
             case PatchedBlocks() as blocks:
                 try:
                     blocks.update(chunk.at, chunk.body)
                 except ValueError as error:
-                    raise ReplicationError(f"stream {chunk.stream}: {error}") from error
+                    raise MismatchError(f"stream {chunk.stream}: {error}") from error
                 os.lseek(self._fd, chunk.at, os.SEEK_SET)
                 write_all(self._fd, chunk.body)
                 self._stream.written.add(chunk.at, len(chunk.body))
@@ -176,7 +176,7 @@ class Staging:
 
     def _check_ascends(self, patch: Patch) -> None:
         if patch.stream <= self._current:
-            raise ReplicationError(
+            raise MismatchError(
                 f"stream {patch.stream} came after {self._current}; they must ascend"
             )
 
@@ -208,12 +208,12 @@ class Staging:
                 self.finish()
         stream = self._finished.pop(number, None)
         if stream is None or stream.folder != operation.folder:
-            raise ReplicationError(f"{operation.path!r}: no stream {number} came for it")
+            raise MismatchError(f"{operation.path!r}: no stream {number} came for it")
         content = stream.content
         if (content.size_bytes, stream.digest) != (operation.size_bytes, operation.digest):
-            raise ReplicationError(f"{operation.path!r}: stream {number} has other content")
+            raise MismatchError(f"{operation.path!r}: stream {number} has other content")
         if stream.path not in ("", operation.path):
-            raise ReplicationError(f"{operation.path!r}: stream {number} is for {stream.path!r}")
+            raise MismatchError(f"{operation.path!r}: stream {number} is for {stream.path!r}")
         if stream.overlay is not None:
             overlay = attrs.evolve(stream.overlay, ranges=stream.written.merged)
             self._overlaid[number] = operation, overlay
@@ -254,7 +254,7 @@ class Staging:
             with opened(parent, name) as base:
                 fill(base, fd, overlay, check)
             if digest_of(fd, operation.size_bytes, check) != operation.digest:
-                raise ReplicationError(f"{operation.path!r} changed while it was patched")
+                raise MismatchError(f"{operation.path!r} changed while it was patched")
         finally:
             os.close(fd)
 

@@ -89,7 +89,9 @@ class StateStore:
                 os.path.join(state_dir, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
         except OSError as error:
-            raise StateError(f"state_dir {state_dir}: {error.strerror}") from error
+            raise StateError(
+                f"state_dir {state_dir}: {error.strerror}; SBS needs to read and write there"
+            ) from error
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -118,7 +120,9 @@ class StateStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StateError(f"{self.path}: {error.strerror}") from error
+            raise StateError(
+                f"{self.path}: {error.strerror}; SBS needs to read and write it"
+            ) from error
         try:
             return _parse(raw)
         except ValueError as error:
@@ -145,7 +149,9 @@ class StateStore:
         try:
             write_durably(self.path, _format(stored))
         except OSError as error:
-            raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error
+            raise StateError(
+                f"{self.path}: cannot be written: {error.strerror}; SBS needs room there, and leave"
+            ) from error
 
 
 def _check_access(state_dir: str) -> None:
@@ -180,9 +186,13 @@ def read_node_id(state_dir: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StateError(f"{path}: {error.strerror}") from error
+        raise StateError(
+            f"{path}: {error.strerror}; run this as the account that runs the node"
+        ) from error
     except ValueError as error:
-        raise StateError(f"{path} is damaged ({error})") from error
+        raise StateError(
+            f"{path} is damaged ({error}); sbs run sets it aside, and says what to do then"
+        ) from error
 
 
 def _format(stored: Stored) -> bytes:

@@ -347,7 +347,7 @@ def role_event(number: int, message: Message) -> ev.Event | None:
 
 
 class _PeerRefusedError(SbsError):
-    """The peer said no, and closes."""
+    """The peer said no, and closes; the text is its own."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.text)

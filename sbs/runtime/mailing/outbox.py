@@ -137,7 +137,9 @@ class Outbox:
             try:
                 await trio.to_thread.run_sync(_write, path, entry)
             except OSError as error:
-                raise StateError(f"{path}: cannot be written: {error.strerror}") from error
+                raise StateError(
+                    f"{path}: cannot be written: {error.strerror}; SBS needs room there, and leave"
+                ) from error
 
     async def remove(self, notice_id: str) -> None:
         """A notice is not wanted any more.
@@ -209,7 +211,9 @@ def _read_all(directory: str) -> tuple[dict[str, Entry], tuple[str, ...]]:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         names = sorted(os.listdir(directory))
     except OSError as error:
-        raise StateError(f"{directory}: {error.strerror}") from error
+        raise StateError(
+            f"{directory}: {error.strerror}; SBS needs to read and write there"
+        ) from error
     entries: dict[str, Entry] = {}
     aside: list[str] = []
     for name in names:

@@ -38,9 +38,13 @@ END_INTERVAL_S: Final = 0.01
 class NoNodeError(NotRunningError):
     """Nothing serves the control socket: no node runs with this state directory."""
 
+    remedy = "Start a node with: sbs run -c FILE."
+
 
 class EndedError(NotRunningError):
     """The node took the request, and ended before it answered."""
+
+    remedy = "The log of the node says why it ended."
 
 
 @contextmanager
@@ -89,10 +93,15 @@ def _result(line: bytes, path: str) -> Any:
         answer = json.loads(line)
         if answer["ok"]:
             return answer["result"]
-        error, code = str(answer["error"]), answer["exit_code"]
+        text, code = str(answer["error"]), answer["exit_code"]
+        remedy = str(answer.get("remedy", ""))  # a node of an older release does not tell
     except (ValueError, TypeError, KeyError, RecursionError) as nonsense:
-        raise SbsError(f"{path}: an answer that makes no sense: not a node of SBS") from nonsense
-    raise (RefusedError if code == RefusedError.exit_code else SbsError)(error)
+        raise SbsError(
+            f"{path}: an answer that makes no sense: not a node of SBS, see what listens there"
+        ) from nonsense
+    error = (RefusedError if code == RefusedError.exit_code else SbsError)(text)
+    error.remedy = remedy
+    raise error
 
 
 def _exchange(path: str, request: bytes, timeout_s: float) -> bytes:
@@ -115,7 +124,9 @@ def _exchange(path: str, request: bytes, timeout_s: float) -> bytes:
     except (BrokenPipeError, ConnectionResetError) as error:
         raise EndedError(f"the node at {path} ended before it answered") from error
     except OSError as error:
-        raise NotRunningError(f"{path}: {error.strerror or error}") from error
+        raise NotRunningError(
+            f"{path}: {error.strerror or error}; it has to be the control socket of node.state_dir"
+        ) from error
 
 
 def _read_line(sock: socket.socket, path: str, give_up_at: float) -> bytes:
@@ -127,7 +138,10 @@ def _read_line(sock: socket.socket, path: str, give_up_at: float) -> bytes:
             raise EndedError(f"the node at {path} ended before it answered")
         line += data
         if len(line) > MAX_LINE_BYTES:
-            raise SbsError(f"{path}: the answer is over {MAX_LINE_BYTES} bytes: not a node of SBS")
+            raise SbsError(
+                f"{path}: the answer is over {MAX_LINE_BYTES} bytes: not a node of SBS, see what "
+                "listens there"
+            )
     return bytes(line)
 
 

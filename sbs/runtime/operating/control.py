@@ -45,7 +45,10 @@ async def bind(state_dir: str) -> trio.SocketListener:
             os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
             sock.listen(16)
         except OSError as error:
-            raise StateError(f"control socket {path}: {error.strerror or error}") from error
+            raise StateError(
+                f"control socket {path}: {error.strerror or error}; node.state_dir has to lie on a "
+                "file system that has sockets, and SBS to write there"
+            ) from error
         stack.pop_all()
     return trio.SocketListener(sock)
 

@@ -27,7 +27,7 @@ def rehearse(model: Model, held: Held | None, waits: str, failed: str) -> Switch
     """
     name = model.settings.name
     if model.state is State.STOPPED:
-        raise RefusedError(f"{name} has ended")
+        raise RefusedError(f"{name} has ended: start it again with sbs run")
     if model.state is not State.PRIMARY:
         raise RefusedError(
             f"{name} is {model.state.value}: run this on the primary, when it serves"

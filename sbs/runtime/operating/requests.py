@@ -367,7 +367,12 @@ def _place(limit: trio.CapacityLimiter, what: str) -> Generator[None]:
 
 
 def _failure(error: SbsError) -> dict[str, Any]:
-    return {"ok": False, "error": str(error), "exit_code": error.exit_code}
+    return {
+        "ok": False,
+        "error": str(error),
+        "exit_code": error.exit_code,
+        "remedy": error.remedy,
+    }
 
 
 async def _tell(stream: trio.SocketStream, answer: Mapping[str, Any]) -> None:

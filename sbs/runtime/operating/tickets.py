@@ -69,4 +69,4 @@ class Tickets:
         """Refuse what is open, and what comes: nobody shall wait for a node that has ended."""
         self._ended = True
         for number in tuple(self._open):
-            self.answer(number, f"{self._name} has ended")
+            self.answer(number, f"{self._name} has ended: start it again with sbs run")

@@ -153,7 +153,8 @@ class Meeting:
                 f"this node accepts {name} now; whether {name} accepts this node is not known: run "
                 "sbs pair again on both nodes"
             )
-        raise PairingError(f"{error}\n{standing}") from error
+        kind = type(error) if isinstance(error, PairingError) else PairingError
+        raise kind(f"{error}\n{standing}") from error
 
     def result(self) -> Paired:
         """Both know each other; more was not needed for that."""

@@ -15,6 +15,8 @@ STEP_S: Final = 10.0
 PIECE_BYTES: Final = 16 * 1024
 """Most bytes taken at once: more than a side ever says."""
 
+_AGAIN: Final = "run sbs pair again on both nodes"
+
 
 async def hear(stream: trio.abc.Stream) -> bytes:
     """The next bytes; empty at the end.
@@ -26,9 +28,9 @@ async def hear(stream: trio.abc.Stream) -> bytes:
         with trio.fail_after(STEP_S):
             return bytes(await stream.receive_some(PIECE_BYTES))
     except trio.TooSlowError as error:
-        raise PairingError(f"the other node said nothing for {STEP_S:g} s") from error
+        raise PairingError(f"the other node said nothing for {STEP_S:g} s; {_AGAIN}") from error
     except trio.BrokenResourceError as error:
-        raise PairingError("the connection was lost") from error
+        raise PairingError(f"the connection was lost; {_AGAIN}") from error
 
 
 async def say(stream: trio.abc.Stream, meeting: Meeting) -> None:
@@ -45,6 +47,6 @@ async def say(stream: trio.abc.Stream, meeting: Meeting) -> None:
         with trio.fail_after(STEP_S):
             await stream.send_all(data)
     except trio.TooSlowError as error:
-        raise PairingError(f"the other node took nothing for {STEP_S:g} s") from error
+        raise PairingError(f"the other node took nothing for {STEP_S:g} s; {_AGAIN}") from error
     except trio.BrokenResourceError as error:
-        raise PairingError("the connection was lost") from error
+        raise PairingError(f"the connection was lost; {_AGAIN}") from error

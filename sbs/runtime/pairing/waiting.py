@@ -97,7 +97,7 @@ class _Room:
             case SbsError():
                 raise self._outcome
             case None:
-                raise PairingError("nobody is waited for any more")
+                raise PairingError("nobody is waited for any more; run sbs pair again")
 
     async def admit(self, listener: Listener) -> None:
         """Take every caller, until one is chosen."""

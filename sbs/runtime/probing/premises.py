@@ -39,17 +39,19 @@ SHARED: Final = frozenset(
 """File systems that several machines may have at once."""
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Premise:
     """A row of R64 that each machine answers for itself.
 
     Args:
         look: at this machine; returns the result and what was found.
+        trouble: what is wrong where it does not pass, a sentence.
         hint: what to do where it does not pass.
         same: what both machines found has to be the same, too.
     """
 
     look: Callable[[Config], tuple[Result, str]]
+    trouble: str
     hint: str
     same: bool = False
 
@@ -212,19 +214,39 @@ def _run(*command: str) -> str | None:
 
 
 PREMISES: Final[Mapping[str, Premise]] = {
-    "machine.address": Premise(_address, "give both machines fixed addresses, not assigned ones"),
-    "machine.domain": Premise(_domain, "put both machines into the same domain", same=True),
+    "machine.address": Premise(
+        look=_address,
+        trouble="The address of a machine is assigned for a time only, or that cannot be told.",
+        hint="give both machines fixed addresses, not assigned ones",
+    ),
+    "machine.domain": Premise(
+        look=_domain,
+        trouble="The machines are in different domains, or the name service does not answer.",
+        hint="put both machines into the same domain",
+        same=True,
+    ),
     "machine.start-type": Premise(
-        _start_type,
-        "see to it that nothing but SBS starts the services: set their start type to manual, or "
-        "take them out of the boot sequence",
+        look=_start_type,
+        trouble="Something else than SBS starts a service, or may.",
+        hint="see to it that nothing but SBS starts the services: set their start type to manual, "
+        "or take them out of the boot sequence",
     ),
     "machine.install-path": Premise(
-        _install_path, "install the application on both machines, at the same place"
+        look=_install_path,
+        trouble="What `requirements.install_path` names is not there.",
+        hint="install the application on both machines, at the same place",
     ),
-    "machine.account": Premise(_account, "create the account on both machines"),
+    "machine.account": Premise(
+        look=_account,
+        trouble="There is no account as `requirements.account` names it.",
+        hint="create the account on both machines",
+    ),
     "machine.capture-folder": Premise(
-        _capture_folder, "mount the same shared folder on both machines", same=True
+        look=_capture_folder,
+        trouble="What `requirements.capture_folder` names is not there, is not the same on both "
+        "machines, or lies on the disk of one.",
+        hint="mount the same shared folder on both machines",
+        same=True,
     ),
 }
 """The rows, in their order."""

@@ -246,7 +246,7 @@ class Services:
             await self._controller.start(name, self._environment_of(epoch))
             self._forget(name)
             return
-        raise RefusedError(f"{name} is not started: the services are being stopped")
+        raise RefusedError(f"{name} is not started: the services are being stopped; see sbs status")
 
     async def down(self) -> Sequence[str]:
         """The services that should run and do not, read while none is started or stopped."""

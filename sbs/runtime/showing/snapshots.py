@@ -68,6 +68,8 @@ class Shown(Protocol):
 class NoStatusError(SbsError):
     """The status could not be had in time; the text says so."""
 
+    remedy = "The log of the node says what it does; most often a disk does not answer."
+
 
 @attrs.frozen(kw_only=True)
 class Snapshot:

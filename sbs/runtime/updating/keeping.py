@@ -169,7 +169,9 @@ def stopped(config: Config) -> Generator[tuple[Standing, History]]:
     """
     state_dir = config.node.state_dir
     if not os.path.isdir(state_dir):
-        raise StateError(f"no node has run with state_dir {state_dir}")
+        raise StateError(
+            f"no node has run with state_dir {state_dir}: see node.state_dir in {config.path}"
+        )
     store = StateStore(state_dir)
     try:
         stored = store.load()

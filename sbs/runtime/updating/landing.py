@@ -26,7 +26,9 @@ def place_of(
         return own[folder.name]
     what = f"folder {folder.name!r} ({ascii(folder.path)[1:-1]}) of the primary"
     if not os.path.isabs(folder.path):
-        raise ReplicationError(f"{what} has no absolute path")
+        raise ReplicationError(
+            f"{what} has no absolute path: give it one there, or a place here under [[folders]]"
+        )
     depth = folder.path.count("/")
     if depth > MAX_COMPONENTS:
         raise ReplicationError(
@@ -40,7 +42,10 @@ def place_of(
         )
     for taken in (state_dir, *own.values()):
         if is_below(folder.path, taken) or is_below(taken, folder.path):
-            raise ReplicationError(f"{what} is not allowed here: it overlaps {taken}")
+            raise ReplicationError(
+                f"{what} is not allowed here: it overlaps {taken}; give it another place under "
+                "[[folders]]"
+            )
     return folder.path
 
 

@@ -21,6 +21,8 @@ LOOK_S: Final = 1.0
 class FollowerError(ReplicationError):
     """The follower could not take an update."""
 
+    remedy = "See the alarms and the log of the secondary: sbs status there."
+
 
 def failure_of(answer: Message) -> SbsError:
     """The error of an update that was answered with this."""

@@ -146,7 +146,9 @@ class Verifier:
         try:
             audited = await self._answers.receive()
         except trio.EndOfChannel:
-            raise ReplicationError("the connection to the secondary was lost") from None
+            raise ReplicationError(
+                "the connection to the secondary was lost; run sbs verify again when it is back"
+            ) from None
         if not audited.digests:
             raise ReplicationError("the secondary cannot compare; its log says why")
         if len(audited.digests) != len(held):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sbs.adapters.services.systemd.binding import UNIT_DIR, systemctl
-from sbs.errors import ServiceError
+from sbs.errors import InstallationError
 
 UNITS: Final = Path("/etc/systemd/system")
 """Where an administrator's units lie."""
@@ -74,13 +74,13 @@ def install(name: str, text: str, *, automatic: bool) -> str:
         what was done.
 
     Raises:
-        ServiceError: systemd does not run here, SBS is not root, or the unit is somebody else's.
+        InstallationError: systemd does not run here, SBS is not root, or the unit is not ours.
     """
     path = _path(name)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ServiceError(f"cannot write {path}: {error.strerror}") from error
+        raise InstallationError(f"cannot write {path}: {error.strerror}; SBS needs root") from error
     _run("daemon-reload")
     _run("enable" if automatic else "disable", path.name)
     start = "at the boot" if automatic else "by hand"
@@ -111,7 +111,7 @@ def start(unit: str) -> None:
         unit: as :func:`unit_of` finds it.
 
     Raises:
-        ServiceError: systemd does not run here, or refuses.
+        InstallationError: systemd does not run here, or refuses.
     """
     _run("start", "--no-block", unit)
 
@@ -126,7 +126,7 @@ def uninstall(name: str) -> str:
         what was done.
 
     Raises:
-        ServiceError: as :func:`install`, or the node cannot be stopped.
+        InstallationError: as :func:`install`, or the node cannot be stopped.
     """
     path = _path(name)
     if not path.exists():
@@ -140,15 +140,19 @@ def uninstall(name: str) -> str:
 def _path(name: str) -> Path:
     """Where the unit lies, once it is certain that it may be touched."""
     if not re.fullmatch(r"[A-Za-z0-9:_.-]{1,200}", name):
-        raise ServiceError(f"name {name!r}: allowed are letters, digits and :_.-, at most 200")
+        raise InstallationError(f"name {name!r}: allowed are letters, digits and :_.-, at most 200")
     if not UNIT_DIR.is_dir():
-        raise ServiceError("systemd does not run here; sbs service install --print shows the unit")
+        raise InstallationError(
+            "systemd does not run here; sbs service install --print shows the unit"
+        )
     if os.geteuid() != 0:
-        raise ServiceError("only root may install services: run it with sudo")
+        raise InstallationError("only root may install services: run it with sudo")
     path = UNITS / f"{name}.service"
     try:
         if not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
-            raise ServiceError(f"{path} was not written by sbs service install; it is left alone")
+            raise InstallationError(
+                f"{path} was not written by sbs service install; it is left alone"
+            )
     except FileNotFoundError:
         return path
     return path
@@ -163,7 +167,9 @@ def _run(*words: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise ServiceError(f"systemctl {' '.join(words)}: {done.stderr.strip()}")
+        raise InstallationError(
+            f"systemctl {' '.join(words)}: {done.stderr.strip()}; systemctl status says more"
+        )
 
 
 def _word(word: str) -> str:

@@ -11,6 +11,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from gettext import gettext as _
 from typing import Any, Final
 
 import attrs
@@ -287,7 +288,7 @@ def _tables(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"not TOML: {error}") from error
+        raise ConfigError(_("not TOML: {problem}").format(problem=error)) from error
 
 
 def _verified(text: str, path: KeyPath, expected: dict[str, Any]) -> str:
@@ -316,6 +317,8 @@ def _pruned(value: object) -> object:
 
 def _unchangeable(path: KeyPath) -> ConfigError:
     return ConfigError(
-        f"{dotted(path)}: is written in a way that cannot be changed here without touching more; "
-        "allowed is to change it in a text editor"
+        _(
+            "{key}: is written in a way that cannot be changed here without touching more; "
+            "allowed is to change it in a text editor"
+        ).format(key=dotted(path))
     )

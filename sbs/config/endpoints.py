@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from gettext import gettext as _
 from typing import Final
 
 import attrs
 
-from sbs.config.kinds import wrong_type
-from sbs.config.lists import Array
+from sbs.config.kinds import not_allowed, wrong_type
+from sbs.config.lists import Array, again, too_many
 from sbs.config.toml import is_array
 from sbs.core.address import MAX_PORT, Address
 
@@ -25,7 +26,10 @@ _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+")  # taken for an IPv4 address, w
 class Endpoint:
     """A scheme, a host and a port, and no path."""
 
-    expected: str = attrs.field(default="http://host:port or https://host:port", init=False)
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _("http://host:port or https://host:port")
 
     def read(self, raw: object) -> str:
         """See :meth:`sbs.config.kinds.Kind.read`; the host is written in lower case."""
@@ -33,13 +37,15 @@ class Endpoint:
             raise wrong_type(raw, self.expected)
         url = _URL.fullmatch(raw)
         if url is None:
-            raise ValueError(f"allowed is {self.expected}")
+            raise not_allowed(self.expected)
         address = Address.parse(url["place"], default_port=0)
         if address.port == 0:
-            raise ValueError(f"names no port from 1 to {MAX_PORT}; allowed is {self.expected}")
+            text = _("names no port from 1 to {limit}; allowed is {expected}")
+            raise ValueError(text.format(limit=MAX_PORT, expected=self.expected))
         host = address.host.lower()
         if not _can_be_asked(host):
-            raise ValueError(f"{host} is neither a host name nor an IP address")
+            text = _("{host} is neither a host name nor an IP address")
+            raise ValueError(text.format(host=host))
         return f"{url['scheme']}://{attrs.evolve(address, host=host)}"
 
 
@@ -58,18 +64,21 @@ def _can_be_asked(host: str) -> bool:
 class Endpoints:
     """The members of one service: each of them once."""
 
-    expected: str = attrs.field(
-        default=f"an array of at most {MAX_ENDPOINTS} addresses, each {Endpoint().expected}",
-        init=False,
-    )
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _("an array of at most {limit} addresses, each {form}").format(
+            limit=MAX_ENDPOINTS, form=Endpoint().expected
+        )
 
     def read(self, raw: object) -> tuple[str, ...]:
         """See :meth:`sbs.config.kinds.Kind.read`."""
-        if is_array(raw) and len(raw) > MAX_ENDPOINTS:
-            raise ValueError(f"has {len(raw)} items, allowed are at most {MAX_ENDPOINTS}")
-        found = Array(Endpoint(), f"addresses, each {Endpoint().expected}").read(raw)
+        if not is_array(raw):
+            raise wrong_type(raw, self.expected)
+        if len(raw) > MAX_ENDPOINTS:
+            raise too_many(raw, MAX_ENDPOINTS)
+        found = Array(Endpoint(), "addresses").read(raw)
         for number, endpoint in enumerate(found):
             if (first := found.index(endpoint)) < number:
-                text = f"item {number + 1} is item {first + 1} again"
-                raise ValueError(f"{text}; allowed are addresses that differ")
+                raise again(number, first)
         return found

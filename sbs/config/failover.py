@@ -106,7 +106,9 @@ class WitnessSettings:
     adapter: str = attrs.field(
         default=NO_WITNESS,
         metadata=key(
-            Installed("sbs.witnesses", "witness", frozenset({NO_WITNESS})),
+            Installed(
+                "sbs.witnesses", "the name of an installed witness adapter", frozenset({NO_WITNESS})
+            ),
             "Who gives the third vote: `none`, `folder`, `etcd`, or another entry point of the "
             "group `sbs.witnesses`.",
         ),
@@ -135,7 +137,7 @@ class WitnessSettings:
         default="",
         metadata=key(
             Text(
-                expected=f"at most {MAX_PAIR_CHARS} letters, digits, dots, dashes and underscores",
+                allowed=f"at most {MAX_PAIR_CHARS} letters, digits, dots, dashes and underscores",
                 pattern=rf"[A-Za-z0-9._-]{{0,{MAX_PAIR_CHARS}}}",
             ),
             "What the pair is called at the witness, which may serve many; the same on both nodes. "

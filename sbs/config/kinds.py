@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
+from gettext import gettext as _
+from gettext import ngettext
 from typing import Generic, Protocol, TypeVar
 
 import attrs
@@ -44,14 +46,23 @@ class Kind(Protocol[T_co]):
 
 def wrong_type(raw: object, expected: str) -> ValueError:
     """The error for a value of the wrong TOML type."""
-    return ValueError(f"is {type_name(raw)}, expected {expected}")
+    text = _("is {type}, expected {expected}")
+    return ValueError(text.format(type=type_name(raw), expected=expected))
+
+
+def not_allowed(expected: str) -> ValueError:
+    """The error for a value of the right type that is none of those that are allowed."""
+    return ValueError(_("allowed is {expected}").format(expected=expected))
 
 
 @attrs.frozen
 class Flag:
     """A boolean."""
 
-    expected: str = attrs.field(default="true or false", init=False)
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _("true or false")
 
     def read(self, raw: object) -> bool:
         """See :meth:`Kind.read`."""
@@ -70,14 +81,14 @@ class Integer:
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return f"an integer from {self.low} to {self.high}"
+        return _("an integer from {low} to {high}").format(low=self.low, high=self.high)
 
     def read(self, raw: object) -> int:
         """See :meth:`Kind.read`."""
         if isinstance(raw, bool) or not isinstance(raw, int):
             raise wrong_type(raw, self.expected)
         if not self.low <= raw <= self.high:
-            raise ValueError(f"allowed is {self.expected}")
+            raise not_allowed(self.expected)
         return raw
 
 
@@ -91,23 +102,29 @@ class Number:
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return f"a number from {self.low:.15g} to {self.high:.15g}"
+        text = _("a number from {low:.15g} to {high:.15g}")
+        return text.format(low=self.low, high=self.high)
 
     def read(self, raw: object) -> float:
         """See :meth:`Kind.read`."""
         if isinstance(raw, bool) or not isinstance(raw, int | float):
             raise wrong_type(raw, self.expected)
         if not self.low <= raw <= self.high:  # no number compares so with TOML's nan
-            raise ValueError(f"allowed is {self.expected}")
+            raise not_allowed(self.expected)
         return float(raw)
 
 
 @attrs.frozen(kw_only=True)
 class Text:
-    """Printable text on one line, that the whole of ``pattern`` matches."""
+    """Printable text on one line, that the whole of ``pattern`` matches; ``allowed`` says which."""
 
-    expected: str = f"a string of at most {MAX_TEXT_CHARS} printable characters"
+    allowed: str = f"a string of at most {MAX_TEXT_CHARS} printable characters"
     pattern: str = f".{{0,{MAX_TEXT_CHARS}}}"
+
+    @property
+    def expected(self) -> str:
+        """See :attr:`Kind.expected`."""
+        return _(self.allowed)
 
     def read(self, raw: object) -> str:
         """See :meth:`Kind.read`."""
@@ -115,7 +132,7 @@ class Text:
             raise wrong_type(raw, self.expected)
         # A line break would end a mail header, a control sequence would reach a terminal.
         if not raw.isprintable() or re.fullmatch(self.pattern, raw) is None:
-            raise ValueError(f"allowed is {self.expected}")
+            raise not_allowed(self.expected)
         return raw
 
 
@@ -128,16 +145,17 @@ class Path:
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return "a path, or an empty string for none" if self.optional else "a path"
+        return _("a path, or an empty string for none") if self.optional else _("a path")
 
     def read(self, raw: object) -> str:
         """See :meth:`Kind.read`."""
         if not isinstance(raw, str):
             raise wrong_type(raw, self.expected)
         if not (raw or self.optional):
-            raise ValueError("allowed is a path that is not empty")
+            raise ValueError(_("allowed is a path that is not empty"))
         if "\0" in raw or len(raw.encode("utf-8", "surrogateescape")) > MAX_PATH_BYTES:
-            raise ValueError(f"allowed is a path without NUL, of at most {MAX_PATH_BYTES} bytes")
+            text = _("allowed is a path without NUL, of at most {limit} bytes")
+            raise ValueError(text.format(limit=MAX_PATH_BYTES))
         return raw
 
 
@@ -190,13 +208,13 @@ class Member(Generic[MemberT]):
 
 def _any_of(words: tuple[str, ...]) -> str:
     *most, last = map(quoted, words)
-    return f"{', '.join(most)} or {last}" if most else last
+    return _("{words} or {last}").format(words=", ".join(most), last=last) if most else last
 
 
 def none_of(words: tuple[str, ...]) -> ValueError:
     """The error for a string that is none of ``words``."""
-    verb = "is" if len(words) == 1 else "are"
-    return ValueError(f"allowed {verb} {', '.join(map(quoted, words))}")
+    text = ngettext("allowed is {words}", "allowed are {words}", len(words))
+    return ValueError(text.format(words=", ".join(map(quoted, words))))
 
 
 @attrs.frozen(kw_only=True)
@@ -208,7 +226,7 @@ class Place:
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return "host, host:port, [IPv6] or [IPv6]:port"
+        return _("host, host:port, [IPv6] or [IPv6]:port")
 
     def read(self, raw: object) -> Address:
         """See :meth:`Kind.read`."""
@@ -221,7 +239,7 @@ class Place:
                 except ValueError as error:
                     raise ValueError(str(error).removeprefix(f"{raw!r}: ")) from None
             case _:
-                raise wrong_type(raw, f"an address: {self.expected}")
+                raise wrong_type(raw, _("an address: {forms}").format(forms=self.expected))
         if address.port == 0 and not self.any_port:
-            raise ValueError("port 0 cannot be reached; allowed are ports from 1 to 65535")
+            raise ValueError(_("port 0 cannot be reached; allowed are ports from 1 to 65535"))
         return address

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from gettext import gettext as _
 from typing import Final
 
 import attrs
 
 from sbs.config.declare import checked, key
-from sbs.config.kinds import Path, wrong_type
+from sbs.config.kinds import Path, not_allowed, wrong_type
 from sbs.config.lists import Array, Installed
 
 NO_LICENCE: Final = "none"
@@ -25,9 +26,10 @@ _NO_TEXTS: tuple[str, ...] = ()
 class PublicKey:
     """A vendor's public key."""
 
-    expected: str = attrs.field(
-        default="44 characters, base64 of the 32 bytes of an Ed25519 public key", init=False
-    )
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _("44 characters, base64 of the 32 bytes of an Ed25519 public key")
 
     def read(self, raw: object) -> str:
         """See :meth:`sbs.config.kinds.Kind.read`."""
@@ -38,11 +40,12 @@ class PublicKey:
         except (binascii.Error, ValueError):
             key_bytes = b""
         if len(key_bytes) != KEY_BYTES:
-            raise ValueError(f"allowed is {self.expected}")
+            raise not_allowed(self.expected)
         # Licences name their key in this spelling, and are compared with it as text.
         canonical = base64.b64encode(key_bytes).decode()
         if raw != canonical:
-            raise ValueError(f"is no canonical base64; the same 32 bytes are {canonical!a}")
+            text = _("is no canonical base64; the same 32 bytes are {canonical!a}")
+            raise ValueError(text.format(canonical=canonical))
         return raw
 
 
@@ -53,7 +56,9 @@ class LicenceSettings:
     adapter: str = attrs.field(
         default=NO_LICENCE,
         metadata=key(
-            Installed("sbs.licences", "licence", frozenset({NO_LICENCE})),
+            Installed(
+                "sbs.licences", "the name of an installed licence adapter", frozenset({NO_LICENCE})
+            ),
             "`none` allows everything, `file` what a signed file says (docs/licences.md), or "
             "another entry point of the group `sbs.licences`.",
         ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from gettext import gettext as _
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 import attrs
 
-from sbs.config.kinds import Kind, Path, none_of, wrong_type
+from sbs.config.kinds import Kind, Path, none_of, not_allowed, wrong_type
 from sbs.config.toml import is_array, type_name
 from sbs.core.filters import Filter
 from sbs.core.guard import Limit
@@ -22,11 +23,23 @@ MAX_ARGUMENT_CHARS = 32_768
 T = TypeVar("T")
 
 
+def too_many(raw: Sequence[object], limit: int) -> ValueError:
+    """The error for an array that is longer than is allowed."""
+    text = _("has {count} items, allowed are at most {limit}")
+    return ValueError(text.format(count=len(raw), limit=limit))
+
+
+def again(number: int, first: int) -> ValueError:
+    """The error for an item that stands in its array before, both counted from 0."""
+    text = _("item {number} is item {first} again; allowed are items that differ")
+    return ValueError(text.format(number=number + 1, first=first + 1))
+
+
 def _items(raw: object, expected: str) -> Sequence[object]:
     if not is_array(raw):
         raise wrong_type(raw, expected)
     if len(raw) > MAX_ITEMS:
-        raise ValueError(f"has {len(raw)} items, allowed are at most {MAX_ITEMS}")
+        raise too_many(raw, MAX_ITEMS)
     return raw
 
 
@@ -40,7 +53,7 @@ class Array(Generic[T]):
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return f"an array of {self.noun}"
+        return _("an array of {items}").format(items=_(self.noun))
 
     def read(self, raw: object) -> tuple[T, ...]:
         """See :meth:`Kind.read`."""
@@ -53,14 +66,18 @@ class Array(Generic[T]):
         try:
             return self.item.read(raw)
         except ValueError as error:
-            raise ValueError(f"item {number}: {error}") from None
+            text = _("item {number}: {problem}")
+            raise ValueError(text.format(number=number, problem=error)) from None
 
 
 @attrs.frozen
 class Paths:
     """An array of directories, each as :class:`~sbs.config.kinds.Path` says."""
 
-    expected: str = attrs.field(default="an array of paths", init=False)
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _("an array of paths")
 
     def read(self, raw: object) -> tuple[str, ...]:
         """See :meth:`Kind.read`."""
@@ -76,7 +93,9 @@ class Command:
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return "an array of strings, program first" + (", or []" if self.optional else "")
+        if self.optional:
+            return _("an array of strings, program first, or []")
+        return _("an array of strings, program first")
 
     def read(self, raw: object) -> tuple[str, ...]:
         """See :meth:`Kind.read`."""
@@ -84,32 +103,39 @@ class Command:
         words: list[str] = []
         for number, item in enumerate(items, 1):
             if not isinstance(item, str):
-                raise ValueError(f"item {number} is {type_name(item)}, expected a string")
+                raise _no_string(number, item)
             if "\0" in item or len(item) > MAX_ARGUMENT_CHARS:
-                raise ValueError(
-                    f"item {number}: allowed is a string without NUL, "
-                    f"of at most {MAX_ARGUMENT_CHARS} characters"
+                text = _(
+                    "item {number}: allowed is a string without NUL, of at most {limit} characters"
                 )
+                raise ValueError(text.format(number=number, limit=MAX_ARGUMENT_CHARS))
             words.append(item)
         if not (words[0] if words else self.optional):
-            raise ValueError(f"names no program, expected {self.expected}")
+            text = _("names no program, expected {expected}")
+            raise ValueError(text.format(expected=self.expected))
         return tuple(words)
+
+
+def _no_string(number: int, item: object) -> ValueError:
+    text = _("item {number} is {type}, expected a string")
+    return ValueError(text.format(number=number, type=type_name(item)))
 
 
 @attrs.frozen
 class Filters:
     """Ordered include and exclude rules, see :mod:`sbs.core.filters`."""
 
-    expected: str = attrs.field(
-        default='an array of rules, each "+ PATTERN" or "- PATTERN"', init=False
-    )
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _('an array of rules, each "+ PATTERN" or "- PATTERN"')
 
     def read(self, raw: object) -> tuple[str, ...]:
         """See :meth:`Kind.read`."""
         rules: list[str] = []
         for number, item in enumerate(_items(raw, self.expected), 1):
             if not isinstance(item, str):
-                raise ValueError(f"item {number} is {type_name(item)}, expected a string")
+                raise _no_string(number, item)
             rules.append(item)
         Filter.parse(tuple(rules))
         return tuple(rules)
@@ -119,9 +145,10 @@ class Filters:
 class DeleteLimit:
     """How many deletes an update may hold: a count, a share of the files, or no limit."""
 
-    expected: str = attrs.field(
-        default='"off", a share from "0%" to "100%", or a count from 0', init=False
-    )
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _('"off", a share from "0%" to "100%", or a count from 0')
 
     def read(self, raw: object) -> str | int:
         """See :meth:`Kind.read`."""
@@ -130,7 +157,7 @@ class DeleteLimit:
         try:
             Limit.parse(raw)
         except ValueError:
-            raise ValueError(f"allowed is {self.expected}") from None
+            raise not_allowed(self.expected) from None
         return raw
 
 
@@ -144,14 +171,14 @@ class ByteRate:
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return f"0, or an integer from {self.low} to {self.high}"
+        return _("0, or an integer from {low} to {high}").format(low=self.low, high=self.high)
 
     def read(self, raw: object) -> int:
         """See :meth:`Kind.read`."""
         if isinstance(raw, bool) or not isinstance(raw, int):
             raise wrong_type(raw, self.expected)
         if raw and not self.low <= raw <= self.high:
-            raise ValueError(f"allowed is {self.expected}")
+            raise not_allowed(self.expected)
         return raw
 
 
@@ -161,18 +188,18 @@ class Installed:
 
     Args:
         group: of entry points.
-        noun: what they are.
+        allowed: what the name is of.
         built_in: here even where SBS runs from its sources, not installed.
     """
 
     group: str
-    noun: str
+    allowed: str
     built_in: frozenset[str] = frozenset()
 
     @property
     def expected(self) -> str:
         """See :attr:`Kind.expected`."""
-        return f"the name of an installed {self.noun} adapter"
+        return _(self.allowed)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -185,6 +212,6 @@ class Installed:
         if not isinstance(raw, str):
             raise wrong_type(raw, self.expected)
         if raw not in self.words:
-            error = none_of(self.words)
-            raise ValueError(f"no such adapter is installed; {error}")
+            text = _("no such adapter is installed; {allowed}")
+            raise ValueError(text.format(allowed=none_of(self.words)))
         return raw

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from gettext import gettext as _
 from typing import Final
 
 import attrs
 
 from sbs.config.declare import checked, key
-from sbs.config.kinds import Choice, Flag, Integer, Path, Text, wrong_type
-from sbs.config.lists import Array, Installed
+from sbs.config.kinds import Choice, Flag, Integer, Path, Text, not_allowed, wrong_type
+from sbs.config.lists import Array, Installed, again, too_many
 from sbs.config.toml import is_array
 
 MAX_ADDRESS_CHARS: Final = 254
@@ -40,8 +41,9 @@ class MailAddress:
     @property
     def expected(self) -> str:
         """See :attr:`sbs.config.kinds.Kind.expected`."""
-        address = "an address as name@example.org, in ASCII"
-        return f"{address}, or an empty string for none" if self.optional else address
+        if self.optional:
+            return _("an address as name@example.org, in ASCII, or an empty string for none")
+        return _("an address as name@example.org, in ASCII")
 
     def read(self, raw: object) -> str:
         """See :meth:`sbs.config.kinds.Kind.read`."""
@@ -50,7 +52,7 @@ class MailAddress:
         if self.optional and not raw:
             return raw
         if len(raw) > MAX_ADDRESS_CHARS or _ADDRESS.fullmatch(raw) is None:
-            raise ValueError(f"allowed is {self.expected}")
+            raise not_allowed(self.expected)
         return raw
 
 
@@ -64,23 +66,22 @@ class Different:
     @property
     def expected(self) -> str:
         """See :attr:`sbs.config.kinds.Kind.expected`."""
-        return f"{self.array.expected}, at most {self.limit}"
+        text = _("{items}, at most {limit}")
+        return text.format(items=self.array.expected, limit=self.limit)
 
     def read(self, raw: object) -> tuple[str, ...]:
         """See :meth:`sbs.config.kinds.Kind.read`."""
         if is_array(raw) and len(raw) > self.limit:
-            raise ValueError(f"has {len(raw)} items, allowed are at most {self.limit}")
+            raise too_many(raw, self.limit)
         found = self.array.read(raw)
         for number, item in enumerate(found):
             if (first := found.index(item)) < number:
-                raise ValueError(
-                    f"item {number + 1} is item {first + 1} again; allowed are items that differ"
-                )
+                raise again(number, first)
         return found
 
 
 _HOST: Final = Text(
-    expected="a host name or an IP address",
+    allowed="a host name or an IP address",
     pattern=r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|[0-9a-fA-F:.]{2,45}",
 )
 
@@ -98,7 +99,9 @@ class MailSettings:
     adapter: str = attrs.field(
         default="smtp",
         metadata=key(
-            Installed("sbs.notifiers", "notifier", frozenset({"smtp"})),
+            Installed(
+                "sbs.notifiers", "the name of an installed notifier adapter", frozenset({"smtp"})
+            ),
             "What sends: an entry point of the group `sbs.notifiers`.",
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from gettext import gettext as _
 
 from sbs.config.mail import PASSWORD_VARIABLE
 from sbs.config.places import is_loopback
@@ -16,18 +17,19 @@ def check_mail(config: Config) -> Iterator[Problem]:
     """Mail that could not be sent, or would show its password to the network."""
     mail = config.mail
     for name, value, wanted in (
-        ("sender", mail.sender, "an address"),
-        ("receivers", mail.receivers, "at least one address"),
+        ("sender", mail.sender, _("an address")),
+        ("receivers", mail.receivers, _("at least one address")),
     ):
         if mail.enabled and not value:
             key: KeyPath = ("mail", name)
-            text = f"mail.{name} is not set: mail.enabled = true requires {wanted}"
-            yield Problem(text, (key, ("mail", "enabled")))
+            text = _("mail.{name} is not set: mail.enabled = true requires {wanted}")
+            both = (key, ("mail", "enabled"))
+            yield Problem(text.format(name=name, wanted=wanted), both)
     if mail.account and mail.security == "none" and not is_loopback(mail.server):
-        text = (
-            f'would send the password to {mail.server} for everybody to read; allowed is "starttls"'
-            ' or "tls" where mail.account is set and the server is not on this machine'
-        )
+        text = _(
+            'would send the password to {server} for everybody to read; allowed is "starttls" or '
+            '"tls" where mail.account is set and the server is not on this machine'
+        ).format(server=mail.server)
         key = ("mail", "security")
         yield Problem(
             about(key, mail.security, text), (key, ("mail", "account"), ("mail", "server"))
@@ -41,11 +43,13 @@ def warn_mail(config: Config) -> Iterator[str]:
     """
     mail = config.mail
     if mail.account and not mail.password_file and not os.environ.get(PASSWORD_VARIABLE):
-        yield (
-            f"mail.account = {shown(mail.account)} has no password: set mail.password_file, or the "
-            f"environment variable {PASSWORD_VARIABLE} of the node"
+        text = _(
+            "mail.account = {value} has no password: set mail.password_file, or the environment "
+            "variable {variable} of the node"
         )
+        yield text.format(value=shown(mail.account), variable=PASSWORD_VARIABLE)
     if mail.password_file and not mail.account:
-        yield "mail.password_file has no effect: mail.account is not set"
+        yield _("mail.password_file has no effect: mail.account is not set")
     if mail.ca_file and mail.security == "none":
-        yield f'mail.ca_file = {shown(mail.ca_file)} has no effect: mail.security is "none"'
+        text = _('mail.ca_file = {value} has no effect: mail.security is "none"')
+        yield text.format(value=shown(mail.ca_file))

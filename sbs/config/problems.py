@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from gettext import gettext as _
 from typing import TypeAlias, cast
 
 import attrs
@@ -57,8 +58,9 @@ def problems_of(error: Exception, raw: object, path: KeyPath = ()) -> Iterator[P
     elif isinstance(error, KeyError):
         declaration = _declaration(path)
         assert isinstance(declaration, Key), path
-        text = f"{dotted(path)} is not set: required is {declaration.kind.expected}"
-        yield Problem(text, (path,))
+        text = _("{key} is not set: required is {expected}")
+        expected = declaration.kind.expected
+        yield Problem(text.format(key=dotted(path), expected=expected), (path,))
     elif isinstance(error, ValueError):
         yield Problem(about(path, raw, str(error)), (path,))
     else:
@@ -72,7 +74,8 @@ def about(path: KeyPath, value: object, text: str) -> str:
         hidden = is_table(value) or is_array(value)  # any key may stand in it
     else:
         hidden = declaration.sensitive
-    return f"{dotted(path)} = {'(not shown)' if hidden else shown(value)}: {text}"
+    found = _("(not shown)") if hidden else shown(value)
+    return f"{dotted(path)} = {found}: {text}"
 
 
 def _step(error: Exception) -> str | int | None:
@@ -106,10 +109,14 @@ def _unknown(path: KeyPath, name: str) -> str:
     known = section.declarations
     key = dotted((*path, name))
     if near := difflib.get_close_matches(name, known, n=1):
-        return f"{key}: unknown key; did you mean {dotted((*path, near[0]))}?"
+        return _proposed(key, dotted((*path, near[0])))
     if elsewhere := _elsewhere(name):
-        return f"{key}: unknown key; did you mean {elsewhere}?"
-    return f"{key}: unknown key; known are {', '.join(known)}"
+        return _proposed(key, elsewhere)
+    return _("{key}: unknown key; known are {keys}").format(key=key, keys=", ".join(known))
+
+
+def _proposed(key: str, near: str) -> str:
+    return _("{key}: unknown key; did you mean {near}?").format(key=key, near=near)
 
 
 def _elsewhere(name: str) -> str | None:

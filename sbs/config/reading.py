@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from gettext import gettext as _
 from typing import Any
 
 import attrs
@@ -24,7 +25,8 @@ MAX_REPORTED = 100
 """Problems named in one error: more scroll off the terminal."""
 
 _WHERE = re.compile(
-    r"(?P<what>.*) \((?P<where>at line \d+, column \d+|at end of document)\)", re.DOTALL
+    r"(?P<what>.*) \((?P<where>at line (?P<line>\d+), column (?P<column>\d+)|at end of document)\)",
+    re.DOTALL,
 )
 """How :mod:`tomllib` ends its messages."""
 
@@ -51,18 +53,20 @@ def load(path: str | os.PathLike[str]) -> Config:
         refusal = distrust(name, found)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         cause = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{name}: the file cannot be read: {cause}") from error
+        text = _("{path}: the file cannot be read: {cause}")
+        raise ConfigError(text.format(path=name, cause=cause)) from error
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(
-            f"{name}: the file is over {MAX_FILE_BYTES} bytes, it is no configuration"
-        )
+        text = _("{path}: the file is over {limit} bytes, it is no configuration")
+        raise ConfigError(text.format(path=name, limit=MAX_FILE_BYTES))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise ConfigError(
-            f"{name}: line {line}, column {column}: byte 0x{data[error.start]:02X} is not UTF-8"
+            _("{path}: line {line}, column {column}: byte 0x{byte:02X} is not UTF-8").format(
+                path=name, line=line, column=column, byte=data[error.start]
+            )
         ) from error
     config = parse(text, name)
     others = shared(found.st_mode)
@@ -97,25 +101,29 @@ def _tables(text: str, name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: {_syntax(str(error), text)}") from error
     except ValueError as error:  # from int(): thousands of digits
-        raise ConfigError(f"{name}: a number is too long") from error
+        raise ConfigError(f"{name}: " + _("a number is too long")) from error
     except RecursionError as error:
-        raise ConfigError(f"{name}: arrays or tables are nested too deeply") from error
+        text = _("arrays or tables are nested too deeply")
+        raise ConfigError(f"{name}: {text}") from error
 
 
 def _syntax(message: str, text: str) -> str:
     """Line and column first, as compilers write it."""
     found = _WHERE.fullmatch(message)
     if found is None:
-        return f"not TOML: {message}"
+        return _("not TOML: {problem}").format(problem=message)
     what = found["what"]
     if found["where"] == "at end of document":
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-        return f"line {line}, column {column}: not TOML: {what} (the text ends here)"
-    return f"{found['where'].removeprefix('at ')}: not TOML: {what}"
+        text = _("line {line}, column {column}: not TOML: {problem} (the text ends here)")
+        return text.format(line=line, column=column, problem=what)
+    text = _("line {line}, column {column}: not TOML: {problem}")
+    return text.format(line=found["line"], column=found["column"], problem=what)
 
 
 def _report(name: str, found: list[Problem]) -> str:
     lines = [f"{name}: {problem.text}" for problem in found[:MAX_REPORTED]]
     if len(found) > MAX_REPORTED:
-        lines.append(f"{name}: and {len(found) - MAX_REPORTED} problems more")
+        more = _("and {count} problems more").format(count=len(found) - MAX_REPORTED)
+        lines.append(f"{name}: {more}")
     return "\n".join(lines)

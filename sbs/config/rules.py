@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from gettext import gettext as _
 
 from sbs.config.failover import NO_WITNESS, WitnessSettings
 from sbs.config.licence import NO_LICENCE
@@ -41,10 +42,11 @@ def _vote_warnings(config: Config) -> Iterator[str]:
     """Settings of votes where nobody votes, and an interval that delays a takeover by them."""
     hold, down_s = _hold_s(config), config.failover.down_interval_s
     if config.policy is Policy.QUORUM and down_s > hold:
-        yield (
-            f"failover.down_interval_s = {shown(down_s)} is longer than a vote holds "
-            f"({hold:.3g} s): a takeover takes that much longer"
+        text = _(
+            "failover.down_interval_s = {value} is longer than a vote holds ({hold_s:.3g} s): "
+            "a takeover takes that much longer"
         )
+        yield text.format(value=shown(down_s), hold_s=hold)
     if config.witness.adapter == NO_WITNESS:
         witness, default = config.witness, WitnessSettings()
         for name, value, neutral in (
@@ -52,7 +54,8 @@ def _vote_warnings(config: Config) -> Iterator[str]:
             ("pair", witness.pair, default.pair),
         ):
             if value != neutral:
-                yield f'witness.{name} = {shown(value)} has no effect: witness.adapter is "none"'
+                text = _('witness.{name} = {value} has no effect: witness.adapter is "none"')
+                yield text.format(name=name, value=shown(value))
 
 
 def _peer_is_another(config: Config) -> Iterator[Problem]:
@@ -61,8 +64,10 @@ def _peer_is_another(config: Config) -> Iterator[Problem]:
             about(
                 ("node", "peer"),
                 config.node.peer,
-                f"is this node itself, node.listen = {shown(config.node.listen)}; "
-                "allowed is the address of the other node",
+                _(
+                    "is this node itself, node.listen = {listen}; "
+                    "allowed is the address of the other node"
+                ).format(listen=shown(config.node.listen)),
             ),
             (("node", "peer"), ("node", "listen")),
         )
@@ -77,8 +82,15 @@ def _down_interval_holds_heartbeats(config: Config) -> Iterator[Problem]:
             about(
                 ("failover", "down_interval_s"),
                 down_s,
-                f"allowed is at least {HEARTBEATS_PER_DOWN_INTERVAL} * heartbeat_interval_s, "
-                f"and {down_s:g} < {HEARTBEATS_PER_DOWN_INTERVAL} * {heartbeat_s:g} = {least_s:g}",
+                _(
+                    "allowed is at least {count} * heartbeat_interval_s, "
+                    "and {down_s:g} < {count} * {beat_s:g} = {least_s:g}"
+                ).format(
+                    count=HEARTBEATS_PER_DOWN_INTERVAL,
+                    down_s=down_s,
+                    beat_s=heartbeat_s,
+                    least_s=least_s,
+                ),
             ),
             (("failover", "down_interval_s"), ("failover", "heartbeat_interval_s")),
         )
@@ -94,7 +106,7 @@ def _unique(section: KeyPath, names: Sequence[str]) -> Iterator[Problem]:
     for number, name in enumerate(names):
         key = (*section, number, "name")
         if name in first:
-            text = f"is also {dotted(first[name])}; allowed are names that differ"
+            text = _("is also {key}; allowed are names that differ").format(key=dotted(first[name]))
             yield Problem(about(key, name, text), (key, first[name]))
         else:
             first[name] = key
@@ -109,18 +121,27 @@ def _directories_are_apart(config: Config) -> Iterator[Problem]:
     resolved = [(key, path, os.path.realpath(path)) for key, path in places]
     for (key_a, path_a, real_a), (key_b, path_b, real_b) in itertools.combinations(resolved, 2):
         if real_a == real_b:
-            relation = "is"
+            text = _("is {other}; allowed are folders and a state directory that lie apart")
         elif _inside(real_b, real_a):
-            relation = "lies in"
+            text = _("lies in {other}; allowed are folders and a state directory that lie apart")
         elif _inside(real_a, real_b):
-            relation = "holds"
+            text = _("holds {other}; allowed are folders and a state directory that lie apart")
         else:
             continue
-        text = (
-            f"{relation} {dotted(key_a)} = {quoted(path_a)}; allowed are folders and a state "
-            "directory that lie apart"
-        )
+        text = text.format(other=f"{dotted(key_a)} = {quoted(path_a)}")
         yield Problem(about(key_b, path_b, text), (key_b, key_a))
+
+
+def _meaningless(name: str, value: str) -> str:
+    """The text for a key that nobody looks at while another one has a value."""
+    text = _("has no meaning with {name} = {value}; leave it out")
+    return text.format(name=name, value=quoted(value))
+
+
+def _required(key: KeyPath, name: str, value: str) -> str:
+    """The text for a key that another one's value requires."""
+    text = _("{key} is not set: {name} = {value} requires it")
+    return text.format(key=dotted(key), name=name, value=quoted(value))
 
 
 def _inside(path: str, directory: str) -> bool:
@@ -139,14 +160,13 @@ def _units_have_commands(config: Config) -> Iterator[Problem]:
             keys = (key, ("services", "adapter"))
             value = getattr(unit, name)
             if name in needed and not value:
-                text = (
-                    f"{dotted(key)} is not set: the adapter {quoted(adapter)} requires an array of "
-                    "strings, program first"
+                text = _(
+                    "{key} is not set: the adapter {adapter} requires an array of strings, program "
+                    "first"
                 )
-                yield Problem(text, keys)
+                yield Problem(text.format(key=dotted(key), adapter=quoted(adapter)), keys)
             elif value and name not in needed:
-                text = f"has no meaning with services.adapter = {quoted(adapter)}; leave it out"
-                yield Problem(about(key, value, text), keys)
+                yield Problem(about(key, value, _meaningless("services.adapter", adapter)), keys)
 
 
 def _handover_lasts(config: Config) -> Iterator[Problem]:
@@ -155,11 +175,10 @@ def _handover_lasts(config: Config) -> Iterator[Problem]:
         return
     if config.failover.failback == "auto":
         key: KeyPath = ("services", "on_failure")
-        text = (
-            'needs failover.failback = "manual" where node.mode = '
-            f"{quoted(config.node.mode.value)}: the role would come back after "
-            "failover.failback_delay_s"
-        )
+        text = _(
+            'needs failover.failback = "manual" where node.mode = {mode}: the role would come back '
+            "after failover.failback_delay_s"
+        ).format(mode=quoted(config.node.mode.value))
         keys: tuple[KeyPath, ...] = (key, ("failover", "failback"), ("node", "mode"))
         yield Problem(about(key, config.services.on_failure, text), keys)
 
@@ -168,13 +187,12 @@ def _policy_and_witness_fit(config: Config) -> Iterator[Problem]:
     """B3: votes need a third voter, and a witness that nobody asks is a mistake."""
     policy, witness = ("failover", "partition_policy"), ("witness", "adapter")
     if config.policy is Policy.QUORUM and config.witness.adapter == NO_WITNESS:
-        text = 'needs a witness, but witness.adapter = "none"; set one, as "folder" or "etcd"'
+        text = _('needs a witness, but witness.adapter = "none"; set one, as "folder" or "etcd"')
         yield Problem(about(policy, config.policy.value, text), (policy, witness))
     elif config.policy is not Policy.QUORUM and config.witness.adapter != NO_WITNESS:
-        text = (
-            f"would not ask witness.adapter = {quoted(config.witness.adapter)}; allowed with a "
-            'witness is "quorum"'
-        )
+        text = _(
+            'would not ask witness.adapter = {adapter}; allowed with a witness is "quorum"'
+        ).format(adapter=quoted(config.witness.adapter))
         yield Problem(about(policy, config.policy.value, text), (policy, witness))
 
 
@@ -186,10 +204,10 @@ def _witness_is_complete(config: Config) -> Iterator[Problem]:
         key: KeyPath = ("witness", name)
         value = getattr(witness, name)
         if witness.adapter == wanted and not value:
-            text = f'{dotted(key)} is not set: witness.adapter = "{wanted}" requires it'
+            text = _required(key, "witness.adapter", wanted)
             yield Problem(text, (key, adapter))
         elif value and witness.adapter in {NO_WITNESS, "folder", "etcd"} - {wanted}:
-            text = f"has no meaning with witness.adapter = {quoted(witness.adapter)}; leave it out"
+            text = _meaningless("witness.adapter", witness.adapter)
             yield Problem(about(key, value, text), (key, adapter))
 
 
@@ -200,10 +218,10 @@ def _licence_is_complete(config: Config) -> Iterator[Problem]:
     for name, value in (("path", licence.path), ("trusted_keys", licence.trusted_keys)):
         key: KeyPath = ("licence", name)
         if licence.adapter == "file" and not value:
-            text = f'{dotted(key)} is not set: licence.adapter = "file" requires it'
+            text = _required(key, "licence.adapter", "file")
             yield Problem(text, (key, adapter))
         elif licence.adapter == NO_LICENCE and value:
-            text = 'has no meaning with licence.adapter = "none"; leave it out, or set "file"'
+            text = _('has no meaning with licence.adapter = "none"; leave it out, or set "file"')
             yield Problem(about(key, value, text), (key, adapter))
 
 
@@ -213,10 +231,10 @@ def _pair_has_a_name(config: Config) -> Iterator[Problem]:
         return
     for name, address in (("listen", config.node.listen), ("peer", config.node.peer)):
         if not is_definite(address):
-            text = (
-                f"witness.pair is not set: node.{name} = {shown(address)} does not tell the nodes "
-                "apart; required is a name, the same on both nodes"
-            )
+            text = _(
+                "witness.pair is not set: node.{name} = {value} does not tell the nodes apart; "
+                "required is a name, the same on both nodes"
+            ).format(name=name, value=shown(address))
             yield Problem(text, (("witness", "pair"), ("node", name), ("witness", "adapter")))
             return
 
@@ -233,10 +251,10 @@ def _leases_can_be_kept(config: Config) -> Iterator[Problem]:
     lease: KeyPath = ("witness", "lease_s")
     lease_s, beat_s = config.witness.lease_s, config.failover.heartbeat_interval_s
     if lease_s < 2 * beat_s * (1 - _ROUNDING):
-        text = (
+        text = _(
             "allowed is at least 2 * failover.heartbeat_interval_s, or a vote runs out between two "
-            f"looks at the time, and {lease_s:g} < 2 * {beat_s:g} = {2 * beat_s:g}"
-        )
+            "looks at the time, and {lease_s:g} < 2 * {beat_s:g} = {least_s:g}"
+        ).format(lease_s=lease_s, beat_s=beat_s, least_s=2 * beat_s)
         yield Problem(about(lease, lease_s, text), (lease, ("failover", "heartbeat_interval_s")))
 
 

@@ -25,7 +25,7 @@ UNIT_COMMANDS: Final = ("command", "start", "stop", "status")
 
 _UNIT_KEYS = {
     "name": key(
-        Text(expected="1 to 64 printable characters", pattern=".{1,64}"),
+        Text(allowed="1 to 64 printable characters", pattern=".{1,64}"),
         "What both nodes call the service; for the adapter `systemd` a unit, or a pattern.",
     ),
     "command": key(
@@ -60,7 +60,11 @@ class ServiceSettings:
     adapter: str = attrs.field(
         default="process",
         metadata=key(
-            Installed("sbs.services", "service", frozenset({"process", "command", "systemd"})),
+            Installed(
+                "sbs.services",
+                "the name of an installed service adapter",
+                frozenset({"process", "command", "systemd"}),
+            ),
             "Who starts the services: an entry point of the group `sbs.services`.",
         ),
     )

@@ -47,7 +47,7 @@ class NodeSettings:
         factory=socket.gethostname,
         metadata=key(
             Text(
-                expected="1 to 64 printable characters, a letter or digit first",
+                allowed="1 to 64 printable characters, a letter or digit first",
                 pattern=r"[^\W_].{0,63}",
             ),
             "What people call this node.",
@@ -186,7 +186,7 @@ class FolderSettings:
 
     name: str = attrs.field(
         metadata=key(
-            Text(expected="1 to 64 printable characters without '/'", pattern="[^/]{1,64}"),
+            Text(allowed="1 to 64 printable characters without '/'", pattern="[^/]{1,64}"),
             "What the two nodes share: each may have its own path for it.",
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Callable
+from gettext import gettext as _
 from pathlib import PurePath
 from typing import Any, TypeAlias, cast
 
@@ -46,7 +47,7 @@ def structured(raw: object, directory: str) -> tuple[Config | None, list[Problem
     converter = Converter(detailed_validation=True, forbid_extra_keys=True)
     _register(converter, "", FILE, directory)
     found: list[Problem] = []
-    for _ in range(MAX_ROUNDS):
+    for _round in range(MAX_ROUNDS):
         raw = _completed(raw)
         try:
             return converter.structure(raw, Config), found
@@ -80,7 +81,7 @@ def _register(converter: Converter, title: str, section: Section, directory: str
 
     def structure(raw: object, wanted: object) -> object:
         if not is_table(raw):
-            raise wrong_type(raw, "a table")
+            raise wrong_type(raw, _("a table"))
         return make(raw, wanted)
 
     converter.register_structure_hook(section.type, structure)
@@ -102,9 +103,11 @@ def _hook(converter: Converter, title: str, declaration: Declaration, directory:
 
 def _read_many(converter: Converter, title: str, raw: object, wanted: Any) -> object:
     if not is_array(raw):
-        raise wrong_type(raw, f"an array of tables, each begun by [[{title}]]")
+        expected = _("an array of tables, each begun by [[{title}]]")
+        raise wrong_type(raw, expected.format(title=title))
     if len(raw) > _MOST[title]:
-        raise ValueError(f"has {len(raw)} tables, allowed are at most {_MOST[title]}")
+        text = _("has {count} tables, allowed are at most {limit}")
+        raise ValueError(text.format(count=len(raw), limit=_MOST[title]))
     return converter.structure(raw, wanted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from gettext import gettext as _
 
 from sbs.config.places import is_loopback
 from sbs.config.problems import Problem, about
@@ -15,11 +16,13 @@ def check_tls(config: Config) -> Iterator[Problem]:
     for name, other in (("identity", "peer_certificate"), ("peer_certificate", "identity")):
         if getattr(tls, name) and not getattr(tls, other):
             yield Problem(
-                f"tls.{other} is not set: tls.{name} requires it; set both, or none",
+                _("tls.{other} is not set: tls.{name} requires it; set both, or none").format(
+                    other=other, name=name
+                ),
                 (("tls", other), ("tls", name)),
             )
     if tls.is_on and tls.identity == tls.peer_certificate:
-        text = "is tls.identity, too; allowed is a file of its own, with the peer's certificate"
+        text = _("is tls.identity, too; allowed is a file of its own, with the peer's certificate")
         yield Problem(
             about(("tls", "peer_certificate"), tls.peer_certificate, text),
             (("tls", "peer_certificate"), ("tls", "identity")),
@@ -30,9 +33,11 @@ def check_tls(config: Config) -> Iterator[Problem]:
             about(
                 ("node", "listen"),
                 listen,
-                "without tls.identity and tls.peer_certificate (sbs pair) allowed are only "
-                "loopback addresses (127.0.0.0/8, ::1, localhost), unless tls.insecure = true says "
-                "that everyone who reaches the port may pose as the peer",
+                _(
+                    "without tls.identity and tls.peer_certificate (sbs pair) allowed are only "
+                    "loopback addresses (127.0.0.0/8, ::1, localhost), unless tls.insecure = true "
+                    "says that everyone who reaches the port may pose as the peer"
+                ),
             ),
             (("node", "listen"), ("tls", "identity"), ("tls", "insecure")),
         )
@@ -42,5 +47,9 @@ def warn_tls(config: Config) -> Iterator[str]:
     """What an administrator should know."""
     tls, listen = config.tls, config.node.listen
     if tls.insecure and (tls.is_on or is_loopback(listen.host)):
-        why = "tls.identity is set" if tls.is_on else "node.listen is a loopback address"
-        yield f"tls.insecure = true has no effect: {why}; take it out"
+        if tls.is_on:
+            yield _("tls.insecure = true has no effect: tls.identity is set; take it out")
+        else:
+            yield _(
+                "tls.insecure = true has no effect: node.listen is a loopback address; take it out"
+            )

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from gettext import gettext as _
 from typing import TypeGuard
-
-_TYPE_NAMES = (
-    (bool, "a boolean"),  # before int, whose subclass it is
-    (int, "an integer"),
-    (float, "a float"),
-    (str, "a string"),
-    (list, "an array"),
-    (dict, "a table"),
-)
 
 
 def type_name(raw: object) -> str:
     """The TOML type of ``raw``, with its article."""
-    return next((name for kind, name in _TYPE_NAMES if isinstance(raw, kind)), "a date or time")
+    match raw:
+        case bool():  # before int, whose subclass it is
+            return _("a boolean")
+        case int():
+            return _("an integer")
+        case float():
+            return _("a float")
+        case str():
+            return _("a string")
+        case list():
+            return _("an array")
+        case dict():
+            return _("a table")
+        case _:
+            return _("a date or time")
 
 
 def is_table(raw: object) -> TypeGuard[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gettext import gettext as _
 from typing import Final
 
 import attrs
@@ -18,9 +19,10 @@ WEB_PORT: Final = 4447
 class OptionalPlace:
     """An address to listen at, or none; port 0 is any free one, which the log then tells."""
 
-    expected: str = attrs.field(
-        default="host, host:port, [IPv6] or [IPv6]:port, or an empty string for none", init=False
-    )
+    @property
+    def expected(self) -> str:
+        """See :attr:`sbs.config.kinds.Kind.expected`."""
+        return _("host, host:port, [IPv6] or [IPv6]:port, or an empty string for none")
 
     def read(self, raw: object) -> Address | None:
         """See :meth:`sbs.config.kinds.Kind.read`."""
@@ -35,7 +37,7 @@ class OptionalPlace:
                 except ValueError as error:
                     raise ValueError(str(error).removeprefix(f"{raw!r}: ")) from None
             case _:
-                raise wrong_type(raw, f"an address: {self.expected}")
+                raise wrong_type(raw, _("an address: {forms}").format(forms=self.expected))
 
 
 @attrs.frozen(kw_only=True, field_transformer=checked)

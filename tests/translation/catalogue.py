@@ -15,6 +15,9 @@ from babel.messages.pofile import read_po, write_po
 
 from sbs.cli.language import DOMAIN, LOCALES
 from sbs.config.declare import Section
+from sbs.config.kinds import Text
+from sbs.config.lists import Array, Installed
+from sbs.config.mail import Different
 from sbs.config.settings import FILE
 from sbs.core.claim import Role
 from sbs.core.progress import Phase
@@ -82,6 +85,20 @@ def _settings(section: Section, place: str) -> Iterator[tuple[str, str]]:
         else:
             yield declaration.help, place
             yield declaration.default, place
+            yield from ((text, place) for text in _allowed(declaration.kind))
+
+
+def _allowed(kind: object) -> Iterator[str]:
+    match kind:
+        case Text(allowed=allowed) | Installed(allowed=allowed):
+            yield allowed
+        case Array(item=item, noun=noun):
+            yield noun
+            yield from _allowed(item)
+        case Different(array=array):
+            yield from _allowed(array)
+        case _:
+            return
 
 
 def read(language: str) -> Catalog:

@@ -35,6 +35,9 @@ _OTHERS: Final = {
 """Arguments that make up the text, where it is not the first one: of classes of errors, and of what
 the role machine answers an operator and another node."""
 
+_FORM: Final = re.compile(r"\{([a-z_]+)(?:![a-z])?(?::[^{}]*)?\}")
+"""A field of a sentence for ``str.format``, and how it is written."""
+
 _SAME: Final = {"Answer": "RefusedError", "Clash": "Refuse"}
 """What the text of one becomes that of."""
 
@@ -100,6 +103,10 @@ class _Module:
                 return self.texts(ast.Name(name), local)
             case ast.FormattedValue(value=value):
                 return [self._constants.get(_name(value)) or f"{{{_field(value)}}}"]
+            case ast.Call(func=ast.Attribute(value=sentence, attr="format")):
+                return [re.sub(_FORM, r"{\1}", text) for text in self.texts(sentence, local)]
+            case ast.Call(func=ast.Name(id="_"), args=[sentence]):  # gettext's
+                return self.texts(sentence, local)
             case ast.Name(id=name) if name in local:
                 others = {each: values for each, values in local.items() if each != name}
                 return [text for value in local[name] for text in self.texts(value, others)]
@@ -156,6 +163,7 @@ def _called(function: ast.expr, owner: str) -> Iterator[str]:
 def _is_text(values: Sequence[ast.expr]) -> bool:
     return bool(values) and all(
         isinstance(each, (ast.JoinedStr, ast.IfExp))
+        or (isinstance(each, ast.Call) and list(_called(each.func, "")) == ["_"])
         or (isinstance(each, ast.Constant) and isinstance(each.value, str))
         for each in values
     )

@@ -105,8 +105,8 @@ _ACCEPTED = _log.event(
     "held-update-accepted",
     WARNING,
     "the held update {update!a} is accepted by command",
-    "Somebody looked at what the guard held, and let it through. What it deletes is kept "
-    "as versions.",
+    "Somebody looked at what the guard held, and let it through. What it deletes is kept as "
+    "versions, for `sync.keep_versions_s`.",
 )
 _RESTORE = _log.event(
     "restore-asked",

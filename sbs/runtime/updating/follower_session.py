@@ -43,8 +43,8 @@ _UNREAD = _log.event(
     "verify-failed",
     ERROR,
     "verify: {error}",
-    "This secondary could not read files that `sbs verify` asked for; they are counted as "
-    "not compared. Look at its disk, then verify again.",
+    "This secondary could not read what `sbs verify` asked for, which ends with an error on the "
+    "primary. Look at the disk here, then verify again.",
 )
 
 

@@ -30,7 +30,7 @@ _log = Log(__name__)
 _DIFFERS = _log.event(
     "verify-found",
     ERROR,
-    "verify: {text}",
+    "verify: {path}: {finding}",
     "A disk, or somebody, changed a file behind SBS's back; the text names it and says "
     "what was done. Look at the disk of the node that had the damage.",
 )
@@ -173,10 +173,10 @@ class Verifier:
             self._name(folder, entry.path, "differed on the secondary; sent again", found)
 
     def _name(self, folder: int, path: str, what: str, found: Verification) -> None:
-        text = printable(f"{self._folders[folder].name}/{path}: {what}")
-        _DIFFERS(text=text)
+        name = printable(f"{self._folders[folder].name}/{path}")
+        _DIFFERS(path=name, finding=what)
         if len(found.paths) < MAX_NAMED:
-            found.paths.append(text)
+            found.paths.append(f"{name}: {what}")
 
 
 def _damage(is_whole_there: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from sbs.cli import language
-from sbs.cli.help import VerbatimGroup
+from sbs.cli.help import MAX_SUMMARY_CHARS, VerbatimGroup
 from sbs.cli.text import plain
 from sbs.errors import SbsError
 from sbs.version import __version__
@@ -24,6 +24,7 @@ SECTIONS: Final = {
         "config": "sbs.cli.config:config",
         "run": "sbs.cli.run:run",
         "service": "sbs.cli.service:service",
+        "completion": "sbs.cli.completion:completion",
     },
     "Daily": {
         "status": "sbs.cli.status:status",
@@ -54,10 +55,6 @@ SECTIONS: Final = {
 """Each command and where it is defined, by purpose, in the order of the help."""
 
 COMMANDS: Final = {name: place for places in SECTIONS.values() for name, place in places.items()}
-
-
-MAX_SUMMARY_CHARS: Final = 62
-"""Of a command in the list of all: what a terminal of 80 columns has beside the names."""
 
 
 class Commands(VerbatimGroup):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sbs.cli import completing
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import shown
@@ -48,7 +49,12 @@ def stop(config_path: str) -> None:
     cls=VerbatimCommand,
     epilog="Examples:\n  sbs sync\n  sbs sync --accept 3f6a90b1c2d4 -c alpha.toml",
 )
-@click.option("--accept", metavar="ID", help="Send the held update of this id.")
+@click.option(
+    "--accept",
+    metavar="ID",
+    shell_complete=completing.held_updates,
+    help="Send the held update of this id.",
+)
 @click.option("--quick", is_flag=True, help="Look only where the watcher has seen something.")
 @config_option
 def sync(config_path: str, accept: str | None, quick: bool) -> None:
@@ -89,7 +95,9 @@ def unit() -> None:
     """
 
 
-_NAME_ARGUMENT = click.argument("name", help="A service of the configuration.")
+_NAME_ARGUMENT = click.argument(
+    "name", shell_complete=completing.services, help="A service of the configuration."
+)
 
 
 @unit.command("start", cls=VerbatimCommand, epilog="Example:\n  sbs unit start printer-1")

@@ -23,7 +23,9 @@ Example:
 
 
 @click.command(cls=VerbatimCommand, epilog=_EPILOG)
-@click.argument("path", help="A file or directory of this machine; it need not exist.")
+@click.argument(
+    "path", type=click.Path(), help="A file or directory of this machine; it need not exist."
+)
 @config_option
 def explain(path: str, config_path: str) -> None:
     """Say whether a path is replicated, and which rule decides.

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
+
+MAX_SUMMARY_CHARS: Final = 62
+"""Of a command in the list of all: what a terminal of 80 columns has beside the names."""
 
 
 def _write(epilog: str | None, formatter: click.HelpFormatter) -> None:
@@ -15,6 +20,10 @@ def _write(epilog: str | None, formatter: click.HelpFormatter) -> None:
 class VerbatimCommand(click.Command):
     """A command whose epilog is not wrapped."""
 
+    def get_short_help_str(self, limit: int = MAX_SUMMARY_CHARS) -> str:
+        """The first sentence of the help."""
+        return super().get_short_help_str(limit)
+
     def format_epilog(
         self,
         ctx: click.Context,  # noqa: ARG002 - click's signature
@@ -26,6 +35,10 @@ class VerbatimCommand(click.Command):
 
 class VerbatimGroup(click.Group):
     """A group whose epilog is not wrapped."""
+
+    def get_short_help_str(self, limit: int = MAX_SUMMARY_CHARS) -> str:
+        """The first sentence of the help."""
+        return super().get_short_help_str(limit)
 
     def format_epilog(
         self,

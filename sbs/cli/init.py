@@ -37,7 +37,11 @@ Examples:
     help="Where this node is.",
 )
 @click.option(
-    "--state-dir", metavar="DIR", show_default="/var/lib/sbs", help="Where it keeps its state."
+    "--state-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    show_default="/var/lib/sbs",
+    help="Where it keeps its state.",
 )
 def init(
     config_path: str, name: str | None, peer: str | None, listen: str | None, state_dir: str | None

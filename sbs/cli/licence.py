@@ -74,7 +74,9 @@ def _rows(config: Config, found: Standing) -> Iterator[tuple[str, str]]:
     cls=VerbatimCommand,
     epilog="Examples:\n  sbs licence verify -c alpha.toml\n  sbs licence verify new.licence",
 )
-@click.argument("file", required=False, help="A licence; without it the configured one.")
+@click.argument(
+    "file", type=click.Path(), required=False, help="A licence; without it the configured one."
+)
 @config_option
 def verify(file: str | None, config_path: str) -> None:
     """Say whether a licence would count on this node.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from sbs.cli import completing
 from sbs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def config_option(function: _Function) -> _Function:
         default=DEFAULT_CONFIG,
         show_default=True,
         show_envvar=True,
+        shell_complete=completing.config_files,
         help="The node's configuration.",
     )(function)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -11,7 +12,9 @@ import click
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir
 from sbs.cli.text import plain
-from sbs.runtime.lasting.role_history import RoleChange, read_role_history
+
+if TYPE_CHECKING:
+    from sbs.runtime.lasting.role_history import RoleChange
 
 SCHEMA = 1
 """Of the JSON form; it changes when a field changes its meaning or goes."""
@@ -29,6 +32,8 @@ def roles(config_path: str, *, as_json: bool) -> None:
     ended with the node's process, by a crash or a power cut, has no line of its end. Whether the
     node runs or not.
     """
+    from sbs.runtime.lasting.role_history import read_role_history  # noqa: PLC0415 - slow
+
     changes = read_role_history(find_state_dir(config_path))
     if as_json:
         click.echo(

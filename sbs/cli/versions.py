@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sbs.cli import completing
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.text import plain
@@ -35,7 +36,11 @@ _WORDS: Final = {
 }
 
 _FOLDER = click.option(
-    "--folder", "folder_name", metavar="NAME", help="PATH is within this folder."
+    "--folder",
+    "folder_name",
+    metavar="NAME",
+    shell_complete=completing.folders,
+    help="PATH is within this folder.",
 )
 
 _HISTORY_EPILOG: Final = """\
@@ -51,7 +56,12 @@ Examples:
 
 
 @click.command(cls=VerbatimCommand, epilog=_HISTORY_EPILOG)
-@click.argument("path", required=False, help="A file of a folder; without it the generations.")
+@click.argument(
+    "path",
+    type=click.Path(),
+    required=False,
+    help="A file of a folder; without it the generations.",
+)
 @_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @config_option
@@ -65,24 +75,28 @@ def history(path: str | None, folder_name: str | None, config_path: str, *, as_j
     """
     with _held(config_path) as (held, _):
         if path is None:
-            _show_generations(held, _chosen(held, folder_name), as_json)
+            _show_generations(held, _chosen(held.folders, folder_name), as_json)
         else:
-            folder, inner = _locate(held, path, folder_name)
+            folder, inner = locate(held.folders, path, folder_name)
             _show_versions(held, folder, inner, as_json)
 
 
 @click.command(cls=VerbatimCommand, epilog=_RESTORE_EPILOG)
-@click.argument("path", help="A file of a folder, as sbs history names it.")
+@click.argument("path", type=click.Path(), help="A file of a folder, as sbs history names it.")
 @click.option(
     "--generation",
     metavar="N",
+    shell_complete=completing.generations,
     type=click.IntRange(min=0),
     required=True,
     help="As it was after this one.",
 )
 @_FOLDER
 @click.option(
-    "--output", metavar="FILE", help="Write it to this new file, and change nothing else."
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write it to this new file, and change nothing else.",
 )
 @config_option
 def restore(
@@ -96,7 +110,7 @@ def restore(
     file would replace it: use --output FILE.
     """
     with _held(config_path) as (held, stopped):
-        folder, inner = _locate(held, path, folder_name)
+        folder, inner = locate(held.folders, path, folder_name)
         where = f"{plain(folder)}/{plain(inner)}"
         if output is not None:
             edited = _write(held, folder, inner, generation, output)
@@ -153,24 +167,29 @@ def _write(held: Standing, folder: str, path: str, generation: int, output: str)
     return found.edited
 
 
-def _chosen(held: Standing, folder_name: str | None) -> Mapping[str, str]:
+def _chosen(folders: Mapping[str, str], folder_name: str | None) -> Mapping[str, str]:
     if folder_name is None:
-        return held.folders
-    if folder_name not in held.folders:
-        names = ", ".join(held.folders) or "none"
+        return folders
+    if folder_name not in folders:
+        names = ", ".join(folders) or "none"
         raise SbsError(f"--folder {folder_name}: allowed are the folders of this node: {names}")
-    return {folder_name: held.folders[folder_name]}
+    return {folder_name: folders[folder_name]}
 
 
-def _locate(held: Standing, path: str, folder_name: str | None) -> tuple[str, str]:
+def locate(folders: Mapping[str, str], path: str, folder_name: str | None) -> tuple[str, str]:
     """Folder and path within it.
+
+    Args:
+        folders: where each lies, by name.
+        path: of this machine, or within the folder that is named.
+        folder_name: as ``--folder`` says.
 
     Raises:
         SbsError: it lies in none, or cannot be a file in it.
     """
     from sbs.core.manifest import check_path  # noqa: PLC0415 - as above
 
-    folders = _chosen(held, folder_name)
+    folders = _chosen(folders, folder_name)
     for name, root in folders.items():
         if folder_name is not None and not os.path.isabs(path):
             inner = os.path.normpath(path)

@@ -13,7 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sbs.cli import COMMANDS, MAX_SUMMARY_CHARS, SECTIONS, main
+from sbs.cli import COMMANDS, SECTIONS, main
+from sbs.cli.help import MAX_SUMMARY_CHARS
 from sbs.cli.reference import reference, walk
 from tests.support import ROOT
 
@@ -24,15 +25,13 @@ every_command = pytest.mark.parametrize("path", TREE)
 
 
 def examples(command: click.Command) -> Iterator[list[str]]:
-    """The words of each example, without assignments before it, a pipe or a remark after it."""
+    """The words of each example, without what a shell does around it and a remark after it."""
     _, found, lines = (command.epilog or "").partition("Example")
     assert found, "no example"
     for line in lines.splitlines()[1:]:
-        typed = re.split(r" {2,}| \| ", line.removeprefix("  "))[0]
-        words = shlex.split(typed)
-        while "=" in words[0]:
-            words.pop(0)
-        yield words
+        typed = re.search(r"\bsbs( [^ |>)]+)*", line)
+        assert typed, line
+        yield shlex.split(typed[0])
 
 
 def parse(words: list[str]) -> str:

@@ -29,7 +29,14 @@ from sbs.core.messages import (
     Welcome,
 )
 from sbs.core.testament import PeerFencedError, Will
-from sbs.errors import DialRefusedError, IdentityError, ProtocolError, SbsError, TransportError
+from sbs.errors import (
+    DialRefusedError,
+    IdentityError,
+    ProtocolError,
+    RemoteProtocolError,
+    SbsError,
+    TransportError,
+)
 from sbs.log import INFO, WARNING, Log
 from sbs.ports import Listener, Transport
 from sbs.runtime import clock
@@ -361,4 +368,4 @@ def _turned_away(number: int, group: BaseExceptionGroup[_PeerRefusedError]) -> e
 
 
 async def _refuse_to_talk(message: Message) -> None:
-    raise ProtocolError(f"a visitor sent {type(message).__name__}")
+    raise RemoteProtocolError(f"a visitor sent {type(message).__name__}")

@@ -33,18 +33,28 @@ _formatter: Final = logging.Formatter()
 
 def sentence(record: logging.LogRecord) -> str:
     """What a record says, on one line, without control characters."""
-    text = plain(record.getMessage())
+    # What is cut off is never escaped: a peer's megabyte would hold the node up.
+    text = plain(_said(record)[: MAX_LINE_CHARS + 1])
     if len(text) > MAX_LINE_CHARS:
         text = f"{text[:MAX_LINE_CHARS]}..."
     left_out = left_out_before(record)
     return f"{text} ({left_out} lines before it were left out)" if left_out else text
 
 
+def _said(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # code of an adapter, or a wrong line of level debug
+        known = record.msg.event.text if isinstance(record.msg, LoggedEvent) else record.msg
+        return f"{_told(known)} (a field has no text: {type(error).__name__})"
+
+
 def traceback_of(record: logging.LogRecord) -> str:
     """The traceback, which only a bug brings into the log, in plain lines; else an empty text."""
     if not record.exc_info:
         return ""
-    text = "\n".join(map(plain, _formatter.formatException(record.exc_info).split("\n")))
+    found = _formatter.formatException(record.exc_info)[-MAX_TRACEBACK_CHARS - 1 :]
+    text = "\n".join(map(plain, found.split("\n")))
     return text if len(text) <= MAX_TRACEBACK_CHARS else f"...{text[-MAX_TRACEBACK_CHARS:]}"
 
 
@@ -67,14 +77,22 @@ def _value(value: object) -> Value:
         case float() if math.isfinite(value):
             return value
         case bytes():
-            text = value.decode(errors="backslashreplace")
+            text = value[: MAX_FIELD_CHARS + 1].decode(errors="backslashreplace")
         case BaseException():
-            text = str(value) or repr(value)
+            text = _told(value) or repr(value)
         case _:
-            text = str(value)
+            text = _told(value)
     # Names of files that are no UTF-8 come as surrogates, which no encoding of it takes.
-    text = text.encode(errors="backslashreplace").decode()
+    text = text[: MAX_FIELD_CHARS + 1].encode(errors="backslashreplace").decode()
     return text if len(text) <= MAX_FIELD_CHARS else f"{text[:MAX_FIELD_CHARS]}..."
+
+
+def _told(value: object) -> str:
+    """``str`` of it; of an adapter's error, whose own code may fail, at least what it is."""
+    try:
+        return str(value)
+    except Exception as error:
+        return f"({type(value).__name__} has no text: {type(error).__name__})"
 
 
 def _time(record: logging.LogRecord) -> str:

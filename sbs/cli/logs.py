@@ -47,13 +47,15 @@ def start_log(level: str, form: str = "auto") -> None:
         level: one of :data:`LEVELS`, the least important that is written.
         form: one of :data:`FORMATS`.
     """
+    # None where whoever started SBS has closed it; the next file opened would be in its place.
+    stream: TextIO = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     if form == "auto":
-        form = fitting(sys.stderr, os.environ)
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+        form = fitting(stream, os.environ)
+    handler: logging.Handler = logging.StreamHandler(stream)
     if form == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(LineFormatter(colour=sys.stderr.isatty()))
+        handler.setFormatter(LineFormatter(colour=stream.isatty()))
     if form == "journal":
         handler = JournalHandler(handler)
     handler.addFilter(FloodFilter())

@@ -12,6 +12,13 @@ MOVED: Event = Log("sbs.x").event("file-moved", INFO, "{path} moved in {duration
 """An event of no module."""
 
 
+class Speechless(Exception):  # noqa: N818 - of an adapter, which calls it as it likes
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
 def plain_record(
     text: object, *args: object, level: int = logging.WARNING, name: str = "sbs.x"
 ) -> logging.LogRecord:

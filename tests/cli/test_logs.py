@@ -22,8 +22,9 @@ from sbs.cli.lines import (
     Value,
 )
 from sbs.cli.logs import fitting, start_log
+from sbs.cli.text import plain
 from sbs.log import WARNING, Log, LoggedEvent
-from tests.cli.records import MOVED, plain_record, raised, record_of
+from tests.cli.records import MOVED, Speechless, plain_record, raised, record_of
 
 # Events.
 
@@ -75,6 +76,32 @@ def test_nothing_that_a_name_holds_breaks_a_line_or_reaches_a_terminal(
     line = make().format(record_of(MOVED, path=name, duration_s=1))
     assert line.isprintable()
     line.encode()
+
+
+def test_what_is_cut_off_is_not_escaped_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte of control characters held a node up for half a second."""
+    seen: list[int] = []
+
+    def counted(text: str) -> str:
+        seen.append(len(text))
+        return plain(text)
+
+    monkeypatch.setattr("sbs.cli.lines.plain", counted)
+    record = record_of(MOVED, raised("\0" * 1_000_000), path="\0" * 1_000_000, duration_s=1)
+    line = JsonFormatter().format(record)
+    assert max(seen) <= MAX_TRACEBACK_CHARS + 1
+    found = json.loads(line)
+    assert found["text"] == "\\x00" * (MAX_LINE_CHARS // 4) + "..."
+    assert found["fields"]["path"] == "\0" * MAX_FIELD_CHARS + "..."
+
+
+def test_an_error_that_has_no_text_loses_no_line() -> None:
+    line = LineFormatter().format(record_of(MOVED, path=Speechless(), duration_s=1))
+    assert line.endswith(
+        " INFO    {path} moved in {duration_s:.1f} s (a field has no text: ZeroDivisionError)"
+    )
+    line = LineFormatter().format(plain_record("%d done", "none", level=logging.DEBUG))
+    assert line.endswith(" DEBUG   %d done (a field has no text: TypeError)")
 
 
 def test_a_traceback_is_below_its_line_and_as_harmless() -> None:
@@ -183,6 +210,18 @@ def test_the_log_has_what_is_as_important_as_asked(
     (line,) = file.read_text().splitlines()
     assert line.startswith("{") is (form != "text")
     assert "yes" in line
+
+
+def test_a_node_without_standard_error_runs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts SBS may have closed it; what Python has then is None."""
+    for form in ("auto", "text", "json"):
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", None)
+            start_log("warning", form)
+        handler = logging.getLogger("sbs").handlers[-1]
+        assert isinstance(handler, logging.StreamHandler)
+        with handler.stream:
+            logging.getLogger("sbs.other").warning("to nobody")
 
 
 # Floods.

@@ -5,19 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.marked import Mark
+
 COMMAND = (sys.executable, "-m", "sbs", "demo")
-
-MARK = "SBS_DEMO_TEST"
-"""A variable in the environment of the demo, which every process that comes of it inherits."""
-
-GONE_S = 15.0
-"""How long what is killed may take to vanish: far more than it needs."""
 
 
 class Demo:
@@ -28,10 +22,9 @@ class Demo:
     ) -> None:
         self.temporary = directory / "tmp"
         self.temporary.mkdir()
-        self._mark = f"{MARK}={uuid.uuid4()}"
+        self._mark = Mark("SBS_DEMO_TEST")
         self.command = [*command, *arguments]
-        name, _, value = self._mark.partition("=")
-        self.environment = {**os.environ, "TMPDIR": str(self.temporary), name: value}
+        self.environment = {**os.environ, "TMPDIR": str(self.temporary), **self._mark.variables}
 
     @contextmanager
     def started(self) -> Iterator[subprocess.Popen[str]]:
@@ -54,7 +47,7 @@ class Demo:
                     process.kill()
                     raise
         finally:
-            self.kill_left()
+            self._mark.kill_left()
 
     def finish(self) -> tuple[int, str, str]:
         """Run it to its end; its exit code and what it printed."""
@@ -63,32 +56,12 @@ class Demo:
             return process.returncode, output, errors
 
     def processes(self) -> dict[int, str]:
-        """Command lines of the processes that carry the mark, by id."""
-        found: dict[int, str] = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                if self._mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    found[int(entry.name)] = command
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue  # it ended while we looked, or is another user's
-        return found
-
-    def kill_left(self) -> None:
-        for pid in self.processes():
-            try:
-                os.kill(pid, 9)
-            except ProcessLookupError:
-                continue
+        """Command lines of what came of it and lives, by process id."""
+        return self._mark.processes()
 
     def wait_for_no_process(self) -> None:
-        """Return when nothing with the mark lives."""
-        give_up_at = time.monotonic() + GONE_S
-        while left := self.processes():
-            assert time.monotonic() < give_up_at, left
-            time.sleep(0.02)
+        """Return when nothing of it lives."""
+        self._mark.wait_for_no_process()
 
     def assert_nothing_left(self) -> None:
         """No process, so no listening port, and no file."""

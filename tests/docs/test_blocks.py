@@ -72,6 +72,7 @@ ELSEWHERE: Final = {
     "docs/testing.md: pip-audit --disable-pip --require-hashes -r requirements-dev.txt": "needs a "
     "service on the internet: .ci/run",
     "docs/testing.md: python -m sphinx -W docs build/site": "tests/docs/test_site.py runs it",
+    "docs/tutorial.md": "followed as a whole, in terminals: tests/docs/test_tutorial.py",
 }
 """Blocks that are not run here, or all of a page: why, and where they are looked at instead."""
 
@@ -132,7 +133,7 @@ def test_what_is_not_run_here_is_looked_at_elsewhere() -> None:
 
 def test_a_block_without_an_end_is_an_error(tmp_path: Path) -> None:
     page = ROOT / "docs" / "index.md"
-    assert [block.language for block in blocks_of(page)] == ["{toctree}"] * 3
+    assert [block.language for block in blocks_of(page)] == ["{toctree}"] * 4
     assert page in PAGES
 
 

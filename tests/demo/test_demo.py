@@ -131,7 +131,7 @@ def _kill_node(demo: Demo, config: str) -> None:
         nodes = [
             pid
             for pid, command in found.items()
-            if command.rstrip().endswith(config) and " run " in command and "leash" not in command
+            if f"{config} " in command and " run " in command and "leash" not in command
         ]
         fencers = [pid for pid, command in found.items() if "fencer.py" in command]
         if nodes and len(fencers) >= 2:  # alpha's, and its keeper

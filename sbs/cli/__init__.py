@@ -6,6 +6,7 @@ A command's module is imported when the command is used: the others do not cost 
 from __future__ import annotations
 
 import importlib
+from gettext import gettext as _
 from typing import Any, Final
 
 import click
@@ -82,7 +83,7 @@ class Commands(VerbatimGroup):
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None
-        module, _, name = place.partition(":")
+        module, name = place.split(":")
         command = getattr(importlib.import_module(module), name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{place} is a {type(command).__name__}, not a command")
@@ -106,7 +107,7 @@ class Commands(VerbatimGroup):
                 command = self.get_command(ctx, name)
                 assert command is not None  # noqa: S101 - it is one of COMMANDS
                 rows.append((name.ljust(width), command.get_short_help_str(MAX_SUMMARY_CHARS)))
-            with formatter.section(title):
+            with formatter.section(_(title)):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -121,11 +122,12 @@ class Commands(VerbatimGroup):
 def report(error: SbsError) -> None:
     """Write an error to standard error: what it is, and what to do about it."""
     first, *rest = str(error).splitlines() or [type(error).__name__]
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {plain(first)}", err=True)
+    label = click.style(_("Error:"), fg="red", bold=True)
+    click.echo(f"{label} {plain(first)}", err=True)
     for line in rest:
         click.echo(f"       {plain(line)}", err=True)
     if error.remedy:
-        click.echo(f"       {plain(error.remedy)}", err=True)
+        click.echo(f"       {plain(_(error.remedy))}", err=True)
 
 
 _EPILOG: Final = """\

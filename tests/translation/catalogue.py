@@ -8,12 +8,16 @@ from pathlib import Path
 from string import Formatter
 from typing import Final
 
+import click
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from sbs.cli import SECTIONS, main
+from sbs.cli.help import paragraphs, remarks
 from sbs.cli.language import DOMAIN, LOCALES
+from sbs.cli.reference import walk
 from sbs.config.declare import Section
 from sbs.config.kinds import Text
 from sbs.config.lists import Array, Installed
@@ -24,6 +28,7 @@ from sbs.core.progress import Phase
 from sbs.dialog import node
 from sbs.dialog.app import Dialog
 from sbs.dialog.screens import Question, Report
+from tests.errors.tree import classes
 from tests.support import ROOT
 
 LANGUAGES: Final = tuple(sorted(path.name for path in LOCALES.iterdir() if path.is_dir()))
@@ -53,9 +58,10 @@ _LEFT_OUT: Final = tuple(
 def template() -> Catalog:
     """Every sentence, in the order of the sources, without its translation."""
     found = Catalog(domain=DOMAIN, charset="utf-8")
-    for package in SPEAKING:
+    places = {name: ROOT / name for name in SPEAKING} | {"click": Path(click.__file__).parent}
+    for package, directory in places.items():
         for path, _line, sentence, notes, context in extract_from_dir(
-            ROOT / package, [("**.py", "python")], keywords=KEYWORDS, comment_tags=("Translators:",)
+            directory, [("**.py", "python")], keywords=KEYWORDS, comment_tags=("Translators:",)
         ):
             where = [(f"{package}/{path}", 0)]
             found.add(sentence, locations=where, auto_comments=notes, context=context)
@@ -70,11 +76,23 @@ def declared() -> Iterator[tuple[str, str]]:
     for screen in (Dialog, Question, Report):
         for binding in screen.BINDINGS:
             yield getattr(binding, "description", ""), "sbs/dialog"
+    yield from ((title, "sbs/cli") for title in SECTIONS)
+    for _, command in walk(main):
+        yield from ((text, "sbs/cli") for text in _helps(command))
+    yield from ((each.remedy, "sbs/errors.py") for each in classes())
     yield from _settings(FILE, "sbs/config")
     for role in (*(role.value for role in Role), node.STOPPED, node.SILENT):
         yield role, "sbs/core/claim.py"
     for phase in Phase:
         yield phase.value, "sbs/core/progress.py"
+
+
+def _helps(command: click.Command) -> Iterator[str]:
+    yield from paragraphs(command.help or "")
+    for line in (command.epilog or "").splitlines():
+        yield remarks(line)[1]
+    for param in command.params:
+        yield getattr(param, "help", None) or ""
 
 
 def _settings(section: Section, place: str) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,46 @@ def sbs(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess
     )
 
 
+def test_help_is_in_german() -> None:
+    done = sbs("-h")
+    assert done.returncode == 0
+    for words in (
+        "Aufruf: sbs",
+        "Optionen:",
+        "Diese Hilfe zeigen und beenden.",
+        "Wenn etwas nicht stimmt:",
+        "sync        Jetzt einen Abgleich ausführen, ohne das Intervall abzuwarten.",
+        "  4   durch eine Regel abgelehnt",
+        "  sbs status                   sehen, wie es einem Knoten geht",
+    ):
+        assert words in done.stdout
+    done = sbs("restore", "-h")
+    assert "Für versehentlich Überschriebenes oder Gelöschtes; sbs history PATH" in done.stdout
+    assert "Wie sie nach dieser war.  [x>=0; erforderlich]" in done.stdout
+    assert "  sbs restore /srv/app/settings/main.ini --generation 11" in done.stdout
+
+
+def test_help_is_in_english_where_nothing_else_is_asked_for() -> None:
+    for variables in ({"LANGUAGE": "en"}, {"LANGUAGE": "", "LANG": "C.UTF-8"}):
+        done = sbs("restore", "-h", **variables)
+        assert "Get a file back as it was after a generation." in done.stdout
+        assert "Show this message and exit." in done.stdout
+
+
+def test_errors_are_in_german(tmp_path: Path) -> None:
+    done = sbs("restor")
+    assert done.returncode == 2
+    assert "Fehler: Kein solcher Befehl: 'restor'. (Meinten Sie" in done.stderr
+    done = sbs("restore")
+    assert done.returncode == 2
+    assert "Fehler: Argument fehlt 'PATH'." in done.stderr
+    path = tmp_path / "alpha.toml"
+    path.write_text('[node]\npeer = "127.0.0.1:4446"\nstate_dir = "state"\n')
+    done = sbs("sync", "-c", path)
+    assert done.returncode == 3
+    assert "Starten Sie einen Knoten mit: sbs run -c FILE." in done.stderr
+
+
 @pytest.fixture
 def wrong(tmp_path: Path) -> Path:
     path = tmp_path / "alpha.toml"

@@ -127,7 +127,8 @@ def report(error: SbsError) -> None:
     for line in rest:
         click.echo(f"       {plain(line)}", err=True)
     if error.remedy:
-        click.echo(f"       {plain(_(error.remedy))}", err=True)
+        remedy = plain(_(error.remedy))
+        click.echo(f"       {remedy}", err=True)
 
 
 _EPILOG: Final = """\

@@ -11,8 +11,8 @@ from typing import TypeGuard
 import pytest
 from babel.messages.mofile import read_mo, write_mo
 
-from sbs.cli import MAX_SUMMARY_CHARS, language, main
-from sbs.cli.help import paragraphs
+from sbs.cli import language, main
+from sbs.cli.help import MAX_SUMMARY_CHARS, paragraphs
 from sbs.cli.reference import walk
 from tests.support import ROOT
 from tests.translation.catalogue import (

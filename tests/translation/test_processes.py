@@ -33,7 +33,7 @@ def test_help_is_in_german() -> None:
         "Optionen:",
         "Diese Hilfe zeigen und beenden.",
         "Wenn etwas nicht stimmt:",
-        "sync        Jetzt einen Abgleich ausführen, ohne das Intervall abzuwarten.",
+        "sync        Jetzt einen Abgleich ausführen, vor Ablauf des Intervalls.",
         "  4   durch eine Regel abgelehnt",
         "  sbs status                   sehen, wie es einem Knoten geht",
     ):

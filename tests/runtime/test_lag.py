@@ -41,13 +41,13 @@ def test_without_a_watcher_it_is_since_the_last_update_began(clock: Clock, lag: 
     clock.at = 105.0
     lag.begin()
     clock.at = 106.0
-    lag.catch_up(watched=False)
+    lag.catch_up(watched=False, exported=True)
     assert lag.since == 105.0
 
 
 def test_with_a_watcher_that_sees_nothing_there_is_none(clock: Clock, lag: Lag) -> None:
     lag.begin()
-    lag.catch_up(watched=True)
+    lag.catch_up(watched=True, exported=True)
     assert lag.since is None
     clock.at = 200.0
     lag.change()
@@ -56,7 +56,7 @@ def test_with_a_watcher_that_sees_nothing_there_is_none(clock: Clock, lag: Lag) 
     assert lag.since == 200.0
     lag.begin()
     assert lag.since == 200.0
-    lag.catch_up(watched=True)
+    lag.catch_up(watched=True, exported=True)
     assert lag.since is None
 
 
@@ -67,13 +67,13 @@ def test_what_is_seen_during_an_update_may_have_come_too_late_for_it(
     lag.begin()
     clock.at = 106.0
     lag.change()
-    lag.catch_up(watched=True)
+    lag.catch_up(watched=True, exported=True)
     assert lag.since == 105.0
 
 
 def test_a_quiet_time_ends_with_the_session(clock: Clock, lag: Lag) -> None:
     lag.begin()
-    lag.catch_up(watched=True)
+    lag.catch_up(watched=True, exported=True)
     clock.at = 300.0
     lag.doubt()
     clock.at = 400.0
@@ -83,7 +83,7 @@ def test_a_quiet_time_ends_with_the_session(clock: Clock, lag: Lag) -> None:
 
 def test_a_failed_update_after_a_quiet_time_counts_from_its_begin(clock: Clock, lag: Lag) -> None:
     lag.begin()
-    lag.catch_up(watched=True)
+    lag.catch_up(watched=True, exported=True)
     clock.at = 300.0
     lag.begin()  # and fails
     clock.at = 301.0
@@ -109,7 +109,7 @@ def test_nothing_that_was_written_is_ever_newer_than_it_says(seed: int) -> None:
                 lag.begin()
             case "done" if taken >= 0:
                 del missing[:taken]
-                lag.catch_up(watched=chance.random() < 0.9)
+                lag.catch_up(watched=chance.random() < 0.9, exported=chance.random() < 0.5)
                 taken = -1
             case _:
                 lag.doubt()
@@ -120,10 +120,30 @@ def test_nothing_that_was_written_is_ever_newer_than_it_says(seed: int) -> None:
             assert since <= missing[0]
 
 
+def test_what_scripts_export_is_as_old_as_their_last_run(clock: Clock) -> None:
+    """R25: no watcher sees that a database has changed, of which an update script makes a dump."""
+    lag = Lag(clock, exports=True)
+    clock.at = 105.0
+    lag.begin()
+    lag.catch_up(watched=True, exported=True)
+    assert lag.since == 105.0
+    clock.at = 110.0
+    lag.change()
+    lag.begin()
+    lag.catch_up(watched=True, exported=False)
+    assert lag.since == 105.0
+    clock.at = 120.0
+    lag.begin()  # and fails
+    lag.begin()
+    lag.catch_up(watched=True, exported=True)
+    lag.doubt()
+    assert lag.since == 120.0
+
+
 def test_a_node_that_led_before_counts_anew(clock: Clock, lag: Lag) -> None:
     for watched, at in itertools.product((True, False), (150.0, 160.0)):
         lag.begin()
-        lag.catch_up(watched=watched)
+        lag.catch_up(watched=watched, exported=True)
         clock.at = at
         lag.restart()
         clock.at += 1

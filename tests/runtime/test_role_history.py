@@ -16,6 +16,7 @@ from sbs.core.effects import TellRole
 from sbs.core.epoch import Epoch
 from sbs.errors import StateError
 from sbs.runtime.lasting import role_history
+from sbs.runtime.lasting.records import sealed
 from sbs.runtime.lasting.role_history import MAX_CHANGES, MAX_REASON, RoleHistory, read_role_history
 from sbs.testing.nodes import MemoryPair, wait_until
 from tests.runtime.rig import recorded_pair
@@ -77,6 +78,19 @@ async def test_a_file_that_makes_no_sense_is_set_aside(tmp_path: Path, content: 
     assert (tmp_path / f"{path.name}.damaged").read_bytes() == content
     await write(history, change(1))
     assert len(read_role_history(str(tmp_path))) == 1
+
+
+@pytest.mark.parametrize("at", ["NaN", "Infinity", "1e300", "-1.0"])
+async def test_a_time_that_no_calendar_has_is_damage(tmp_path: Path, at: str) -> None:
+    """``sbs roles`` ended with a traceback."""
+    path = tmp_path / role_history.FILE
+    await write(RoleHistory(str(tmp_path), lambda: 5.0), change(1))
+    document = json.loads(path.read_bytes())
+    body = document["body"].replace("5.0", at)
+    path.write_bytes(sealed(json.loads(body), role_history.VERSION))
+    with pytest.raises(StateError, match=r"roles\.json is damaged"):
+        read_role_history(str(tmp_path))
+    assert RoleHistory(str(tmp_path)).changes == ()
 
 
 async def test_a_disk_that_takes_nothing_stops_nothing(

@@ -105,6 +105,24 @@ async def test_what_the_secondary_may_lack_is_told(tmp_path: Path) -> None:
         assert before < since <= time.time()
 
 
+async def test_what_update_scripts_export_may_be_missing_since_they_ran(tmp_path: Path) -> None:
+    """R25, B61: a file that is sent meanwhile says nothing of a database."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        alpha = pair.alpha
+        sync = attrs.evolve(alpha.config.sync, period_s=3600.0)
+        hooks = attrs.evolve(alpha.config.hooks, update=(("true",),))
+        alpha.config = attrs.evolve(alpha.config, sync=sync, hooks=hooks)
+        await pair.start()
+        await pair.wait_in_step(alpha)
+        await alpha.node.updates.update_now()
+        ran = alpha.node.updates.lag.since
+        assert ran is not None
+        alpha.write("file", "content")
+        await pair.beta.wait_file("file", "content")
+        await wait_until(lambda: alpha.node.updates.progress is None, "the update has ended")
+        assert alpha.node.updates.lag.since == ran
+
+
 async def test_a_version_that_only_the_secondary_has_is_kept_and_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

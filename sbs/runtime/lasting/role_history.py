@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 import trio
-from attrs.validators import in_, instance_of
+from attrs.validators import and_, ge, in_, instance_of, lt
 from cattrs.preconf.json import make_converter
 
 from sbs.core.claim import Role
@@ -36,6 +36,9 @@ MAX_REASON: Final = 1000
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Largest file read: as many changes with reasons of escaped characters alone fit."""
+
+MAX_AT: Final = 253_402_214_400.0
+"""Of a time: the last day of the year 9999, the last one that every time zone can show."""
 
 _log = Log(__name__)
 _UNREAD = _log.event(
@@ -73,7 +76,7 @@ class RoleChange:
         reason: why, in words.
     """
 
-    at: float = attrs.field(validator=instance_of(float))
+    at: float = attrs.field(validator=and_(instance_of(float), ge(0.0), lt(MAX_AT)))
     role: str = attrs.field(validator=in_([role.value for role in Role]))
     epoch: int
     reason: str = attrs.field(validator=instance_of(str))

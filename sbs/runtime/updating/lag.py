@@ -10,16 +10,19 @@ class Lag:
     """Since when something may have been written here that the secondary does not hold.
 
     While a watcher looks at the folders and has seen nothing since the last update began, there
-    is no such thing; else it is since that update began, if it sent all. What no update could
-    send (``problems``) does not count; nor does, until the next full scan, what no watcher is told
-    of: writes through memory maps.
+    is no such thing; else it is since that update began, if it sent all. Of what update scripts
+    export nobody knows when it changes: where there are some, it is since the last update began
+    that ran them. What no update could send (``problems``) does not count; nor does, until the
+    next full scan, what no watcher is told of: writes through memory maps.
 
     Args:
         clock: seconds since 1970.
+        exports: there are update scripts.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, *, exports: bool = False) -> None:
         self._clock = clock
+        self._exports = exports
         self._since = self._began_at = clock()
         self._changed = True
         self._quiet = False
@@ -43,14 +46,16 @@ class Lag:
         self.doubt()
         self._changed = True
 
-    def catch_up(self, *, watched: bool) -> None:
+    def catch_up(self, *, watched: bool, exported: bool) -> None:
         """That update is done: the secondary holds all that stood there when it began.
 
         Args:
             watched: of what is written from its begin on :meth:`change` tells.
+            exported: it ran the update scripts, if there are any.
         """
-        self._since = self._began_at
-        self._quiet = watched and not self._changed
+        if exported or not self._exports:
+            self._since = self._began_at
+            self._quiet = watched and not (self._changed or self._exports)
 
     def doubt(self) -> None:
         """From now on nobody knows, or somebody will soon."""

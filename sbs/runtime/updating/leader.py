@@ -214,9 +214,10 @@ class Leader:
     async def _cycle(self) -> None:
         """One update; its failure is reported, and the next period tries again."""
         self._error = ""
+        due = self._pace.is_due(asked=self._asked.served)
         self._context.lag.begin()
         try:
-            await self._update(await self._look_where())
+            await self._update(await self._look_where(due=due))
         except (ReplicationError, StateError) as error:  # of the latter kind: a full state_dir
             self._hints.doubt()
             self._source.send_whole()
@@ -227,13 +228,12 @@ class Leader:
         if self._error:
             let_go()
         else:
-            self._context.lag.catch_up(watched=self._hints.watching)
+            self._context.lag.catch_up(watched=self._hints.watching, exported=due)
 
-    async def _look_where(self) -> Changes:
-        """Run the update scripts if it is time; then what this cycle looks at."""
-        asked = self._asked.served
+    async def _look_where(self, *, due: bool) -> Changes:
+        """Run the update scripts if they are due; then what this cycle looks at."""
         changes = self._placements.retry(self._tree, trio.current_time())
-        changes |= await self._context.run_update_hooks(due=self._pace.is_due(asked=asked))
+        changes |= await self._context.run_update_hooks(due=due)
         if self._pace.is_full(asked=self._asked.full):
             changes = EVERYTHING
         return changes | self._hints.take()

@@ -78,7 +78,7 @@ class Updates:
         self.layout: Layout = Layout(config, alarms, model)
         places = self.layout.places
         self.keeping: Keeping = Keeping(config.node.name, versions, places, model, self._hurry)
-        self.lag: Lag = Lag()
+        self.lag: Lag = Lag(exports=bool(config.hooks.update))
         """How far the secondary is behind this primary."""
         self.unsaved: Unsaved = Unsaved()
         """Told when the node's state is durable, and when nothing more will be."""

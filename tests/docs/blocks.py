@@ -75,6 +75,7 @@ SHAPES: Final = (
     (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", "«id»"),
     (r"\d+(?:[-+.,:T]\d+)*", "«n»"),
     (r" +", " "),
+    (r" $", ""),
 )
 """What differs from one run to another: fingerprints, ids, numbers, addresses, times, widths."""
 
@@ -82,7 +83,7 @@ SHAPES: Final = (
 def shape(text: str) -> str:
     """A text without what differs from one run to another."""
     for pattern, placeholder in SHAPES:
-        text = re.sub(pattern, placeholder, text)
+        text = re.sub(pattern, placeholder, text, flags=re.MULTILINE)
     return text
 
 
@@ -92,7 +93,12 @@ def is_shown(shown: str, printed: str) -> bool:
     Numbers, ids and times may differ. ``...`` in the block stands for whatever is there, on a line
     of its own for any number of lines.
     """
-    pattern = re.escape(shape(shown).rstrip("\n"))
-    pattern = re.sub(r"(?m)^\\\.\\\.\\\.(\\\n|$)", r"(?:.*\\n?)*?", pattern)
-    pattern = pattern.replace(r"\.\.\.", ".*")
-    return re.fullmatch(pattern, shape(printed).rstrip("\n")) is not None
+    lines = shape(shown).rstrip("\n").split("\n")
+    pattern = "".join(_line(line) for line in lines)
+    return re.fullmatch(pattern, shape(printed).rstrip("\n") + "\n") is not None
+
+
+def _line(shown: str) -> str:
+    if shown == "...":
+        return r"(?:.*\n)*?"
+    return re.escape(shown).replace(r"\.\.\.", ".*") + r"\n"

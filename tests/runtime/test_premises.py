@@ -37,9 +37,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def play(programs: Path, name: str, printed: str, code: int = 0) -> None:
+def play(programs: Path, name: str, printed: str, code: int = 0, complaint: str = "") -> None:
     path = programs / name
-    path.write_text(f"#!/bin/sh\necho '{printed}'\nexit {code}\n")
+    path.write_text(f"#!/bin/sh\nprintf '{printed}'\nprintf '{complaint}' >&2\nexit {code}\n")
     path.chmod(0o755)
 
 
@@ -106,16 +106,18 @@ def test_start_type_depends_on_the_adapter(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("printed", "code", "result", "says"),
+    ("printed", "code", "complaint", "result", "says"),
     [
-        ("", 0, Result.PASS, "SBS alone starts the services"),
-        ("web.service enabled enabled", 0, Result.FAIL, "starts with the machine: web.service"),
-        ("", 1, Result.WARN, "systemctl does not answer"),
+        ("", 1, "", Result.PASS, "SBS alone starts the services"),
+        ("web.service enabled enabled", 0, "", Result.FAIL, "starts with the machine: web.service"),
+        ("", 1, "Failed to connect to bus", Result.WARN, "systemctl does not answer"),
+        ("", 4, "", Result.WARN, "systemctl does not answer"),
     ],
 )
 def test_units_that_are_enabled_fail(
     printed: str,
     code: int,
+    complaint: str,
     result: Result,
     says: str,
     programs: Path,
@@ -127,7 +129,7 @@ def test_units_that_are_enabled_fail(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: units\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[sbs.services]\nsystemd = units:open\n")
     monkeypatch.syspath_prepend(programs)
-    play(programs, "systemctl", printed, code)
+    play(programs, "systemctl", printed, code, complaint)
     config = config_of(UNITS.format("systemd"))
     assert found(config, "machine.start-type") == (result, says)
 

@@ -10,7 +10,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,22 +89,25 @@ class Box:
     Args:
         directory: empty; for the box and what it shares.
         own_network: it has no network but its own loopback interface.
+        seen: further directories that it shares with this machine, under their names.
     """
 
-    def __init__(self, directory: Path, *, own_network: bool = True) -> None:
+    def __init__(
+        self, directory: Path, *, own_network: bool = True, seen: Sequence[Path] = ()
+    ) -> None:
         self.shared = directory / "shared"
         self._log = directory / "log"
         self._place = directory / "box"
         self.shared.mkdir(parents=True)
         self._place.mkdir()
-        seen = dict.fromkeys([os.fspath(ROOT), sys.prefix, os.fspath(self.shared)])
+        places = dict.fromkeys(str(place) for place in (ROOT, sys.prefix, self.shared, *seen))
         own = Path("/proc/self/cgroup").read_text().splitlines()
         unified = next(line[3:] for line in own if line.startswith("0::"))
         self._environment = {
             **os.environ,
             "BOX": os.fspath(self._place),
             "GROUP": f"{unified.strip('/')}/sbs-box-{os.getpid()}-{next(_numbers)}".lstrip("/"),
-            "SEEN": " ".join(seen),
+            "SEEN": " ".join(places),
             "MASKED": MASKED,
             "INNER": INNER,
             "NET": "--net" if own_network else "",
@@ -192,10 +195,12 @@ class Box:
 
 
 @contextmanager
-def shut_down(directory: Path, *, own_network: bool = True) -> Iterator[Box]:
+def shut_down(
+    directory: Path, *, own_network: bool = True, seen: Sequence[Path] = ()
+) -> Iterator[Box]:
     """A box that is not up yet, and is gone after the block."""
     require("unshare", "nsenter", "systemctl", "dbus-daemon", "ip", root=True)
-    box = Box(directory, own_network=own_network)
+    box = Box(directory, own_network=own_network, seen=seen)
     try:
         yield box
     finally:

@@ -198,7 +198,10 @@ def _mounts(table: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _run(*command: str) -> str | None:
-    """What a command prints; ``None`` if it fails or is not there."""
+    """What a command prints; ``None`` if it fails or is not there.
+
+    Exit code 1 without a word is no failure: so systemctl lists no unit files (252).
+    """
     try:
         done = subprocess.run(  # noqa: S603 - constants of this module
             command,
@@ -206,11 +209,12 @@ def _run(*command: str) -> str | None:
             capture_output=True,
             text=True,
             timeout=COMMAND_BOUND_S,
-            check=True,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout
+    found_nothing = done.returncode == 1 and not done.stderr
+    return done.stdout if done.returncode == 0 or found_nothing else None
 
 
 PREMISES: Final[Mapping[str, Premise]] = {

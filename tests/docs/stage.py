@@ -160,6 +160,13 @@ def stranded(stage: Stage) -> None:
     stage.beta.wait_alarm("primary-lost")
 
 
+def overtaken(stage: Stage) -> None:
+    """The primary's process was killed."""
+    stage.pair.start()
+    stage.alpha.kill()
+    stage.beta.wait_role("primary")
+
+
 def aged(stage: Stage) -> None:
     """Two generations; the second has one file written anew and one deleted."""
     settings = stage.alpha.directory / "settings"
@@ -258,6 +265,7 @@ PREPARED: Final[dict[str, Callable[[Stage], None]]] = {
     "sbs takeover": stranded,
     "sbs explain": filtered,
     "sbs history": aged,
+    "sbs roles": overtaken,
     "sbs restore": aged_on_both,
     "sbs diff": held,
     "sbs licence": licensed,

@@ -135,7 +135,7 @@ class Box:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         try:
             name = Path(f"/proc/{children[0]}/comm").read_text()
-        except (IndexError, FileNotFoundError):  # it has not come so far, or came and went
+        except (IndexError, FileNotFoundError, ProcessLookupError):  # not yet, or no more
             return False
         if name != "systemd\n":
             return False

@@ -242,6 +242,16 @@ METRICS: Final = (
 """Every metric of SBS, in the order of the page."""
 
 
+def table() -> str:
+    """All metrics in Markdown, as ``docs/web.md`` has them."""
+    lines = ["| metric | labels | type | meaning |", "| --- | --- | --- | --- |"]
+    for family in METRICS:
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        kind = "counter" if family.counts else "gauge"
+        lines.append(f"| `{family.name}` | {labels} | {kind} | {family.help} |")
+    return "".join(f"{line}\n" for line in lines)
+
+
 class Metrics(Collector):
     """The metrics of one node, in a registry of their own."""
 

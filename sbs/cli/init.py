@@ -7,28 +7,48 @@ import os
 import shlex
 import socket
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import DEFAULT_CONFIG, config_option
+from sbs.cli.probe import show_check
 from sbs.cli.text import plain
+from sbs.errors import ConfigError
 
 if TYPE_CHECKING:
+    from sbs.cli.offers import Done
+    from sbs.config import Config
     from sbs.core.address import Address
+    from sbs.runtime.probing.checks import Check
 
-_EPILOG = """\
+_EPILOG: Final = """\
 Examples:
   sbs init
-  sbs init -c alpha.toml --peer beta.example.net --listen alpha.example.net"""
+  sbs init -c alpha.toml --peer beta.example.net --listen alpha.example.net
+  sbs init --peer 192.0.2.2 --folder /srv/app/settings --no-input"""
+
+_QUESTIONS: Final = {
+    "name": "Name of this node",
+    "peer": "Address of the other node",
+    "listen": "Address of this node",
+    "state_dir": "Directory for its state",
+    "folder": "First folder to replicate, if any",
+}
+"""In the order in which they are asked: an address is proposed from what came before."""
+
+_LOOKUP_S: Final = 5.0
+"""Longest wait for the name service, for a mere proposal."""
+
+Answers = Mapping[str, str]
+"""By the keys of the questions."""
 
 
 @click.command(cls=VerbatimCommand, epilog=_EPILOG)
 @config_option
-@click.option(
-    "--name", metavar="NAME", show_default="the host name", help="What people call this node."
-)
+@click.option("--name", metavar="NAME", show_default="the host name", help="Of this node.")
 @click.option("--peer", metavar="HOST[:PORT]", help="Where the other node is.")
 @click.option(
     "--listen",
@@ -43,62 +63,193 @@ Examples:
     show_default="/var/lib/sbs",
     help="Where it keeps its state.",
 )
-def init(
-    config_path: str, name: str | None, peer: str | None, listen: str | None, state_dir: str | None
-) -> None:
+@click.option(
+    "--folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    show_default="none",
+    help="The first folder to replicate.",
+)
+@click.option("--no-input", is_flag=True, help="Ask nothing; what no option says is the default.")
+@click.pass_context
+def init(ctx: click.Context, /, config_path: str, *, no_input: bool, **given: str | None) -> None:
     """Write a first configuration, and this node's identity.
 
-    The first command on each of the two machines. Asks on a terminal for what no option says;
-    elsewhere defaults are taken, and --peer is needed. Nothing is overwritten.
+    The first command on each of the two machines. On a terminal it asks for what no option says,
+    unless name, peer, listen and state directory are all given; elsewhere defaults are taken, and
+    --peer is needed.
+
+    It looks whether this machine and the way to the other one are fit, and writes all the same if
+    they are not; then it offers to install SBS as a service and to pair. Nothing is overwritten,
+    and until it says what it wrote Ctrl-C leaves nothing behind.
     """
-    from sbs.config.first import first_text  # noqa: PLC0415 - slow
-    from sbs.runtime.pairing.beginning import begin, check_free  # noqa: PLC0415 - likewise
+    from sbs.runtime.pairing.beginning import begin, check_free  # noqa: PLC0415 - slow
 
     path = os.path.abspath(config_path)
     check_free(path)
-    name = _answer("name", name, "Name of this node", socket.gethostname())
-    other = _address(_answer("peer", peer, "Address of the other node", None))
-    here = _answer("listen", listen, "Address of this node", _own_address(other))
-    state_dir = _answer("state_dir", state_dir, "Directory for its state", "/var/lib/sbs")
-    text = first_text(name=name, listen=_address(here), peer=other, state_dir=state_dir)
-    identity = begin(path, text, name, dt.datetime.now(dt.UTC))
-    option = "" if path == DEFAULT_CONFIG else f" -c {shlex.quote(config_path)}"
+    needed = (given[key] for key in _QUESTIONS if key != "folder")
+    talking = sys.stdin.isatty() and not no_input and None in needed
+    found = _talk(path, given) if talking else _decide(path, given)
+    identity = begin(path, _text(found), found["name"], dt.datetime.now(dt.UTC))
     click.echo(
-        f"wrote {plain(path)}, and this node's identity beside it:\n"
-        f"  {identity.fingerprint}\n"
-        "next:\n"
-        "  1. sbs init on the other node\n"
-        f"  2. sbs pair{plain(option)}, and on the other node what it shows\n"
-        f"  3. [[folders]] and [[services.unit]] in {plain(path)}: docs/configuration.md\n"
-        f"  4. sbs run{plain(option)}, on both"
+        f"wrote {plain(path)}, and this node's identity beside it:\n  {identity.fingerprint}"
     )
+    done = _offer(config_path) if talking else None
+    click.echo("next:")
+    for number, step in enumerate(_steps(config_path, found, done), 1):
+        click.echo(f"  {number}. {plain(step)}")
+    ctx.exit(0 if done is None else done.exit_code)
 
 
-def _answer(key: str, given: str | None, question: str, default: str | None) -> str:
-    """What ``node.KEY`` shall be: as an option says, or a person, or the default."""
-    option = f"--{key.replace('_', '-')}"
-    if given is None and sys.stdin.isatty():
-        answer: str = click.prompt(
-            question, default=default, value_proc=lambda text: _checked(key, text)
-        )
-        return answer
-    text = default if given is None else given
-    if text is None:
-        raise click.UsageError(f"{option} is needed where nobody can be asked")
+def _offer(config_path: str) -> Done:
+    from sbs.cli.offers import offer  # noqa: PLC0415 - imports what it offers
+
+    return offer(config_path)
+
+
+def _steps(config_path: str, found: Answers, done: Done | None) -> Iterator[str]:
+    """What is left to do."""
+    path = os.path.abspath(config_path)
+    option = "" if path == DEFAULT_CONFIG else f" -c {shlex.quote(config_path)}"
+    if done is None or not done.paired:
+        yield "sbs init on the other node"
+        yield f"sbs pair{option}, and on the other node what it shows"
+    sections = "[[services.unit]]" if found["folder"] else "[[folders]] and [[services.unit]]"
+    yield f"{sections} in {path}: docs/configuration.md"
+    start = "systemctl start sbs" if done is not None and done.installed else f"sbs run{option}"
+    yield f"{start}, on both"
+
+
+def _decide(path: str, given: Mapping[str, str | None]) -> Answers:
+    """What options and defaults say; what is not fit is told, and no reason to stop.
+
+    Raises:
+        UsageError: an option is missing or wrong.
+        ConfigError: they contradict each other.
+    """
+
+    def default(key: str, proposal: str | None) -> str:
+        if proposal is None:
+            raise click.UsageError(f"--{key} is needed where nobody can be asked")
+        return proposal
+
+    found = _collect(given, {}, default)
+    for check in _look(path, found):
+        if check.hint:
+            show_check(check, err=True)
+    return found
+
+
+def _talk(path: str, given: Mapping[str, str | None]) -> Answers:
+    """Ask, show what that would mean on this machine, and ask again until it is right."""
+    from sbs.cli import report  # noqa: PLC0415 - which knows this module
+
+    found: Answers = {}
+    while True:
+        found = _collect(given, found, _ask)
+        given = dict.fromkeys(given)
+        try:
+            checks = _look(path, found)
+        except ConfigError as error:
+            report(error)
+            continue
+        for check in checks:
+            show_check(check)
+        if click.confirm(f"Write {plain(path)} (n: change the answers)?", default=True):
+            return found
+
+
+def _collect(
+    given: Mapping[str, str | None], former: Answers, ask: Callable[[str, str | None], str]
+) -> Answers:
+    """All answers.
+
+    Args:
+        given: by options.
+        former: answers, which are proposed again.
+        ask: for one that was not given, with a proposal.
+    """
+    found: dict[str, str] = {}
+    for key in _QUESTIONS:
+        text = given[key]
+        if text is not None:
+            found[key] = _checked_option(key, text)
+        else:
+            found[key] = ask(key, former[key] if key in former else _proposal(key, found))
+    return found
+
+
+def _proposal(key: str, found: Answers) -> str | None:
+    match key:
+        case "name":
+            return socket.gethostname()
+        case "listen":
+            return _own_address(_address(found["peer"]))
+        case "state_dir":
+            return "/var/lib/sbs"
+        case "folder":
+            return ""
+        case _:
+            return None
+
+
+def _ask(key: str, proposal: str | None) -> str:
+    answer: str = click.prompt(
+        _QUESTIONS[key],
+        default=proposal,
+        show_default=bool(proposal),
+        value_proc=lambda text: _checked(key, text),
+    )
+    return answer
+
+
+def _checked_option(key: str, text: str) -> str:
     try:
         return _checked(key, text)
     except click.BadParameter as error:
+        option = f"--{key.replace('_', '-')}"
         raise click.UsageError(f"{option}: {error.message}") from error
 
 
 def _checked(key: str, text: str) -> str:
-    from sbs.config.first import check_answer  # noqa: PLC0415 - slow
+    from sbs.config.first import check_answer, check_folder  # noqa: PLC0415 - slow
 
     try:
-        check_answer(key, text)
+        if key != "folder":
+            check_answer(key, text)
+        elif text:
+            check_folder(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     return text
+
+
+def _text(found: Answers) -> str:
+    """The configuration that the answers make."""
+    from sbs.config.first import first_text  # noqa: PLC0415 - slow
+
+    return first_text(
+        name=found["name"],
+        listen=_address(found["listen"]),
+        peer=_address(found["peer"]),
+        state_dir=found["state_dir"],
+        folder=found["folder"],
+    )
+
+
+def _look(path: str, found: Answers) -> tuple[Check, ...]:
+    """Whether this machine, and the way to the other one, are fit for the answers.
+
+    Raises:
+        ConfigError: they contradict each other.
+    """
+    import trio  # noqa: PLC0415 - slow
+
+    from sbs.config import parse  # noqa: PLC0415 - slow
+    from sbs.runtime.probing.beforehand import look_beforehand  # noqa: PLC0415 - slow
+
+    config: Config = parse(_text(found), path)
+    return trio.run(look_beforehand, config)
 
 
 def _address(text: str) -> Address:
@@ -121,7 +272,3 @@ def _own_address(peer: Address) -> str:
 
     everywhere = "0.0.0.0"  # noqa: S104 - a proposal
     return str(Address(trio.run(look) or everywhere, DEFAULT_PORT))
-
-
-_LOOKUP_S = 5.0
-"""Longest wait for the name service, for a mere proposal."""

@@ -66,15 +66,14 @@ def pair(
     of this machine do not see it. Nodes that run are not disturbed.
     """
     config = load_config(config_path, to_run=not only_show)  # it says what is written where
-    files = _files(config)
     if only_show:
         _forbid("--show", {"ADDRESS": address, "--listen": listen, "--renew": renew})
-        _show_files(files)
+        _show_files(_files(config))
     elif address is None:
-        _wait(config, files, listen, renew=renew)
+        wait_for_call(config, listen, renew=renew)
     else:
         _forbid("ADDRESS", {"--listen": listen})
-        _call(config, files, _parse_address("ADDRESS", address), code, renew=renew)
+        call_peer(config, _parse_address("ADDRESS", address), code, renew=renew)
 
 
 def _forbid(option: str, others: dict[str, object]) -> None:
@@ -104,14 +103,25 @@ def _files(config: Config) -> PairFiles:
     return PairFiles(identity=tls.identity, pins=tls.peer_certificate)
 
 
-def _wait(config: Config, files: PairFiles, listen: str | None, *, renew: bool) -> None:
+def wait_for_call(config: Config, listen: str | None = None, *, renew: bool = False) -> None:
+    """Show a code, and pair with whoever calls and knows it.
+
+    Args:
+        config: of this node.
+        listen: where to wait, as ``--listen`` says.
+        renew: give this node a new identity.
+
+    Raises:
+        Abort: Ctrl-C.
+        SbsError: they are no pair; the text says what is true.
+    """
     from sbs.adapters.transports.pairing import new_code, parse_code  # noqa: PLC0415 - slow
     from sbs.adapters.transports.tcp import TcpTransport  # noqa: PLC0415 - slow
     from sbs.config.places import is_loopback  # noqa: PLC0415 - slow
     from sbs.core.address import Address  # noqa: PLC0415 - slow
     from sbs.runtime.pairing.waiting import LIFETIME_S, wait_for_peer  # noqa: PLC0415 - slow
 
-    node = config.node
+    node, files = config.node, _files(config)
     place = _parse_address("--listen", listen or str(Address(node.listen.host, PAIR_PORT)))
     if is_loopback(place.host) and not is_loopback(node.peer.host):
         _warn(f"{place} can be called from this machine alone; name another by --listen")
@@ -133,13 +143,23 @@ def _wait(config: Config, files: PairFiles, listen: str | None, *, renew: bool) 
     _report(_run(wait))
 
 
-def _call(
-    config: Config, files: PairFiles, address: Address, code: str | None, *, renew: bool
-) -> None:
+def call_peer(config: Config, address: Address, code: str | None, *, renew: bool = False) -> None:
+    """Pair with the node that waits.
+
+    Args:
+        config: of this node.
+        address: where it waits.
+        code: that it shows; asked for if left out.
+        renew: give this node a new identity.
+
+    Raises:
+        Abort: Ctrl-C.
+        SbsError: they are no pair; the text says what is true.
+    """
     from sbs.adapters.transports.tcp import TcpTransport  # noqa: PLC0415 - slow
     from sbs.runtime.pairing.calling import call  # noqa: PLC0415 - slow
 
-    digits = _digits(code)
+    files, digits = _files(config), _digits(code)
     now, party = _begin(config, files, renew=renew)
     _report(_run(lambda: call(address, digits, party, now, TcpTransport())))
 

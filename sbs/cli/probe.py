@@ -109,15 +109,21 @@ def _show(report: ProbeReport, as_json: bool) -> None:
         click.echo(json.dumps(report.to_json()))
         return
     for check in report.checks:
-        _show_check(check)
+        show_check(check)
 
 
-def _show_check(check: Check) -> None:
+def show_check(check: Check, *, err: bool = False) -> None:
+    """Write one row, for people.
+
+    Args:
+        check: what was found.
+        err: write it to standard error.
+    """
     result = check.result.value
     first, *rest = check.detail.splitlines() or [""]
     styled = click.style(f"{result:<5}", fg=_COLOURS[result], bold=True)
-    click.echo(f"{styled} {check.name}: {plain(first)}")
+    click.echo(f"{styled} {check.name}: {plain(first)}", err=err)
     for line in rest:
-        click.echo(f"      {plain(line)}")
+        click.echo(f"      {plain(line)}", err=err)
     if check.hint:
-        click.echo(f"      -> {plain(check.hint)}")
+        click.echo(f"      -> {plain(check.hint)}", err=err)

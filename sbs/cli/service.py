@@ -50,6 +50,30 @@ def install(config_path: str, name: str, *, automatic: bool, shown: bool) -> Non
     Needs root and systemd. It is started by hand, or at the boot with --automatic. Run it again
     to change that, or after SBS has moved; a node that runs is left alone.
     """
+    if shown:
+        click.echo(_unit_text(config_path).rstrip())
+    else:
+        install_service(config_path, name, automatic=automatic)
+
+
+def install_service(config_path: str, name: str, *, automatic: bool) -> None:
+    """Install a unit of systemd that runs this configuration, and say so.
+
+    Args:
+        config_path: of the node.
+        name: of the unit.
+        automatic: start it at the boot.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        ServiceError: it cannot be installed.
+    """
+    from sbs.adapters.services.systemd import own_service  # noqa: PLC0415 - slow
+
+    click.echo(own_service.install(name, _unit_text(config_path), automatic=automatic))
+
+
+def _unit_text(config_path: str) -> str:
     load_config(config_path, to_run=True)
     path = os.path.abspath(config_path)
     _require_linux(sys.platform)
@@ -61,8 +85,7 @@ def install(config_path: str, name: str, *, automatic: bool, shown: bool) -> Non
             mark = click.style("Warning:", fg="yellow", bold=True)
             click.echo(f"{mark} {plain(why)}; the service runs it as root", err=True)
     command = [sys.executable, "-P", "-m", "sbs", "run", "-c", path]
-    text = own_service.unit_file(command, path)
-    click.echo(text.rstrip() if shown else own_service.install(name, text, automatic=automatic))
+    return own_service.unit_file(command, path)
 
 
 @service.command(

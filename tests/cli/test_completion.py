@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import socket
 import subprocess
 import sys
-import sysconfig
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,15 +15,8 @@ from click.shell_completion import BashComplete, PowerShellComplete, split_arg_s
 
 from sbs.cli import COMMANDS, completing, main
 from sbs.cli.completion import SHELLS, VARIABLE
+from tests.cli.terminal import ENVIRONMENT, Terminal
 from tests.support import ROOT, SBS, WAIT_S, Pair, require, sbs, table
-
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
-    "TERM": "dumb",
-    "LC_ALL": "C.UTF-8",
-}
-ENVIRONMENT.pop("SBS_CONFIG", None)
 
 
 def propose(line: str) -> list[str]:
@@ -105,47 +94,6 @@ def _shell(command: list[str], directory: Path, **env: str) -> subprocess.Comple
         timeout=WAIT_S,
         check=True,
     )
-
-
-class Terminal:
-    """A program on a terminal of its own; leaving the context ends it."""
-
-    def __init__(self, command: list[str], directory: Path) -> None:
-        self._ours, theirs = pty.openpty()
-        self._process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env={**ENVIRONMENT, "HOME": str(directory)},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self._shown = b""
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._ours)
-
-    def type(self, text: str) -> None:
-        """Type as a person does."""
-        os.write(self._ours, text.encode())
-
-    def read_until(self, text: str) -> str:
-        """What is shown up to this text; fails if it does not come."""
-        give_up_at = time.monotonic() + WAIT_S
-        while text.encode() not in self._shown:
-            rest_s = max(0.0, give_up_at - time.monotonic())
-            ready, _, _ = select.select([self._ours], [], [], rest_s)
-            assert ready, self._shown
-            self._shown += os.read(self._ours, 65536)
-        before, _, self._shown = self._shown.partition(text.encode())
-        return before.decode(errors="replace")
 
 
 ASKS = {"bash": ask_bash, "fish": ask_fish, "zsh": ask_zsh}

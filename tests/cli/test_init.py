@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -18,16 +21,16 @@ from tests.support import ROOT, SBS, WAIT_S, sbs
 def test_a_script_needs_no_terminal(tmp_path: Path) -> None:
     path = tmp_path / "etc" / "sbs" / "sbs.toml"
     done = sbs(
-        *("init", "-c", path, "--name", "alpha", "--listen", "192.0.2.1"),
-        *("--peer", "192.0.2.2:5000", "--state-dir", "state"),
+        *("init", "-c", path, "--name", "alpha", "--listen", "127.0.0.1"),
+        *("--peer", "127.0.0.2:5000", "--state-dir", "state"),
     )
     assert (done.returncode, done.stderr) == (0, "")
     config = load(path)
     node = config.node
     assert (node.name, str(node.listen), str(node.peer)) == (
         "alpha",
-        "192.0.2.1:4445",
-        "192.0.2.2:5000",
+        "127.0.0.1:4445",
+        "127.0.0.2:5000",
     )
     assert node.state_dir == str(path.parent / "state")
     assert config.tls.identity == str(path.parent / "identity.pem")
@@ -55,8 +58,27 @@ def test_without_a_terminal_the_peer_must_be_named(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+EOF = "\x04"
+
+CTRL_C = "\x03"
+
+LATER = ["", "later"]
+"""Write it, and pair later."""
+
+
+def interrupt(process: subprocess.Popen[bytes], screen: int) -> None:
+    """Press Ctrl-C until something is seen of it: between prompt and read it may be lost."""
+    give_up_at = time.monotonic() + WAIT_S
+    while not select.select([screen], [], [], 0.1)[0]:
+        assert time.monotonic() < give_up_at
+        process.send_signal(signal.SIGINT)
+
+
 def ask(path: Path, answers: list[str], *options: str) -> tuple[int, str]:
-    """Run ``sbs init`` on a terminal; type an answer at each colon; its exit code and screen."""
+    """Run ``sbs init`` on a terminal; type an answer at each colon; its exit code and screen.
+
+    What is asked beyond the answers gets an end of input, and that ends the program.
+    """
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [*SBS, "init", "-c", str(path), *options],
@@ -70,13 +92,19 @@ def ask(path: Path, answers: list[str], *options: str) -> tuple[int, str]:
         screen = b""
         try:
             while True:
+                ready, _, _ = select.select([ours], [], [], WAIT_S)
+                assert ready, screen
                 try:
                     piece = os.read(ours, 4096)
                 except OSError:  # the other end was closed
                     break
                 screen += piece
-                if screen.endswith(b": ") and answers:
-                    os.write(ours, answers.pop(0).encode() + b"\n")
+                if screen.endswith(b": "):
+                    answer = answers.pop(0) if answers else EOF
+                    if answer == CTRL_C:
+                        interrupt(process, ours)
+                    else:
+                        os.write(ours, (answer if answer == EOF else f"{answer}\n").encode())
             return process.wait(WAIT_S), screen.decode()
         finally:
             process.kill()
@@ -85,7 +113,7 @@ def ask(path: Path, answers: list[str], *options: str) -> tuple[int, str]:
 
 def test_a_person_is_asked_and_asked_again(tmp_path: Path) -> None:
     path = tmp_path / "sbs.toml"
-    answers = ["_", "alpha", "", "be ta", "127.0.0.1:4446", "", "/srv/state"]
+    answers = ["_", "alpha", "", "be ta", "127.0.0.1:4446", "", "/srv/state", "", *LATER]
     code, screen = ask(path, answers)
     assert code == 0, screen
     assert answers == []
@@ -96,6 +124,8 @@ def test_a_person_is_asked_and_asked_again(tmp_path: Path) -> None:
         r"peer: host 'be ta'",
         r"Address of this node \[127\.0\.0\.1:4445\]: ",
         r"Directory for its state \[/var/lib/sbs\]: ",
+        r"First folder to replicate, if any: ",
+        r"Write .*sbs\.toml \(n: change the answers\)\? \[Y/n\]: ",
     ):
         assert re.search(words, screen), (words, screen)
     node = load(path).node
@@ -108,10 +138,100 @@ def test_a_person_is_asked_and_asked_again(tmp_path: Path) -> None:
 
 def test_what_options_say_is_not_asked(tmp_path: Path) -> None:
     path = tmp_path / "sbs.toml"
-    code, screen = ask(path, [""], "--name", "a", "--peer", "127.0.0.1:1", "--listen", "127.0.0.1")
+    options = ("--name", "a", "--peer", "127.0.0.1:1", "--listen", "127.0.0.1")
+    code, screen = ask(path, ["", "", *LATER], *options)
     assert code == 0, screen
     assert "Name of this node" not in screen
     assert "Directory for its state" in screen
+
+
+@pytest.mark.parametrize(
+    "options", [["--no-input"], ["--name", "a", "--listen", "127.0.0.1", "--state-dir", "s"]]
+)
+def test_who_says_all_by_options_is_asked_nothing(tmp_path: Path, options: list[str]) -> None:
+    code, screen = ask(tmp_path / "sbs.toml", [], "--peer", "127.0.0.1:1", *options)
+    assert code == 0, screen
+    assert "?" not in screen
+    assert "  2. sbs pair -c" in screen
+
+
+def test_answers_can_be_changed_before_anything_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "sbs.toml"
+    first = ["alpha", "127.0.0.1:4446", "", "state", "data", "n"]
+    second = ["", "127.0.0.1:4447", "", "", "", *LATER]
+    code, screen = ask(path, [*first, *second])
+    assert code == 0, screen
+    for words in ("[alpha]", "[127.0.0.1:4446]", "[state]", "[data]"):
+        assert words in screen
+    config = load(path)
+    assert (config.node.name, str(config.node.peer)) == ("alpha", "127.0.0.1:4447")
+    (folder,) = config.folders
+    assert (folder.name, folder.path) == ("data", str(tmp_path / "data"))
+
+
+def test_answers_that_contradict_each_other_are_asked_again(tmp_path: Path) -> None:
+    path = tmp_path / "sbs.toml"
+    first = ["alpha", "127.0.0.1", "127.0.0.1", "state", ""]
+    second = ["", "127.0.0.2", "", "", "", *LATER]
+    code, screen = ask(path, [*first, *second])
+    assert code == 0, screen
+    assert "node.peer = " in screen
+    assert str(load(path).node.peer) == "127.0.0.2:4445"
+
+
+@pytest.mark.parametrize("end", [CTRL_C, EOF])
+@pytest.mark.parametrize("asked", range(6))
+def test_who_leaves_before_the_end_leaves_nothing_behind(
+    tmp_path: Path, asked: int, end: str
+) -> None:
+    answers = ["alpha", "127.0.0.1:1", "", "state", "data"][:asked]
+    code, screen = ask(tmp_path / "new" / "sbs.toml", [*answers, end])
+    assert code == 1
+    assert screen.endswith("Aborted!\r\n")
+    assert os.listdir(tmp_path) == []
+
+
+def test_who_leaves_at_an_offer_is_told_what_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "sbs.toml"
+    code, screen = ask(path, ["alpha", "127.0.0.1:1", "", "state", "", "", CTRL_C])
+    assert code == 0, screen
+    assert path.exists()
+    assert "  2. sbs pair -c" in screen
+
+
+def test_what_is_not_fit_is_told_with_what_to_do_and_written_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = sbs(
+        *("init", "-c", tmp_path / "sbs.toml", "--peer", "no-such-host.invalid"),
+        *("--listen", "192.0.2.1", "--state-dir", "file", "--folder", "missing"),
+    )
+    assert done.returncode == 0
+    row = re.compile(r"^(?:warn|fail)  ([a-z. _]+): (.*\n      -> .*)$", re.MULTILINE)
+    rows = dict(row.findall(done.stderr))
+    assert set(rows) == {
+        "name",
+        "node.listen",
+        "machine.address",
+        "node.state_dir",
+        "folder missing",
+    }
+    assert "192.0.2.1:4445" in rows["node.listen"]
+    assert f"{tmp_path / 'file'} is no directory" in rows["node.state_dir"]
+    assert "does not exist" in rows["folder missing"]
+    assert "pass" not in done.stderr
+    assert load(tmp_path / "sbs.toml").node.state_dir == str(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("/srv/app/settings/", "settings"), ("/srv/\x07", "data"), ('a/ä "x', 'ä "x')],
+)
+def test_a_folder_is_called_by_the_last_part_of_its_path(
+    tmp_path: Path, folder: str, name: str
+) -> None:
+    done = sbs("init", "-c", tmp_path / "sbs.toml", "--peer", "127.0.0.1:1", "--folder", folder)
+    assert done.returncode == 0, done.stderr
+    assert [each.name for each in load(tmp_path / "sbs.toml").folders] == [name]
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def _address(config: Config) -> tuple[Result, str]:
         return Result.WARN, f"this node's own address cannot be told: {error.strerror or error}"
     if is_loopback(address):
         return Result.PASS, f"{address} is this machine's alone"
-    for device in json.loads(_run("ip", "-json", "address", "show", "to", address) or "[]"):
+    for device in json.loads(output_of("ip", "-json", "address", "show", "to", address) or "[]"):
         for entry in device.get("addr_info", ()):
             if entry.get("dynamic"):
                 left_s = entry.get("valid_life_time", 0)
@@ -129,7 +129,7 @@ def _start_type(config: Config) -> tuple[Result, str]:
         return Result.WARN, f"what starts the services of the adapter {adapter!r} is not known"
     patterns = [name if "." in name else f"{name}.service" for name in names]
     states = "--state=enabled,enabled-runtime"
-    listed = _run("systemctl", "list-unit-files", "--no-legend", states, "--", *patterns)
+    listed = output_of("systemctl", "list-unit-files", "--no-legend", states, "--", *patterns)
     if listed is None:
         return Result.WARN, "systemctl does not answer"
     enabled = [line.split()[0] for line in listed.splitlines() if line.split()]
@@ -197,7 +197,7 @@ def _mounts(table: str) -> Iterator[tuple[str, str, str]]:
         return
 
 
-def _run(*command: str) -> str | None:
+def output_of(*command: str) -> str | None:
     """What a command prints; ``None`` if it fails or is not there.
 
     Exit code 1 without a word is no failure: so systemctl lists no unit files (252).

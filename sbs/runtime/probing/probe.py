@@ -90,6 +90,18 @@ async def probe(
     return visit.report(hello)
 
 
+async def find_way(address: Address, config: Config) -> tuple[Check, ...]:
+    """The first rows of a probe: whether the name has an address, and this machine a way there.
+
+    Args:
+        address: of the peer.
+        config: of this node.
+    """
+    visit = _Visit(address, config, TcpTransport())
+    await visit.find_way()
+    return visit.report(None).checks
+
+
 def source_of(family: int, place: tuple[Any, ...]) -> str:
     """The address of this machine from which packets to another one leave; sends none.
 
@@ -144,7 +156,7 @@ class _Visit:
         """Exchange hellos with the peer; ``None`` if that cannot be done."""
         if self._config is not None:
             self._checks.append(check_config(self._config))
-        if not await self._resolve():
+        if not await self.find_way():
             return None
         started_ns = time.time_ns()
         stream = await self._dial()
@@ -159,7 +171,8 @@ class _Visit:
         self._clock_ns = (started_ns, time.time_ns())
         return answer
 
-    async def _resolve(self) -> bool:
+    async def find_way(self) -> bool:
+        """Whether there is a way to the peer: the rows ``name`` and ``route``."""
         host = self._address.host
         try:
             with trio.fail_after(self._timeout_s):

@@ -87,6 +87,16 @@ def install(name: str, text: str, *, automatic: bool) -> str:
     return f"installed {path}, started {start}; now: systemctl start {name}"
 
 
+def is_free(name: str) -> bool:
+    """Whether :func:`install` can be done here, by this account, and replaces nothing.
+
+    Args:
+        name: likewise.
+    """
+    path = UNITS / f"{name}.service"
+    return UNIT_DIR.is_dir() and os.geteuid() == 0 and not os.path.lexists(path)
+
+
 def unit_of(config: str) -> str:
     """The unit that runs a configuration, with ``.service``; empty if none was installed for it.
 

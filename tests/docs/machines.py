@@ -28,9 +28,6 @@ PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 SHELL: Final = 'cd "$0" && exec bash -euo pipefail -c "$1"'
 
-SUDO: Final = '#!/bin/sh\nexec "$@"\n'
-"""All commands are root's here."""
-
 
 class Machines:
     """The three, by name.
@@ -77,7 +74,6 @@ class Machines:
         box.up()
         box.run("hostname", name)
         self.write(name, "/usr/local/bin/sbs", SBS, 0o755)
-        self.write(name, "/usr/local/bin/sudo", SUDO, 0o755)
 
     def join(self) -> None:
         """Put them on one network: ``gamma`` is its switch as well."""

@@ -121,6 +121,12 @@ def test_the_library_page_has_each_public_name_once() -> None:
     assert sorted(checks) == sorted(defined)
 
 
+def test_the_first_page_leads_to_every_other() -> None:
+    linked = set(re.findall(r"\]\((docs/[\w./-]+\.md)\)", (ROOT / "README.md").read_text("utf-8")))
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages - linked == {"docs/index.md"}
+
+
 def test_pages_on_a_forge_link_to_what_there_is() -> None:
     """Links of the sources, README included: the site's are tested above, but it has no README."""
     for source in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from gettext import gettext as _
+from gettext import ngettext
 from typing import Any
 
 import click
@@ -11,7 +13,7 @@ from sbs.cli import completing
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import shown
-from sbs.cli.text import plain
+from sbs.cli.text import plain, warn
 from sbs.runtime.operating import client
 
 
@@ -42,7 +44,7 @@ def stop(config_path: str) -> None:
     except client.NoNodeError:
         load_config(config_path)
         raise
-    click.echo("stopped")
+    click.echo(_("stopped"))
 
 
 @click.command(
@@ -72,12 +74,16 @@ def sync(config_path: str, accept: str | None, quick: bool) -> None:
     with shown(config_path):
         update = ask(config_path, "sync", accept=accept, quick=quick)
     if update is None:
-        click.echo("the secondary has everything")
+        click.echo(_("the secondary has everything"))
     else:
-        click.echo(
-            f"the secondary has everything; the last update: {update['files']} files, "
-            f"{update['bytes']} bytes, {update['duration_s']:.3f} s"
+        text = ngettext(
+            "the secondary has everything; the last update: {files} file, {bytes} bytes, "
+            "{duration_s:.3f} s",
+            "the secondary has everything; the last update: {files} files, {bytes} bytes, "
+            "{duration_s:.3f} s",
+            update["files"],
         )
+        click.echo(text.format(**update))
 
 
 _UNIT_EPILOG = """\
@@ -109,7 +115,7 @@ def unit_start(name: str, config_path: str) -> None:
     Run it on the primary. It counts as active from then on, on both nodes.
     """
     ask(config_path, "unit-start", name=name)
-    click.echo(f"{plain(name)} is started")
+    click.echo(_("{name} is started").format(name=plain(name)))
 
 
 @unit.command("restart", cls=VerbatimCommand, epilog="Example:\n  sbs unit restart printer-1")
@@ -121,7 +127,7 @@ def unit_restart(name: str, config_path: str) -> None:
     Run it on the primary, for a service that shall read its settings anew.
     """
     ask(config_path, "unit-start", name=name, again=True)
-    click.echo(f"{plain(name)} is started again")
+    click.echo(_("{name} is started again").format(name=plain(name)))
 
 
 @unit.command("stop", cls=VerbatimCommand, epilog="Example:\n  sbs unit stop printer-1")
@@ -133,7 +139,6 @@ def unit_stop(name: str, config_path: str) -> None:
     Run it on the primary. A warning says if it could not be started again here.
     """
     hindrance = ask(config_path, "unit-stop", name=name)
-    click.echo(f"{plain(name)} is stopped")
+    click.echo(_("{name} is stopped").format(name=plain(name)))
     if hindrance:
-        label = click.style("Warning:", fg="yellow", bold=True)
-        click.echo(f"{label} it cannot be started again here: {plain(hindrance)}", err=True)
+        warn(_("it cannot be started again here: {problem}").format(problem=hindrance))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gettext import gettext as _
+
 import click
 
 from sbs.cli.help import VerbatimCommand
@@ -25,5 +27,7 @@ def adapters() -> None:
     }
     for kind, group in groups.items():
         for name, point in sorted(group.installed().items()):
-            package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+            package = (
+                f"{point.dist.name} {point.dist.version}" if point.dist else _("unknown package")
+            )
             click.echo(f"{kind}  {plain(name)}  {plain(point.value)}  ({plain(package)})")

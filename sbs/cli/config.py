@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from gettext import gettext as _
 
 import click
 from click.core import ParameterSource
 
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
-from sbs.cli.text import plain
+from sbs.cli.text import plain, warn
 from sbs.errors import ConfigError, SbsError
 
 _EPILOG = """\
@@ -32,7 +33,8 @@ def config(ctx: click.Context, config_path: str) -> None:
     if ctx.invoked_subcommand is None:
         _open(config_path)
     elif ctx.get_parameter_source("config_path") is ParameterSource.COMMANDLINE:
-        raise click.UsageError(f"-c FILE comes after {ctx.invoked_subcommand}", ctx)
+        text = _("-c FILE comes after {command}").format(command=ctx.invoked_subcommand)
+        raise click.UsageError(text, ctx)
 
 
 def _open(config_path: str) -> None:
@@ -43,11 +45,12 @@ def _open(config_path: str) -> None:
         ConfigError: the file cannot be read, or is no TOML.
     """
     if not on_terminal():
-        raise SbsError("the dialog needs a terminal; sbs config check and sbs status need none")
+        raise SbsError(_("the dialog needs a terminal; sbs config check and sbs status need none"))
     if not os.path.lexists(config_path):
-        raise ConfigError(f"{config_path}: no such file; sbs init writes a first one")
+        text = _("{path}: no such file; sbs init writes a first one")
+        raise ConfigError(text.format(path=config_path))
     if importlib.util.find_spec("textual") is None:
-        raise SbsError('the dialog needs the package textual: pip install "sbs[dialog]"')
+        raise SbsError(_('the dialog needs the package textual: pip install "sbs[dialog]"'))
     from sbs.dialog.app import run  # noqa: PLC0415 - slow, and an extra
     from sbs.runtime.mailing.password import take_password  # noqa: PLC0415 - slow
 
@@ -70,10 +73,20 @@ def check(config_path: str) -> None:
     """
     found = load_config(config_path, to_run=True)
     for warning in found.warnings:
-        click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {plain(warning)}", err=True)
+        warn(warning)
     folders, services = len(found.folders), len(found.services.unit)
+    text = _(
+        "{path}: valid. {name} ({mode}) listens on {listen}, its peer is {peer}; "
+        "folders: {folders}, services: {services}"
+    )
     click.echo(
-        f"{plain(config_path)}: valid. {plain(found.node.name)} ({found.node.mode.value}) listens "
-        f"on {found.node.listen}, its peer is {found.node.peer}; folders: {folders}, "
-        f"services: {services}"
+        text.format(
+            path=plain(config_path),
+            name=plain(found.node.name),
+            mode=found.node.mode.value,
+            listen=found.node.listen,
+            peer=found.node.peer,
+            folders=folders,
+            services=services,
+        )
     )

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from gettext import gettext as _
 from typing import Any, Final
 
 import click
@@ -42,22 +43,25 @@ def explain(path: str, config_path: str) -> None:
         root = os.path.realpath(folder.path)
         name = plain(folder.name)
         if os.path.realpath(path) == root:
-            click.echo(f"included: {plain(path)} is the folder {name} itself")
+            text = _("included: {path} is the folder {name} itself")
+            click.echo(text.format(path=plain(path), name=name))
             return
         if os.path.commonpath([wanted, root]) != root:
             continue
         inner = os.path.relpath(wanted, root)
         decision = Filter.parse(folder.filters).explain(inner, is_directory)
-        verdict = "included" if decision.included else "excluded"
-        reason = (
-            f"rule {decision.number} of folder {name}: {plain(decision.rule)}"
-            if decision.number
-            else f"no rule of folder {name} matches"
-        )
-        click.echo(f"{verdict}: {plain(inner)}: {reason}")
+        if not decision.number:
+            text = _("included: {path}: no rule of folder {name} matches")
+        elif decision.included:
+            text = _("included: {path}: rule {number} of folder {name}: {rule}")
+        else:
+            text = _("excluded: {path}: rule {number} of folder {name}: {rule}")
+        number, rule = decision.number, plain(decision.rule)
+        click.echo(text.format(path=plain(inner), number=number, name=name, rule=rule))
         return
-    folders = ", ".join(folder.path for folder in config.folders) or "none"
-    raise SbsError(f"{path}: in none of the folders of {config_path}, which are: {folders}")
+    folders = ", ".join(folder.path for folder in config.folders) or _("none")
+    text = _("{path}: in none of the folders of {config}, which are: {folders}")
+    raise SbsError(text.format(path=path, config=config_path, folders=folders))
 
 
 MAX_PATHS_SHOWN: Final = 20
@@ -114,11 +118,11 @@ def verify(config_path: str, rate: float, as_json: bool) -> None:
     else:
         for line in found["paths"]:
             click.echo(plain(line))
-        click.echo(
-            f"{found['files']} files, {found['bytes']} bytes compared: {found['repaired']} differed"
-            f" on the secondary and were sent again, {found['damaged']} are damaged on the primary,"
-            f" {found['skipped']} changed meanwhile"
+        text = _(
+            "files compared: {files}, bytes: {bytes}; differed on the secondary and were sent "
+            "again: {repaired}; damaged on the primary: {damaged}; changed meanwhile: {skipped}"
         )
+        click.echo(text.format(**found))
     if found["damaged"]:
         raise SystemExit(SbsError.exit_code)
 
@@ -129,20 +133,23 @@ def _preview(found: Mapping[str, Any]) -> Iterator[str]:
     for each in shown:
         yield f"{_SIGNS[each['change']]} {plain(each['folder'])}/{plain(each['path'])}"
     if total > len(shown):
-        yield f"and {total - len(shown)} more"
+        yield _("and {count} more").format(count=total - len(shown))
     if total:
-        yield (
-            f"{found['deleted']} to delete, {found['changed']} to change, {found['added']} to add,"
-            f" {found['unsure']} to look at; at most {found['bytes']} bytes to send"
+        text = _(
+            "{deleted} to delete, {changed} to change, {added} to add, {unsure} to look at; "
+            "at most {bytes} bytes to send"
         )
+        yield text.format(**found)
     else:
-        yield "nothing to send: the secondary has everything"
+        yield _("nothing to send: the secondary has everything")
     held = found["held"]
     if held is not None:
-        yield f"held as {held['id']}; nothing of it is sent:"
+        yield _("held as {id}; nothing of it is sent:").format(id=held["id"])
         for reason in held["reasons"]:
-            yield f"  folder {plain(reason['folder'])}: {plain(reason['text'])}"
-        yield f"if it is meant: sbs sync --accept {held['id']}"
+            text = _("folder {name}: {reason}")
+            text = text.format(name=plain(reason["folder"]), reason=plain(reason["text"]))
+            yield f"  {text}"
+        yield _("if it is meant: sbs sync --accept {id}").format(id=held["id"])
 
 
 def _real(path: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from gettext import gettext as _
 from typing import TYPE_CHECKING
 
 import click
 
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
-from sbs.cli.text import plain
+from sbs.cli.text import plain, warn
 from sbs.errors import LicenceError
 
 if TYPE_CHECKING:
@@ -51,21 +52,22 @@ def show(config_path: str, as_json: bool) -> None:
         click.echo(json.dumps(None if status is None else status.to_json()))
         return
     for label, value in _rows(config, found):
-        click.echo(f"{label:<9} {plain(value)}")
+        click.echo(f"{label:<11} {plain(value)}")
 
 
 def _rows(config: Config, found: Standing) -> Iterator[tuple[str, str]]:
     licence = found.licence
     if licence is None:
-        yield "licence", f'none is needed: licence.adapter = "{config.licence.adapter}"'
+        text = _('none is needed: licence.adapter = "{adapter}"')
+        yield _("licence"), text.format(adapter=config.licence.adapter)
         return
-    yield "kind", licence.kind.value
-    yield "holder", licence.holder
-    yield "node", licence.node
-    yield "serial", licence.serial
-    yield "issued", str(licence.issued)
-    yield "expires", "never" if licence.expires is None else str(licence.expires)
-    for label, text in (("problem", found.problem), ("warning", found.warning)):
+    yield _("kind"), licence.kind.value
+    yield _("holder"), licence.holder
+    yield _("node"), licence.node
+    yield _("serial"), licence.serial
+    yield _("issued"), str(licence.issued)
+    yield _("expires"), _("never") if licence.expires is None else str(licence.expires)
+    for label, text in ((_("problem"), found.problem), (_("warning"), found.warning)):
         if text:
             yield label, text
 
@@ -93,13 +95,14 @@ def verify(file: str | None, config_path: str) -> None:
     if found.problem:
         raise LicenceError(found.problem)
     if found.licence is None:
-        click.echo(f'no licence is needed: licence.adapter = "{config.licence.adapter}"')
+        text = _('no licence is needed: licence.adapter = "{adapter}"')
+        click.echo(text.format(adapter=config.licence.adapter))
         return
     kind, serial = found.licence.kind.value, found.licence.serial
-    click.echo(f"valid: {kind}, serial {plain(serial)}, for {plain(found.licence.node)}")
+    text = _("valid: {kind}, serial {serial}, for {node}")
+    click.echo(text.format(kind=kind, serial=plain(serial), node=plain(found.licence.node)))
     if found.warning:
-        label = click.style("Warning:", fg="yellow", bold=True)
-        click.echo(f"{label} {plain(found.warning)}", err=True)
+        warn(found.warning)
 
 
 def _options(config: Config) -> LicenceOptions:

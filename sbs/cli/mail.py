@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gettext import gettext as _
 from typing import TYPE_CHECKING
 
 import click
@@ -44,12 +45,13 @@ def test(config_path: str) -> None:
     config = load_config(config_path)
     send_test(config, take_password(), _show, why="sbs mail test")
     receivers = ", ".join(config.mail.receivers)
-    click.echo(f"the server has taken the message for {receivers}; it should arrive soon")
+    text = _("the server has taken the message for {receivers}; it should arrive soon")
+    click.echo(text.format(receivers=receivers))
     if not config.mail.enabled:
-        click.echo("mail.enabled is false: no event is mailed", err=True)
+        click.echo(_("mail.enabled is false: no event is mailed"), err=True)
 
 
 def _show(step: SendStep) -> None:
-    word, colour = ("ok", "green") if step.ok else ("fail", "red")
+    word, colour = (_("ok"), "green") if step.ok else (_("fail"), "red")
     styled = click.style(f"{word:<5}", fg=colour, bold=True)
     click.echo(f"{styled} {plain(step.name)}: {plain(step.detail)}")

@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from gettext import gettext as _
+from gettext import ngettext
 from typing import Any, Final
 
 import click
@@ -35,24 +37,24 @@ def words(found: Progress) -> str:
 def _parts(found: Progress) -> Iterator[str]:
     files, total = found["files"], found["files_total"]
     if total is not None:
-        yield f"{files} of {total} files"
+        yield _("{done} of {total} files").format(done=files, total=total)
     elif files:
-        yield f"{files} files"
+        yield ngettext("{count} file", "{count} files", files).format(count=files)
     size, total = found["bytes"], found["bytes_total"]
     if total:
-        yield f"{amount(size)} of {amount(total)}"
+        yield _("{done} of {total}").format(done=amount(size), total=amount(total))
     elif size:
         yield amount(size)
     if found["bytes_s"]:
         yield f"{amount(found['bytes_s'])}/s"
     if found["remaining_s"] is not None:
-        yield f"{_time(found['remaining_s'])} left"
+        yield _("{time} left").format(time=_time(found["remaining_s"]))
 
 
 def amount(size_bytes: float) -> str:
     """A number of bytes in the unit that people would choose."""
     if size_bytes < 1024:
-        return f"{size_bytes:.0f} bytes"
+        return _("{count:.0f} bytes").format(count=size_bytes)
     for unit in _UNITS:
         size_bytes /= 1024
         if size_bytes < 1024:
@@ -109,7 +111,7 @@ def _draw_phase(state_dir: str, found: Progress, done: threading.Event) -> Progr
     with click.progressbar(
         itertools.repeat(""),
         length=None if share is None else STEPS,
-        label=phase,
+        label=_(phase),
         file=sys.stderr,
         show_eta=False,  # the node knows it better
         show_percent=share is not None,

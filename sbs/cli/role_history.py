@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from gettext import gettext as _
 from typing import TYPE_CHECKING
 
 import attrs
@@ -43,9 +44,11 @@ def roles(config_path: str, *, as_json: bool) -> None:
     for each in changes:
         click.echo(_line(each))
     if not changes:
-        click.echo("no role yet: the node has not run", err=True)
+        click.echo(_("no role yet: the node has not run"), err=True)
 
 
 def _line(change: RoleChange) -> str:
     at = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(change.at))
-    return plain(f"{at}  {change.role:<9}  epoch {change.epoch}  {change.reason}")
+    text = _("{at}  {role:<9}  epoch {epoch}  {reason}")
+    role = _(change.role)
+    return plain(text.format(at=at, role=role, epoch=change.epoch, reason=change.reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gettext import gettext as _
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ def _show_checks(found: dict[str, Any]) -> None:
 
 def _gap(found: dict[str, Any]) -> str:
     gap_s = found["gap_s"]
-    return "" if gap_s is None else f"; no service ran for {gap_s:.3f} s"
+    return "" if gap_s is None else "; " + _("no service ran for {gap_s:.3f} s").format(gap_s=gap_s)
 
 
 @click.command(
@@ -41,10 +42,11 @@ def switchover(config_path: str, *, dry_run: bool) -> None:
     found = ask(config_path, "switchover", dry_run=dry_run)
     name = plain(found["to"])
     if dry_run:
-        click.echo(f"{name} could take over:")
+        click.echo(_("{name} could take over:").format(name=name))
         _show_checks(found)
     else:
-        click.echo(f"the roles are exchanged: {name} is primary{_gap(found)}")
+        text = _("the roles are exchanged: {name} is primary").format(name=name)
+        click.echo(text + _gap(found))
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs drill")
@@ -58,11 +60,11 @@ def drill(config_path: str) -> None:
     drill there brings them back. Refused (exit code 4) as a switchover is.
     """
     found = ask(config_path, "switchover", dry_run=True)
-    click.echo(f"{plain(found['to'])} can take over:")
+    click.echo(_("{name} can take over:").format(name=plain(found["to"])))
     _show_checks(found)
     found = ask(config_path, "switchover")
-    click.echo(f"{plain(found['to'])} has taken over{_gap(found)}")
-    click.echo("to exchange the roles again: sbs drill, or sbs switchover, on that node")
+    click.echo(_("{name} has taken over").format(name=plain(found["to"])) + _gap(found))
+    click.echo(_("to exchange the roles again: sbs drill, or sbs switchover, on that node"))
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs takeover --force")
@@ -77,7 +79,7 @@ def takeover(config_path: str, *, force: bool) -> None:
     --force, while a primary answers (run sbs switchover there), and on a node that leads.
     """
     ask(config_path, "takeover", force=force)
-    click.echo("this node is primary")
+    click.echo(_("this node is primary"))
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs pause")
@@ -91,7 +93,15 @@ def pause(config_path: str) -> None:
     takeover --force work all the same. A node that is not connected learns it when the two meet.
     """
     ask(config_path, "pause")
-    click.echo(f"automatic takeovers are suspended {_where(config_path)}, until sbs resume")
+    if _is_known_to_both(config_path):
+        click.echo(_("automatic takeovers are suspended on both nodes, until sbs resume"))
+    else:
+        click.echo(
+            _(
+                "automatic takeovers are suspended here (the other node is not connected, and "
+                "learns it when the two meet), until sbs resume"
+            )
+        )
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs resume")
@@ -103,12 +113,18 @@ def resume(config_path: str) -> None:
     over now, as its policy allows. A node that is not connected learns it when the two meet.
     """
     ask(config_path, "resume")
-    click.echo(f"automatic takeovers are allowed again {_where(config_path)}")
+    if _is_known_to_both(config_path):
+        click.echo(_("automatic takeovers are allowed again on both nodes"))
+    else:
+        click.echo(
+            _(
+                "automatic takeovers are allowed again here (the other node is not connected, and "
+                "learns it when the two meet)"
+            )
+        )
 
 
-def _where(config_path: str) -> str:
-    """Which nodes know of a pause, or of its end."""
+def _is_known_to_both(config_path: str) -> bool:
+    """Whether the other node knows of a pause, or of its end."""
     peer = ask(config_path, "status")["peer"]
-    if peer is not None and peer["connected"]:
-        return "on both nodes"
-    return "here (the other node is not connected, and learns it when the two meet)"
+    return peer is not None and bool(peer["connected"])

@@ -6,6 +6,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from gettext import gettext as _
+from gettext import ngettext
 from typing import Any, Final
 
 import click
@@ -22,6 +24,9 @@ WATCH_INTERVAL_S: Final = 1.0
 
 MAX_CONFLICTS_LISTED: Final = 10
 """In the form for people."""
+
+LABEL_CHARS: Final = 12
+"""Of the column of labels."""
 
 _COLOURS: Final = {"primary": "green", "secondary": "cyan", "stopped": "red", "fenced": "red"}
 
@@ -118,100 +123,131 @@ def _show_json(found: Status) -> None:
 
 def _show_text(found: Status) -> None:
     role = str(found["role"])
-    click.echo(click.style(role.upper(), fg=_COLOURS.get(role, "yellow"), bold=True))
+    click.echo(click.style(_(role).upper(), fg=_COLOURS.get(role, "yellow"), bold=True))
     for label, value in _rows(found):
-        click.echo(f"  {label:<12}{plain(value)}")
+        _show_row(label, value)
     for alarm in found["alarms"]:
         text = f"{_moment(alarm['since'])}  {alarm['code']}: {alarm['text']}"
-        click.echo(f"  {click.style('alarm', fg='red', bold=True)}       {plain(text)}")
+        _show_row(_("alarm"), text, fg="red", bold=True)
     for problem in found["problems"]:
-        click.echo(f"  {'problem':<12}{plain(problem)}")
+        _show_row(_("problem"), problem)
     for note in found["notes"]:
-        click.echo(f"  {'note':<12}{plain(note)}")
+        _show_row(_("note"), note)
     for text in _conflicts(found):
-        click.echo(f"  {'conflict':<12}{plain(text)}")
+        _show_row(_("conflict"), text)
+
+
+def _show_row(label: str, text: str, **style: Any) -> None:
+    gap = " " * (LABEL_CHARS - len(label))
+    click.echo(f"  {click.style(label, **style)}{gap}{plain(text)}")
 
 
 def _rows(found: Status) -> Iterator[tuple[str, str]]:
-    yield "node", f"{found['name']} ({found['mode']})"
+    yield _("node"), f"{found['name']} ({found['mode']})"
     if found["role"] == "stopped":
-        yield "", "no node is running; start it with: sbs run"
+        yield "", _("no node is running; start it with: sbs run")
         return
-    yield "state", f"{found['state']}, serves {found['listen']}, process {found['pid']}"
+    text = _("{state}, serves {place}, process {pid}")
+    state = _(found["state"])
+    yield _("state"), text.format(state=state, place=found["listen"], pid=found["pid"])
     change = found.get("last_change")  # a node of an older release does not tell
     if change is not None:
-        yield "since", f"{_moment(change['at'])}: {change['reason']}"
-    yield "epoch", f"{found['epoch']} (SBS_EPOCH {found['epoch_token']})"
-    in_step = ", in step" if found["in_step"] else ""
-    yield "generation", f"{found['generation']}{in_step}"
-    peer = found["peer"]
-    if peer is None:
-        yield "peer", "not met since the start"
-    else:
-        connected = f"{peer['role']}, connected" if peer["connected"] else "not connected"
-        yield "peer", f"{peer['name']} at {peer['address']}: {connected}"
+        yield _("since"), f"{_moment(change['at'])}: {change['reason']}"
+    yield _("epoch"), f"{found['epoch']} (SBS_EPOCH {found['epoch_token']})"
+    generation = str(found["generation"])
+    if found["in_step"]:
+        generation = _("{generation}, in step").format(generation=generation)
+    yield _("generation"), generation
+    yield _("peer"), _peer(found["peer"])
     since = found.get("behind_since")  # a node of an older release does not tell
     if since is not None:
-        yield "behind", f"what was written since {_moment(since)} may be missing there"
+        text = _("what was written since {time} may be missing there")
+        yield _("behind"), text.format(time=_moment(since))
     if found.get("security") is not None:  # a node of an older release does not tell
-        yield "security", _security(found["security"])
+        yield _("security"), _security(found["security"])
     services = found["services"]
-    yield "services", ", ".join(services["active"]) or "none active"
+    yield _("services"), ", ".join(services["active"]) or _("none active")
     if sorted(services["wanted"]) != sorted(services["active"]):
-        yield "", f"a takeover starts: {', '.join(services['wanted']) or 'none'}"
+        wanted = ", ".join(services["wanted"]) or _("none")
+        yield "", _("a takeover starts: {names}").format(names=wanted)
     if services["restarts"]:
         counts = ", ".join(f"{name} {count}" for name, count in services["restarts"].items())
-        yield "", f"started again: {counts}"
+        yield "", _("started again: {counts}").format(counts=counts)
     if found.get("licence") is not None:  # a node of an older release does not tell
-        yield "licence", _licence(found["licence"])
+        yield _("licence"), _licence(found["licence"])
     update = found["last_update"]
     if update is None:
-        yield "last update", "none yet"
+        yield _("last update"), _("none yet")
     else:
-        yield (
-            "last update",
-            f"{_moment(update['at'])}, {update['files']} files, {update['bytes']} bytes, "
-            f"{update['duration_s']:.3f} s",
+        text = ngettext(
+            "{time}, {files} file, {bytes} bytes, {duration_s:.3f} s",
+            "{time}, {files} files, {bytes} bytes, {duration_s:.3f} s",
+            update["files"],
         )
+        yield _("last update"), text.format(time=_moment(update["at"]), **update)
     progress = found["progress"]
     if progress is not None:
-        text = words(progress)
-        yield "progress", f"{progress['phase']}: {text}" if text else progress["phase"]
+        phase, text = _(progress["phase"]), words(progress)
+        yield _("progress"), f"{phase}: {text}" if text else phase
     held = found["held"]
     if held is not None:
-        yield "held", f"update {held['id']}, {held['deletes']} deletes: sbs diff shows it"
+        text = ngettext(
+            "update {id}, {deletes} delete: sbs diff shows it",
+            "update {id}, {deletes} deletes: sbs diff shows it",
+            held["deletes"],
+        )
+        yield _("held"), text.format(id=held["id"], deletes=held["deletes"])
     if found["votes"] is not None:
-        yield "votes", ", ".join(name for name, has in found["votes"].items() if has) or "none"
+        yield (
+            _("votes"),
+            ", ".join(name for name, has in found["votes"].items() if has) or _("none"),
+        )
     if found["paused"]:
-        yield "paused", "no automatic takeover (sbs resume)"
+        yield _("paused"), _("no automatic takeover (sbs resume)")
+
+
+def _peer(peer: Mapping[str, Any] | None) -> str:
+    if peer is None:
+        return _("not met since the start")
+    if peer["connected"]:
+        text = _("{name} at {address}: {role}, connected")
+    else:
+        text = _("{name} at {address}: not connected")
+    return text.format(name=peer["name"], address=peer["address"], role=_(peer["role"]))
 
 
 def _security(found: Mapping[str, Any]) -> str:
     """How the connection to the peer is protected; the alarm says where it should be."""
     if not found["tls"]:
-        return "no TLS: neither encrypted nor authenticated"
-    return f"TLS 1.3, certificates until {found['expires']} (sbs pair --show)"
+        return _("no TLS: neither encrypted nor authenticated")
+    text = _("TLS 1.3, certificates until {date} (sbs pair --show)")
+    return text.format(date=found["expires"])
 
 
 def _licence(found: Mapping[str, Any]) -> str:
     """Kind, holder, end, and what it makes of the services; the alarm says why."""
-    text = "none that counts"
+    parts = [_("none that counts")]
     if found["kind"] is not None:
-        end = "" if found["expires"] is None else f", until {found['expires']}"
-        text = f"{found['kind']}, {found['holder']}, serial {found['serial']}{end}"
-        text += "; it does not count any more" if found["problem"] else ""
+        text = _("{kind}, {holder}, serial {serial}")
+        if found["expires"] is not None:
+            text = _("{kind}, {holder}, serial {serial}, until {expires}")
+        parts = [text.format(**found)]
+        if found["problem"]:
+            parts.append(_("it does not count any more"))
     if found["refusal"]:
-        return f"{text}; services are withheld"
-    return f"{text}; services run in place of a failed primary" if found["granted"] else text
+        parts.append(_("services are withheld"))
+    elif found["granted"]:
+        parts.append(_("services run in place of a failed primary"))
+    return "; ".join(parts)
 
 
 def _conflicts(found: Status) -> Iterator[str]:
     """The files kept in quarantine, as far as a person reads on."""
     for each in found["conflicts"][:MAX_CONFLICTS_LISTED]:
-        yield f"{each['folder']}/{each['path']} of {each['node']}, kept as {each['kept']}"
+        yield _("{folder}/{path} of {node}, kept as {kept}").format(**each)
     further = found["conflict_count"] - MAX_CONFLICTS_LISTED
     if further > 0:
-        yield f"and {further} more; see --json"
+        yield _("and {count} more; see --json").format(count=further)
 
 
 def _moment(seconds: float) -> str:

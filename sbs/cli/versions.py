@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from gettext import gettext as _
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 """Of the JSON form; it changes when a field changes its meaning or goes."""
-
-_WORDS: Final = {
-    "put": "written",
-    "mkdir": "directories made",
-    "link": "links made",
-    "touch": "touched",
-    "delete": "deleted",
-    "restore": "restored",
-}
 
 _FOLDER = click.option(
     "--folder",
@@ -73,7 +65,7 @@ def history(path: str | None, folder_name: str | None, config_path: str, *, as_j
     first. With PATH: each version of it that is kept, with the number that sbs restore
     --generation takes. Whether the node runs or not.
     """
-    with _held(config_path) as (held, _):
+    with _held(config_path) as (held, _stopped):
         if path is None:
             _show_generations(held, _chosen(held.folders, folder_name), as_json)
         else:
@@ -114,15 +106,18 @@ def restore(
         where = f"{plain(folder)}/{plain(inner)}"
         if output is not None:
             edited = _write(held, folder, inner, generation, output)
-            click.echo(f"{where}, as it was after generation {generation}: {plain(output)}")
+            text = _("{place}, as it was after generation {generation}: {output}")
+            click.echo(text.format(place=where, generation=generation, output=plain(output)))
         else:
             done = _put_back(held, stopped, config_path, folder, inner, generation)
             edited = done == "edited"
-            still = "still " if done == "nothing" else ""
-            click.echo(f"{where} is {still}what it was after generation {generation}")
+            text = _("{place} is what it was after generation {generation}")
+            if done == "nothing":
+                text = _("{place} is still what it was after generation {generation}")
+            click.echo(text.format(place=where, generation=generation))
         if edited:
             click.echo(
-                "somebody had edited it here by then; what the generation had put is not kept"
+                _("somebody had edited it here by then; what the generation had put is not kept")
             )
 
 
@@ -171,8 +166,9 @@ def _chosen(folders: Mapping[str, str], folder_name: str | None) -> Mapping[str,
     if folder_name is None:
         return folders
     if folder_name not in folders:
-        names = ", ".join(folders) or "none"
-        raise SbsError(f"--folder {folder_name}: allowed are the folders of this node: {names}")
+        names = ", ".join(folders) or _("none")
+        text = _("--folder {name}: allowed are the folders of this node: {names}")
+        raise SbsError(text.format(name=folder_name, names=names))
     return {folder_name: folders[folder_name]}
 
 
@@ -200,9 +196,11 @@ def locate(folders: Mapping[str, str], path: str, folder_name: str | None) -> tu
         try:
             return name, check_path("" if inner == os.curdir else inner)
         except ValueError as error:
-            raise SbsError(f"{path}: {error}; allowed are files in folder {name}") from error
-    listed = ", ".join(f"{name} ({root})" for name, root in folders.items()) or "none"
-    raise SbsError(f"{path}: in none of the folders of this node, which are: {listed}")
+            text = _("{path}: {problem}; allowed are files in folder {name}")
+            raise SbsError(text.format(path=path, problem=error, name=name)) from error
+    listed = ", ".join(f"{name} ({root})" for name, root in folders.items()) or _("none")
+    text = _("{path}: in none of the folders of this node, which are: {folders}")
+    raise SbsError(text.format(path=path, folders=listed))
 
 
 def _real(path: str) -> str:
@@ -226,10 +224,9 @@ def _show_generations(held: Standing, folders: Mapping[str, str], as_json: bool)
             continue
         total = sum(each.size_bytes for each in found)
         files = sum(each.kept for each in found)
-        click.echo(
-            f"{plain(name)} ({plain(root)}): generations: {len(found)}, versions kept: {files},"
-            f" {total} bytes"
-        )
+        text = _("{name} ({path}): generations: {count}, versions kept: {kept}, {bytes} bytes")
+        where = {"name": plain(name), "path": plain(root)}
+        click.echo(text.format(**where, count=len(found), kept=files, bytes=total))
         for each in found:
             click.echo(f"  {_sentence(each)}")
     if as_json:
@@ -250,13 +247,34 @@ def _row(summary: Summary) -> dict[str, Any]:
 
 
 def _sentence(summary: Summary) -> str:
-    changes = ", ".join(
-        f"{count} {_WORDS[kind]}" for kind, count in summary.changes.items() if kind in _WORDS
+    changes = ", ".join(filter(None, map(_count, summary.changes, summary.changes.values())))
+    text = _("{generation}  {time}  {changes}; kept: {kept}, {bytes} bytes")
+    return text.format(
+        generation=summary.mark,
+        time=_time(summary.at),
+        changes=changes or _("nothing changed"),
+        kept=summary.kept,
+        bytes=summary.size_bytes,
     )
-    return (
-        f"{summary.mark}  {_time(summary.at)}  {changes or 'nothing changed'};"
-        f" kept: {summary.kept}, {summary.size_bytes} bytes"
-    )
+
+
+def _count(kind: str, count: int) -> str:
+    match kind:
+        case "put":
+            text = _("{count} written")
+        case "mkdir":
+            text = _("{count} directories made")
+        case "link":
+            text = _("{count} links made")
+        case "touch":
+            text = _("{count} touched")
+        case "delete":
+            text = _("{count} deleted")
+        case "restore":
+            text = _("{count} restored")
+        case _:
+            return ""
+    return text.format(count=count)
 
 
 def _show_versions(held: Standing, folder: str, path: str, as_json: bool) -> None:
@@ -271,14 +289,20 @@ def _show_versions(held: Standing, folder: str, path: str, as_json: bool) -> Non
         shown = {"schema": SCHEMA, "node": held.name, "folder": folder, "path": path}
         click.echo(json.dumps(shown | {"versions": rows}))
         return
-    click.echo(f"{plain(folder)}/{plain(path)}: versions kept: {len(rows)}")
+    text = _("{path}: versions kept: {count}")
+    click.echo(text.format(path=f"{plain(folder)}/{plain(path)}", count=len(rows)))
     for row, change in zip(rows, reversed(found), strict=True):
-        verb = "deleted" if change.action == "delete" else "replaced"
+        text = _("{kind}, {bytes} bytes, of {time}; replaced by {mark}")
+        if change.action == "delete":
+            text = _("{kind}, {bytes} bytes, of {time}; deleted by {mark}")
         at = "" if row["at"] is None else f", {_time(row['at'])}"
-        click.echo(
-            f"  --generation {row['generation']}  {row['kind']}, {row['bytes']} bytes, of"
-            f" {_time(row['modified_at'])}; {verb} by {change.mark}{at}"
+        text = text.format(
+            kind=_(row["kind"]),
+            bytes=row["bytes"],
+            time=_time(row["modified_at"]),
+            mark=change.mark,
         )
+        click.echo(f"  --generation {row['generation']}  {text}{at}")
 
 
 def _version(change: Change, summary: Summary | None) -> dict[str, Any]:

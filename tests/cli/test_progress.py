@@ -37,7 +37,7 @@ NOTHING: dict[str, Any] = {
         ({"files": 7}, "7 files"),
         ({"files": 7, "files_total": 20, "bytes_total": 0}, "7 of 20 files"),
         ({"files_total": 20, "bytes_total": 5000}, "0 of 20 files, 0 bytes of 4.9 KiB"),
-        ({"files": 1, "bytes": 10, "bytes_s": 5.0}, "1 files, 10 bytes, 5 bytes/s"),
+        ({"files": 1, "bytes": 10, "bytes_s": 5.0}, "1 file, 10 bytes, 5 bytes/s"),
         ({"remaining_s": 99.4}, "99 s left"),
         ({"remaining_s": 150.0}, "2 min left"),
         ({"remaining_s": 3 * 3600 + 120.0}, "3 h 2 min left"),

@@ -25,6 +25,7 @@ from sbs.config.mail import Different
 from sbs.config.settings import FILE
 from sbs.core.claim import Role
 from sbs.core.progress import Phase
+from sbs.core.role.model import State
 from sbs.dialog import node
 from sbs.dialog.app import Dialog
 from sbs.dialog.screens import Question, Report
@@ -81,8 +82,10 @@ def declared() -> Iterator[tuple[str, str]]:
         yield from ((text, "sbs/cli") for text in _helps(command))
     yield from ((each.remedy, "sbs/errors.py") for each in classes())
     yield from _settings(FILE, "sbs/config")
-    for role in (*(role.value for role in Role), node.STOPPED, node.SILENT):
+    for role in (*(state.value for state in State), *(role.value for role in Role), node.SILENT):
         yield role, "sbs/core/claim.py"
+    for kind in ("file", "link", "blocks"):
+        yield kind, "sbs/replication/former/past.py"
     for phase in Phase:
         yield phase.value, "sbs/core/progress.py"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support import ROOT, SBS, WAIT_S
+from tests.support import ROOT, SBS, WAIT_S, Pair
 
 
 def sbs(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -63,6 +65,36 @@ def test_errors_are_in_german(tmp_path: Path) -> None:
     done = sbs("sync", "-c", path)
     assert done.returncode == 3
     assert "Starten Sie einen Knoten mit: sbs run -c FILE." in done.stderr
+
+
+def test_status_is_in_german_and_json_is_not(tmp_path: Path) -> None:
+    with Pair(tmp_path, units={"web": ["sleep", "1000"]}) as pair:
+        pair.start()
+        done = sbs("status", "-c", pair.alpha.config)
+        assert done.returncode == 0
+        assert done.stdout.startswith("PRIMÄR\n")
+        assert "  Gegenstelle beta auf 127.0.0.1:" in done.stdout
+        assert ": sekundär, verbunden" in done.stdout
+        both = [
+            sbs("status", "--json", "-c", pair.alpha.config, LANGUAGE=name).stdout
+            for name in ("de", "en")
+        ]
+        german, english = (_lasting(json.loads(text)) for text in both)
+        assert german == english
+        assert german["role"] == "primary"
+        done = sbs("switchover", "--dry-run", "-c", pair.alpha.config)
+        assert "beta könnte übernehmen:" in done.stdout
+        done = sbs("sync", "-c", pair.alpha.config)
+        assert done.stdout.startswith("der Sekundärknoten hat alles")
+    done = sbs("status", "-c", pair.alpha.config)
+    assert done.returncode == 3
+    assert "kein Knoten läuft; starten Sie ihn mit: sbs run" in done.stdout
+
+
+def _lasting(status: dict[str, Any]) -> dict[str, Any]:
+    """Without what each update changes."""
+    changing = ("generation", "last_update", "progress", "primacies", "behind_since")
+    return {name: value for name, value in status.items() if name not in changing}
 
 
 @pytest.fixture

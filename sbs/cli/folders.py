@@ -43,21 +43,21 @@ def explain(path: str, config_path: str) -> None:
         root = os.path.realpath(folder.path)
         name = plain(folder.name)
         if os.path.realpath(path) == root:
-            text = _("included: {path} is the folder {name} itself")
-            click.echo(text.format(path=plain(path), name=name))
+            verdict = _("included: {path} is the folder {name} itself")
+            click.echo(verdict.format(path=plain(path), name=name))
             return
         if os.path.commonpath([wanted, root]) != root:
             continue
         inner = os.path.relpath(wanted, root)
         decision = Filter.parse(folder.filters).explain(inner, is_directory)
         if not decision.number:
-            text = _("included: {path}: no rule of folder {name} matches")
+            verdict = _("included: {path}: no rule of folder {name} matches")
         elif decision.included:
-            text = _("included: {path}: rule {number} of folder {name}: {rule}")
+            verdict = _("included: {path}: rule {number} of folder {name}: {rule}")
         else:
-            text = _("excluded: {path}: rule {number} of folder {name}: {rule}")
+            verdict = _("excluded: {path}: rule {number} of folder {name}: {rule}")
         number, rule = decision.number, plain(decision.rule)
-        click.echo(text.format(path=plain(inner), number=number, name=name, rule=rule))
+        click.echo(verdict.format(path=plain(inner), number=number, name=name, rule=rule))
         return
     folders = ", ".join(folder.path for folder in config.folders) or _("none")
     text = _("{path}: in none of the folders of {config}, which are: {folders}")

@@ -81,7 +81,7 @@ class StateError(SbsError):
 class ReplicationError(SbsError):
     """A folder cannot be read, staged or applied; the text names the path and the cause."""
 
-    remedy = "Mend what the text names. A node that runs tries each update again by itself."
+    remedy = "Mend what the text names, and try again; an update is tried again by itself."
 
 
 class MismatchError(ReplicationError):
@@ -135,7 +135,7 @@ class NotifyError(SbsError):
             and any other notice would fare the same now.
     """
 
-    remedy = "sbs mail test shows each step of a delivery; docs/mail.md has the settings."
+    remedy = "docs/mail.md has the settings, and says what becomes of a message."
 
     def __init__(self, text: str, *, permanent: bool, refused: tuple[str, ...] = ()) -> None:
         super().__init__(text)
@@ -147,6 +147,12 @@ class TransportError(SbsError):
     """The peer cannot be reached, or the connection broke."""
 
     remedy = "sbs probe finds why the other node is not reached."
+
+
+class ListenError(TransportError):
+    """This node cannot be reached at its own address; the text says why, and what to do."""
+
+    remedy = ""
 
 
 class DialRefusedError(TransportError):

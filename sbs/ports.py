@@ -373,7 +373,8 @@ class Transport(Protocol):
         """Serve ``address``.
 
         Raises:
-            TransportError: the address cannot be had; the text says why.
+            TransportError: the address cannot be had; the text says why. A
+                :class:`~sbs.errors.ListenError` where it is in use, or not this machine's.
         """
         ...
 

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from sbs.core.address import Address
-from sbs.errors import DialRefusedError, TransportError
+from sbs.errors import DialRefusedError, ListenError, TransportError
 from sbs.ports import Listener
 
 PIPE_BYTES = 65_536
@@ -82,11 +82,11 @@ class MemoryNetwork:
     def bind(self, host: str, address: Address) -> MemoryListener:
         """See :meth:`MemoryTransport.listen`."""
         if address.host != host:
-            raise TransportError(f"cannot listen on {address}: this host is {host}")
+            raise ListenError(f"cannot listen on {address}: this host is {host}")
         if address.port == 0:
             address = Address(host, next(self._ports))
         if str(address) in self._listeners:
-            raise TransportError(f"cannot listen on {address}: another program listens there")
+            raise ListenError(f"cannot listen on {address}: another program listens there")
         listener = MemoryListener(self, address)
         self._listeners[str(address)] = listener
         return listener

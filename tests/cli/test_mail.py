@@ -74,6 +74,7 @@ def test_the_password_may_be_in_a_file(tmp_path: Path, server: MailServer) -> No
     assert (code, out) == (1, "")
     assert err == (
         f"Error: mail.password_file {tmp_path}/secret: everybody can read it; run chmod o= on it\n"
+        "       docs/mail.md has the settings, and says what becomes of a message.\n"
     )
 
 

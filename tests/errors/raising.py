@@ -23,7 +23,6 @@ from sbs.adapters.transports.pairing import Identities as Known
 from sbs.adapters.transports.pairing import Pairing, Side
 from sbs.adapters.transports.tcp import TcpTransport
 from sbs.adapters.witnesses import folder
-from sbs.cli.folders import explain
 from sbs.config import MailSettings
 from sbs.core.address import Address
 from sbs.core.connection import Connection, last_words
@@ -63,13 +62,7 @@ Case: TypeAlias = Callable[[Path], Awaitable[object]]
 """Given an empty directory it ends with the error, within seconds on a clock that jumps."""
 
 
-# Of the command line.
-
-
-async def path_of_nobody(directory: Path) -> None:
-    config = directory / "sbs.toml"
-    config.write_text('[node]\npeer = "127.0.0.1:4446"\n')
-    explain.main(["/elsewhere", "-c", str(config)], standalone_mode=False)
+# Of files that an administrator writes.
 
 
 async def wrong_configuration(_directory: Path) -> None:
@@ -133,6 +126,11 @@ async def nobody_answers(directory: Path) -> None:
         ask(str(directory), "status", timeout_s=0.05)
 
 
+async def something_else_answers(directory: Path) -> None:
+    with answering(directory, lambda caller: caller.sendall(b"hello\n")):
+        ask(str(directory), "status")
+
+
 async def ends_before_it_answers(directory: Path) -> None:
     with answering(directory, lambda caller: caller.shutdown(socket.SHUT_RDWR)):
         ask(str(directory), "status")
@@ -179,6 +177,11 @@ async def nothing_listens(_directory: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         await TcpTransport().dial(f"127.0.0.1:{closed.getsockname()[1]}")
+
+
+async def port_of_another(_directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        await TcpTransport(bind_bound_s=0.0).listen(f"127.0.0.1:{taken.getsockname()[1]}")
 
 
 async def stranger(directory: Path) -> NoReturn:
@@ -308,7 +311,7 @@ async def no_shared_folder(directory: Path) -> None:
 
 
 RAISED: Final[Mapping[type[errors.SbsError], Case]] = {
-    errors.SbsError: path_of_nobody,
+    errors.SbsError: something_else_answers,
     errors.ConfigError: wrong_configuration,
     ChangedError: edited_by_two,
     DemoError: lost_in_a_demo,
@@ -338,6 +341,7 @@ RAISED: Final[Mapping[type[errors.SbsError], Case]] = {
     errors.StateError: state_of_two,
     DamagedError: damaged_journal,
     errors.TransportError: no_port,
+    errors.ListenError: port_of_another,
     errors.DialRefusedError: nothing_listens,
     errors.IdentityError: stranger,
     errors.TlsError: no_tls,

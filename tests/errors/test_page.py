@@ -23,7 +23,7 @@ SENTENCES = re.compile(r"[A-Za-z`].*[.]", re.DOTALL)
 ADVICE = re.compile(
     r"allowed|\bsee\b|\bsbs [a-z]|needs? |run (?:this|the)|nothing to|install |correct |update |"
     r"may |again|which are|has to|move it|systemctl status|its log says|it says there|"
-    r"sets it aside|set the|find out|\bask |this program (?:knows|reads)|\{(?:error|why)\}$"
+    r"sets it aside|set the|find out|\bask |this program (?:knows|reads)|\{(?:error|why|hint)\}$"
 )
 """Words by which a message says what to do, or what is allowed; or another text does at its end."""
 

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from sbs.core.address import MAX_PORT, Address
-from sbs.errors import DialRefusedError, TransportError
+from sbs.errors import DialRefusedError, ListenError, TransportError
 from sbs.log import ERROR, INFO, Log
 from sbs.ports import Listener
 
@@ -46,9 +46,9 @@ silence enough for a takeover, since what was sent after it is not delivered bef
 _ACCEPT_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 _BIND_HINTS = {
-    errno.EADDRINUSE: "another program listens there, or services of an earlier SBS still die",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
-    errno.EACCES: "ports below 1024 need privileges",
+    errno.EADDRINUSE: "another program listens there, or services of an earlier SBS end; see ss -l",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address: see ip address",
+    errno.EACCES: "ports below 1024 need privileges: use another one",
 }
 
 _Resolved: TypeAlias = tuple[
@@ -214,7 +214,8 @@ class TcpTransport:
             address: ``host:port`` or ``[v6]:port``; port 0 picks a free one.
 
         Raises:
-            TransportError: the address cannot be had; the text says why.
+            ListenError: the address cannot be had; the text says why, and what to do.
+            TransportError: it is none, or its name is not known.
         """
         wanted = _parse(address)
         resolved = (await _resolve(wanted, socket.AI_PASSIVE))[0]
@@ -226,7 +227,7 @@ class TcpTransport:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or trio.current_time() >= give_up_at:
                     hint = _BIND_HINTS.get(error.errno or 0, "see socket(7) and bind(2)")
-                    raise TransportError(
+                    raise ListenError(
                         f"cannot listen on {wanted}: {_words(error)}; {hint}"
                     ) from error
                 if not is_waiting:

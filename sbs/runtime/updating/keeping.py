@@ -14,7 +14,7 @@ import trio
 from sbs.config import Config
 from sbs.core.history import History
 from sbs.core.role import Model, State
-from sbs.errors import RefusedError, ReplicationError, StateError
+from sbs.errors import RefusedError, ReplicationError, SbsError, StateError
 from sbs.replication.files.places import Places
 from sbs.replication.former import restoring
 from sbs.replication.former.versions import Versions
@@ -131,7 +131,9 @@ class Keeping:
 
         Raises:
             RefusedError: this node is not the primary.
-            ReplicationError: there is no such version, or it cannot be put in place.
+            SbsError: the folder or the path is wrong.
+            NotKeptError: there is no such version.
+            ReplicationError: it cannot be put in place.
         """
         async with self._busy:
             held, history = self.look(), self._model().durable.history
@@ -148,12 +150,12 @@ def restore(held: Standing, history: History, folder: str, path: str, generation
     root = held.folders.get(folder)
     if root is None or history.tip is None:
         names = ", ".join(held.folders) or "none"
-        raise ReplicationError(f"folder {folder!r}: allowed are those of {held.name}: {names}")
+        raise SbsError(f"folder {folder!r}: allowed are those of {held.name}: {names}")
     with Places([root]) as places:
         try:
             found = restoring.find(places, 0, path, generation, held.newest)
         except ValueError as error:
-            raise ReplicationError(str(error)) from error
+            raise SbsError(str(error)) from error
         restoring.put_back(places, 0, found, history.tip)
     if found.change is None:
         return Restored.NOTHING

@@ -70,10 +70,12 @@ def blocks_of(path: Path) -> Iterator[Block]:
 BLOCKS: Final = tuple(block for path in PAGES for block in blocks_of(path))
 
 
+NUMBER: Final = r"(?:\b[0-9a-f]{8,}\b|\d+)"
+"""An id may have digits alone, or none."""
+
 SHAPES: Final = (
     (r"\b[0-9a-f]{4}( [0-9a-f]{4})+( \.\.\.)?", "«digits»"),
-    (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", "«id»"),
-    (r"\d+(?:[-+.,:T]\d+)*", "«n»"),
+    (rf"{NUMBER}(?:[-+.,:T]{NUMBER})*", "«n»"),
     (r" +", " "),
     (r" $", ""),
 )

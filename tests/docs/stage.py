@@ -99,7 +99,12 @@ class Stage:
         done = subprocess.run(
             [*SBS, *words],
             cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "SBS_CONFIG": str(node.config)},
+            env={
+                **os.environ,
+                "LC_ALL": "C.UTF-8",
+                "PYTHONPATH": str(ROOT),
+                "SBS_CONFIG": str(node.config),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -156,6 +156,8 @@ def test_a_block_without_an_end_is_an_error(tmp_path: Path) -> None:
         ("a\n...\nz", "a\nb\nc\n", False),
         ("8d2f 0c41 ...", "0123 4567 89ab\n", True),
         ("held as 3f6a90b1c2d4", "held as 0a1b2c3d4e5f", True),
+        ("id: 5f1c9a3e-7", "id: afddaafa-1", True),
+        ("id: 5f1c9a3e-7", "id: 12345678-1", True),
         ("1 changed", "1 deleted", False),
     ],
 )

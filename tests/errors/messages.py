@@ -99,10 +99,6 @@ class _Module:
                 return self._joined([left, right], local)
             case ast.IfExp(body=body, orelse=orelse):
                 return self.texts(body, local) + self.texts(orelse, local)
-            case ast.Call(func=ast.Attribute(value=template, attr="format")):
-                return self.texts(template, local)
-            case ast.Call(func=ast.Name(id="_"), args=[translated]):
-                return self.texts(translated, local)
             case ast.FormattedValue(value=ast.Name(id=name)) if _is_text(local.get(name, ())):
                 return self.texts(ast.Name(name), local)
             case ast.FormattedValue(value=value):

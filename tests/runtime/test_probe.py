@@ -32,6 +32,7 @@ from sbs.runtime.probing.facts import PEER, facts_of
 from sbs.runtime.probing.fitting import MAX_CLOCK_DIFFERENCE_S
 from sbs.runtime.probing.premises import PREMISES, findings
 from sbs.runtime.probing.probe import probe
+from sbs.runtime.probing.rows import ROWS as EXPLAINED
 from tests.support import free_ports
 
 CLAIM = Claim(
@@ -144,7 +145,7 @@ def failing(report: ProbeReport) -> list[str]:
 async def test_a_peer_that_fits_passes_row_by_row(config: Config) -> None:
     """B60, R64."""
     report = await probe_hello(hello_of(config), config)
-    assert [check.name for check in report.checks] == ROWS
+    assert [check.name for check in report.checks] == ROWS == [*EXPLAINED]
     assert failing(report) == []
     assert (report.ok, report.exit_code) == (True, 0)
     assert report.rtt_ms is not None

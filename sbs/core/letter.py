@@ -14,6 +14,7 @@ from typing import Final, TypeAlias, assert_never
 
 import attrs
 
+from sbs.core.alarm import ALARMS, Alarm
 from sbs.core.notice import MAX_PROBLEMS, MAX_SERVICES, Kind, Notice, brief
 from sbs.core.printable import plain
 
@@ -272,7 +273,14 @@ def _steps(notice: Notice) -> Iterator[Step]:
         yield Step(f"{when} the role back if you like:", f"sbs switchover{config}", node)
     if notice.kind in (Kind.URGENT, Kind.ALARM):
         yield Step("See why the nodes do not meet, if they do not:", f"sbs probe{config}", node)
-        yield Step(f"What the alarm {notice.code} means, and what to do: docs/errors.md")
+        yield Step(f"{_remedy(notice.code)}What the alarm {notice.code} means: docs/errors.md")
+
+
+def _remedy(code: str) -> str:
+    """What to do about an alarm; empty for one that only another release of SBS knows."""
+    if code not in ALARMS:
+        return ""
+    return f"{ALARMS[Alarm(code)].remedy.replace('`', '')} "
 
 
 def _moment(at: float, notice: Notice) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from sbs.core.alarm import Alarm
+from sbs.core.alarm import ALARMS, Alarm
 from sbs.core.effects import Via
 from sbs.core.epoch import Epoch
 from sbs.core.letter import MAX_SUBJECT_CHARS, write
@@ -215,6 +215,13 @@ def test_the_first_and_the_last_moment_can_be_written(at: float, offset_s: int) 
     assert write(moments).text
     with pytest.raises(ValueError, match="'utc_offset_s' must be"):
         attrs.evolve(TAKEOVER, utc_offset_s=2 * offset_s)
+
+
+def test_an_alarm_says_what_to_do_and_one_of_another_release_where_to_look() -> None:
+    for alarm, said in ALARMS.items():
+        letter = shown(attrs.evolve(ALARM, code=alarm))
+        assert f"{said.remedy.replace('`', '')} What the alarm {alarm} means: docs/" in letter
+    assert "3. What the alarm new-one means: docs/" in shown(attrs.evolve(ALARM, code="new-one"))
 
 
 if __name__ == "__main__":

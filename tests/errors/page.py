@@ -26,7 +26,7 @@ def document() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield from _section("Alarms", "alarm", dict(sorted(ALARMS.items())))
+    yield from _section("Alarms", "alarm", _words(ALARMS))
     yield "\n## Errors\n"
     head = ("error", "exit code", "cause", "what to do")
     yield from table(head, [_row(each) for each in classes()])

@@ -139,11 +139,14 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         ),
         Alarm.NO_GENERATION: Explanation(
             "The primary was lost before this node held a complete copy; it does not take over.",
-            "Start the primary. To begin without its data, restart this node.",
+            "Start the primary. To begin without its data, restart this node; if it waits for a "
+            "primary then, too, and none is left: `sbs takeover --force`.",
         ),
         Alarm.NO_PRIMARY: Explanation(
-            "This backup-only node waits for a primary.",
-            "Start the primary; `sbs probe` finds why it is not seen.",
+            "This node waits for a primary: it is backup-only, or the other one may have led since "
+            "(`failover.start_alone`).",
+            "Start the primary; `sbs probe` finds why it is not seen. If it is gone for good: `sbs "
+            "takeover --force`.",
         ),
         Alarm.NO_SECONDARY: Explanation(
             "Nothing is replicated, and nothing can take over.",
@@ -161,7 +164,7 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         ),
         Alarm.POLICY_CLASH: Explanation(
             "The nodes have different partition policies; the later one ended.",
-            "Set `failover.partition_policy` and `[witness]` alike on both.",
+            "Set `failover.partition_policy`, `witness.adapter` and `witness.pair` alike on both.",
         ),
         Alarm.PRIMARY_LOST: Explanation(
             "The primary is lost, and this node may not replace it by itself: policy `protect`, "
@@ -178,7 +181,7 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         ),
         Alarm.SAME_IDENTITY: Explanation(
             "The peer has this node's identity: it is this node, or a copy of its state directory.",
-            "Correct `node.peer`, or remove `state_dir` on the copy.",
+            "Correct `node.peer`, or stop SBS on the copy, and remove its `state_dir`.",
         ),
         Alarm.SERVICE_DOWN: Explanation(
             "A service that should run does not. It is started again within limits "
@@ -226,7 +229,7 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         ),
         Alarm.WATCH_FAILED: Explanation(
             "Changes are not noticed at once, only at the period.",
-            "The text names the limit to raise.",
+            "The text names the limit to raise, or the folder that is not there.",
         ),
         Alarm.WEB_FAILED: Explanation(
             "Status, health and metrics cannot be had by HTTP (`web.listen`), or one answer "

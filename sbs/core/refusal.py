@@ -26,7 +26,7 @@ REFUSALS: Final[Mapping[Code, Explanation]] = MappingProxyType(
         Code.IDENTITY: Explanation(
             "Both nodes have the same identity: `node.peer` leads back to the node itself, or one "
             "is a copy of the other.",
-            "Correct `node.peer`, or remove `node.state_dir` on the copy.",
+            "Correct `node.peer`, or stop SBS on the copy, and remove its `node.state_dir`.",
         ),
         Code.MODE: Explanation(
             'Both nodes have the same "only" mode; the later one ends.',

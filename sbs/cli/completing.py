@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
+from sbs.cli.text import plain
 from sbs.errors import SbsError
 from sbs.runtime.operating import client
 
@@ -32,6 +34,11 @@ MAX_PROPOSED: Final = 100
 
 MAX_ENTRIES: Final = 10_000
 """Of a directory that is looked through for configurations."""
+
+_SAFE: Final = re.compile(r"[\w./][\w./:@%+=-]*")
+"""A name that is nothing but a name to each of the shells, although bash and PowerShell put it on
+the line as it is: whoever presses Enter runs nothing that another has called a file or a service.
+"""
 
 Look = Callable[[click.Context, str], Iterator[CompletionItem[str]]]
 
@@ -55,7 +62,9 @@ def bounded(look: Look) -> Complete:
         def work() -> None:
             with suppress(Exception):
                 fitting = (each for each in look(ctx, incomplete) if _fits(each, incomplete))
-                found.extend(itertools.islice(fitting, MAX_PROPOSED))
+                for item in itertools.islice(fitting, MAX_PROPOSED):
+                    item.help = item.help and plain(item.help)
+                    found.append(item)
 
         thread = threading.Thread(target=work, daemon=True)  # it ends with the program
         thread.start()
@@ -66,8 +75,10 @@ def bounded(look: Look) -> Complete:
 
 
 def _fits(item: CompletionItem[str], incomplete: str) -> bool:
-    """Whether it goes on as it is typed, and is one line."""
-    return item.value.startswith(incomplete) and item.value.isprintable()
+    """Whether it goes on as it is typed, and no shell finds more in it than a name."""
+    if item.type != "plain":  # the shell's own proposals, for what is typed
+        return item.value.isprintable()
+    return item.value.startswith(incomplete) and _SAFE.fullmatch(item.value) is not None
 
 
 @bounded
@@ -77,7 +88,7 @@ def config_files(_: click.Context, incomplete: str) -> Iterator[CompletionItem[s
     with os.scandir(directory or os.curdir) as entries:
         names = [entry.name for entry in itertools.islice(entries, MAX_ENTRIES)]
     paths = [os.path.join(directory, name) for name in sorted(names) if name.endswith(".toml")]
-    fitting = [path for path in paths if path.startswith(incomplete)]
+    fitting = [path for path in paths if path.startswith(incomplete) and _SAFE.fullmatch(path)]
     yield from map(CompletionItem, fitting)
     if not fitting:
         yield CompletionItem(incomplete, type="file")

@@ -209,6 +209,55 @@ def test_values_come_from_the_node_that_runs(pair: Pair) -> None:
     assert propose(f"sbs sync -c {beta.config} --accept ") == []
 
 
+# A name is of whoever wrote the file: on the command line it is nothing but a name.
+
+HOSTILE = [
+    *("$(touch done)", "`touch done`", "$HOME", "a;touch done", "a|b", "a&b", "a>b", "a b"),
+    *("a'b", 'a"b', "a\\b", "*", "a?", "[a]", "{a,b}", "(a)", "@(a)", "~", "!!", "#a", "a,b", "-x"),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("sbs status -c ", ["<file>"]),  # the shell's own, which it quotes
+        ("sbs unit stop -c etc/h.toml ", ["web", "printer@1.service"]),
+        ("sbs history -c etc/h.toml --folder ", ["web", "printer@1.service"]),
+    ],
+)
+def test_what_a_shell_would_obey_is_not_proposed(
+    line: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bash and PowerShell put a proposal on the line as it is; Enter would run it."""
+    monkeypatch.chdir(tmp_path)
+    for name in HOSTILE:
+        (tmp_path / f"{name}.toml").touch()
+    (tmp_path / "etc").mkdir()
+    text = table("[node]", {"state_dir": "state"})
+    for name in ("web", *HOSTILE, "printer@1.service"):
+        text += table("[[services.unit]]", {"name": name})
+        text += table("[[folders]]", {"name": name, "path": "/srv"})
+    (tmp_path / "etc" / "h.toml").write_text(text)
+    assert propose(line) == expected
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_explains_a_name_is_one_line(shell: str, tmp_path: Path) -> None:
+    """zsh and PowerShell take the next line for another proposal, and a terminal obeys it."""
+    config = tmp_path / "h.toml"
+    path = "/srv\nplain\n$(touch done)\n\x1b[2J"
+    config.write_text(
+        table("[node]", {"state_dir": "state"})
+        + table("[[folders]]", {"name": "web", "path": path})
+    )
+    line = f"sbs history -c {config} --folder "
+    env = {"COMP_WORDS": line, "COMP_CWORD": "" if shell == "fish" else "5"}
+    said = _shell([*SBS], tmp_path, **env, **{VARIABLE: f"{shell}_complete"})
+    assert said.stderr == ""
+    assert "\x1b" not in said.stdout
+    assert len(said.stdout.splitlines()) == (1 if shell in ("bash", "fish") else 3)
+
+
 # Nothing holds up who types.
 
 

@@ -8,6 +8,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from gettext import gettext as _
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -30,20 +31,14 @@ Examples:
   sbs init -c alpha.toml --peer beta.example.net --listen alpha.example.net
   sbs init --peer 192.0.2.2 --folder /srv/app/settings --no-input"""
 
-_QUESTIONS: Final = {
-    "name": "Name of this node",
-    "peer": "Address of the other node",
-    "listen": "Address of this node",
-    "state_dir": "Directory for its state",
-    "folder": "First folder to replicate, if any",
-}
-"""In the order in which they are asked: an address is proposed from what came before."""
+_KEYS: Final = ("name", "peer", "listen", "state_dir", "folder")
+"""What is asked, in this order: an address is proposed from what came before."""
 
 _LOOKUP_S: Final = 5.0
 """Longest wait for the name service, for a mere proposal."""
 
 Answers = Mapping[str, str]
-"""By the keys of the questions."""
+"""By what is asked."""
 
 
 @click.command(cls=VerbatimCommand, epilog=_EPILOG)
@@ -87,15 +82,14 @@ def init(ctx: click.Context, /, config_path: str, *, no_input: bool, **given: st
 
     path = os.path.abspath(config_path)
     check_free(path)
-    needed = (given[key] for key in _QUESTIONS if key != "folder")
+    needed = (given[key] for key in _KEYS if key != "folder")
     talking = sys.stdin.isatty() and not no_input and None in needed
     found = _talk(path, given) if talking else _decide(path, given)
     identity = begin(path, _text(found), found["name"], dt.datetime.now(dt.UTC))
-    click.echo(
-        f"wrote {plain(path)}, and this node's identity beside it:\n  {identity.fingerprint}"
-    )
+    click.echo(_("wrote {path}, and this node's identity beside it:").format(path=plain(path)))
+    click.echo(f"  {identity.fingerprint}")
     done = _offer(config_path) if talking else None
-    click.echo("next:")
+    click.echo(_("next:"))
     for number, step in enumerate(_steps(config_path, found, done), 1):
         click.echo(f"  {number}. {plain(step)}")
     ctx.exit(0 if done is None else done.exit_code)
@@ -112,12 +106,16 @@ def _steps(config_path: str, found: Answers, done: Done | None) -> Iterator[str]
     path = os.path.abspath(config_path)
     option = "" if path == DEFAULT_CONFIG else f" -c {shlex.quote(config_path)}"
     if done is None or not done.paired:
-        yield "sbs init on the other node"
-        yield f"sbs pair{option}, and on the other node what it shows"
-    sections = "[[services.unit]]" if found["folder"] else "[[folders]] and [[services.unit]]"
-    yield f"{sections} in {path}: docs/configuration.md"
-    start = "systemctl start sbs" if done is not None and done.installed else f"sbs run{option}"
-    yield f"{start}, on both"
+        yield _("sbs init on the other node")
+        command = f"sbs pair{option}"
+        yield _("{command}, and on the other node what it shows").format(command=command)
+    if found["folder"]:
+        yield _("[[services.unit]] in {path}: docs/configuration.md").format(path=path)
+    else:
+        text = _("[[folders]] and [[services.unit]] in {path}: docs/configuration.md")
+        yield text.format(path=path)
+    command = "systemctl start sbs" if done is not None and done.installed else f"sbs run{option}"
+    yield _("{command}, on both").format(command=command)
 
 
 def _decide(path: str, given: Mapping[str, str | None]) -> Answers:
@@ -130,7 +128,8 @@ def _decide(path: str, given: Mapping[str, str | None]) -> Answers:
 
     def default(key: str, proposal: str | None) -> str:
         if proposal is None:
-            raise click.UsageError(f"--{key} is needed where nobody can be asked")
+            text = _("{option} is needed where nobody can be asked")
+            raise click.UsageError(text.format(option=f"--{key}"))
         return proposal
 
     found = _collect(given, {}, default)
@@ -155,7 +154,8 @@ def _talk(path: str, given: Mapping[str, str | None]) -> Answers:
             continue
         for check in checks:
             show_check(check)
-        if click.confirm(f"Write {plain(path)} (n: change the answers)?", default=True):
+        question = _("Write {path} (n: change the answers)?").format(path=plain(path))
+        if click.confirm(question, default=True):
             return found
 
 
@@ -170,7 +170,7 @@ def _collect(
         ask: for one that was not given, with a proposal.
     """
     found: dict[str, str] = {}
-    for key in _QUESTIONS:
+    for key in _KEYS:
         text = given[key]
         if text is not None:
             found[key] = _checked_option(key, text)
@@ -189,13 +189,27 @@ def _proposal(key: str, found: Answers) -> str | None:
             return "/var/lib/sbs"
         case "folder":
             return ""
-        case _:
+        case _other:
             return None
+
+
+def _question(key: str) -> str:
+    match key:
+        case "name":
+            return _("Name of this node")
+        case "peer":
+            return _("Address of the other node")
+        case "listen":
+            return _("Address of this node")
+        case "state_dir":
+            return _("Directory for its state")
+        case _other:
+            return _("First folder to replicate, if any")
 
 
 def _ask(key: str, proposal: str | None) -> str:
     answer: str = click.prompt(
-        _QUESTIONS[key],
+        _question(key),
         default=proposal,
         show_default=bool(proposal),
         value_proc=lambda text: _checked(key, text),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from gettext import gettext as _
 from typing import Final
 
 import attrs
@@ -71,9 +72,8 @@ def _install(config_path: str) -> bool:
 
     if not is_free(UNIT):
         return False
-    if not click.confirm(
-        "Install SBS as a service of this machine, started by hand?", default=True
-    ):
+    question = _("Install SBS as a service of this machine, started by hand?")
+    if not click.confirm(question, default=True):
         return False
     install_service(config_path, UNIT, automatic=False)
     return True
@@ -88,7 +88,7 @@ def _pair(config: Config) -> bool:
     meeting = Address(config.node.peer.host, PAIR_PORT)
     waits = trio.run(answers, meeting, LISTEN_S)
     way = click.prompt(
-        "Pair now? wait: show a code here; call: the other node shows one",
+        _("Pair now? wait: show a code here; call: the other node shows one"),
         type=click.Choice(["wait", "call", "later"]),
         default="call" if waits else "wait",
     )
@@ -96,9 +96,11 @@ def _pair(config: Config) -> bool:
         case "wait":
             wait_for_call(config)
         case "call":
-            place = click.prompt("Address that it shows", default=str(meeting), value_proc=_place)
+            place = click.prompt(
+                _("Address that it shows"), default=str(meeting), value_proc=_place
+            )
             call_peer(config, place, None)
-        case _:
+        case _later:
             return False
     return True
 

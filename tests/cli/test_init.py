@@ -21,7 +21,7 @@ from tests.support import ROOT, SBS, WAIT_S, sbs
 def test_a_script_needs_no_terminal(tmp_path: Path) -> None:
     path = tmp_path / "etc" / "sbs" / "sbs.toml"
     done = sbs(
-        *("init", "-c", path, "--name", "alpha", "--listen", "127.0.0.1"),
+        *("init", "-c", path, "--name", "alpha", "--listen", "127.44.61.1"),
         *("--peer", "127.0.0.2:5000", "--state-dir", "state"),
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -29,7 +29,7 @@ def test_a_script_needs_no_terminal(tmp_path: Path) -> None:
     node = config.node
     assert (node.name, str(node.listen), str(node.peer)) == (
         "alpha",
-        "127.0.0.1:4445",
+        "127.44.61.1:4445",
         "127.0.0.2:5000",
     )
     assert node.state_dir == str(path.parent / "state")

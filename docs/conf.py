@@ -26,6 +26,7 @@ myst_heading_anchors = 4
 
 locale_dirs = ["locales"]
 gettext_compact = False
+gettext_location = False  # it would change with every line above
 
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!sbs\.\w+$).*")]

@@ -72,6 +72,10 @@ ELSEWHERE: Final = {
     "docs/testing.md: pip-audit --disable-pip --require-hashes -r requirements-dev.txt": "needs a "
     "service on the internet: .ci/run",
     "docs/testing.md: python -m sphinx -W docs build/site": "tests/docs/test_site.py runs it",
+    "docs/testing.md: python -m sphinx -W -D language=de docs build/de": "it is run "
+    "by tests/docs/test_german.py",
+    "docs/testing.md: python -m sphinx -b gettext -D include_patterns=tutorial.md "
+    "-D root_doc=tutorial docs build/gettext": "tests/docs/test_german.py runs it, and the next",
     "docs/tutorial.md": "followed as a whole, in terminals: tests/docs/test_tutorial.py",
 }
 """Blocks that are not run here, or all of a page: why, and where they are looked at instead."""

@@ -205,7 +205,8 @@ def clean_environment(home: Path, mark: Mark) -> dict[str, str]:
         **mark.variables,
         "HOME": str(home),
         "PATH": f"{sys.base_prefix}/bin:{os.defpath}",
-        "LANG": "C.UTF-8",
+        "LANG": "de_DE.UTF-8",  # as the first readers have it
+        "LANGUAGE": "de",
         "TERM": "xterm",
     }
 

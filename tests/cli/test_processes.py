@@ -166,7 +166,7 @@ def test_a_signal_before_the_node_serves_ends_it_at_once(pair: Pair) -> None:
     host, _, port = pair.alpha.address.partition(":")
     with socket.create_server((host, int(port))):
         pair.alpha.start()
-        wait_until((pair.alpha.state_dir / "node.json").exists, "it has begun to start")
+        wait_until(lambda: "is in use" in pair.alpha.log.read_text(), "it waits for its port")
         pair.alpha.signal(signal.SIGTERM)
         assert pair.alpha.wait() == 0
     log = pair.alpha.log.read_text()

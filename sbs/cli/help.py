@@ -42,6 +42,8 @@ def translated(command: _Command) -> _Command:
     for param in found.params:
         if isinstance(param, click.Option | click.Argument) and param.help:
             param.help = _(param.help)
+        if isinstance(param, click.Option) and isinstance(param.show_default, str):
+            param.show_default = _(param.show_default)
     return found
 
 

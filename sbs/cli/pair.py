@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from gettext import gettext as _
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, load_config
-from sbs.cli.text import plain
+from sbs.cli.text import plain, warn
 from sbs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def pair(
 def _forbid(option: str, others: dict[str, object]) -> None:
     for name, value in others.items():
         if value:
-            raise click.UsageError(f"{name} has no meaning with {option}")
+            text = _("{name} has no meaning with {option}")
+            raise click.UsageError(text.format(name=name, option=option))
 
 
 def _parse_address(name: str, text: str) -> Address:
@@ -96,10 +98,11 @@ def _files(config: Config) -> PairFiles:
 
     tls = config.tls
     if not (tls.identity and tls.peer_certificate):
-        raise ConfigError(
-            f"{config.path}: names no files for what the nodes know of each other; add\n"
+        text = _(
+            "{path}: names no files for what the nodes know of each other; add\n"
             '[tls]\nidentity = "identity.pem"\npeer_certificate = "peer.pem"'
         )
+        raise ConfigError(text.format(path=config.path))
     return PairFiles(identity=tls.identity, pins=tls.peer_certificate)
 
 
@@ -124,19 +127,21 @@ def wait_for_call(config: Config, listen: str | None = None, *, renew: bool = Fa
     node, files = config.node, _files(config)
     place = _parse_address("--listen", listen or str(Address(node.listen.host, PAIR_PORT)))
     if is_loopback(place.host) and not is_loopback(node.peer.host):
-        _warn(f"{place} can be called from this machine alone; name another by --listen")
+        text = _("{place} can be called from this machine alone; name another by --listen")
+        warn(text.format(place=place))
     now, party = _begin(config, files, renew=renew)
     code = new_code()
 
     async def wait() -> Paired:
         listener = await TcpTransport(bind_bound_s=0).listen(str(place))
         shown = await _reachable(Address.parse(listener.address), node.peer)
-        click.echo(
-            f"On the other node run, within {LIFETIME_S / 60:g} minutes, with its -c FILE:\n"
-            f"  sbs pair {shown} {code}"
+        text = _(
+            "On the other node run, within {minutes:g} minutes, with its -c FILE:\n"
+            "  sbs pair {place} {code}"
         )
+        click.echo(text.format(minutes=LIFETIME_S / 60, place=shown, code=code))
         try:
-            return await wait_for_peer(listener, parse_code(code), party, now, _warn)
+            return await wait_for_peer(listener, parse_code(code), party, now, warn)
         finally:
             await listener.aclose()
 
@@ -175,7 +180,7 @@ def _digits(code: str | None) -> str:
             except ValueError as error:
                 raise click.BadParameter(str(error)) from error
 
-        found: str = click.prompt("Code that the other node shows", value_proc=read)
+        found: str = click.prompt(_("Code that the other node shows"), value_proc=read)
         return found
     try:
         return parse_code(code)
@@ -228,31 +233,29 @@ async def _cancel_at(signals: AsyncIterator[int], scope: trio.CancelScope) -> No
     scope.cancel()
 
 
-def _warn(line: str) -> None:
-    click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {line}", err=True)
-
-
 def _report(paired: Paired) -> None:
-    click.echo(f"{plain(paired.own.name)} and {plain(paired.peer.name)} know each other")
-    _show("this node", paired.own)
-    _show("its peer", paired.peer)
+    text = _("{name} and {other} know each other")
+    click.echo(text.format(name=plain(paired.own.name), other=plain(paired.peer.name)))
+    _show(_("this node"), paired.own)
+    _show(_("its peer"), paired.peer)
     if paired.leftover:
-        _warn(plain(paired.leftover))
+        warn(paired.leftover)
 
 
 def _show_files(files: PairFiles) -> None:
     from sbs.adapters.transports.identity import read_identity  # noqa: PLC0415 - slow
 
-    _show("this node", read_identity(files.identity))
+    _show(_("this node"), read_identity(files.identity))
     pinned = files.pinned()
     for certificate in pinned:
-        _show("its peer", certificate)
+        _show(_("its peer"), certificate)
     if not pinned:
-        click.echo("its peer   none is pinned; run sbs pair on both nodes")
+        who = _("its peer")
+        text = _("none is pinned; run sbs pair on both nodes")
+        click.echo(f"{who:<10} {text}")
 
 
 def _show(who: str, certificate: Certificate) -> None:
-    click.echo(
-        f"{who:<10} {plain(certificate.name)}, until {certificate.expires_at:%Y-%m-%d}\n"
-        f"  {certificate.fingerprint}"
-    )
+    text = _("{name}, until {date:%Y-%m-%d}")
+    text = text.format(name=plain(certificate.name), date=certificate.expires_at)
+    click.echo(f"{who:<10} {text}\n  {certificate.fingerprint}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from gettext import gettext as _
 
 import click
 
 import sbs
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
-from sbs.cli.text import plain
+from sbs.cli.text import warn
 from sbs.core.permissions import ROOT
 from sbs.errors import InstallationError
 
@@ -82,8 +83,7 @@ def _unit_text(config_path: str) -> str:
 
     for program in (sys.executable, sbs.__file__):
         if why := distrust(program, os.stat(program), ROOT):
-            mark = click.style("Warning:", fg="yellow", bold=True)
-            click.echo(f"{mark} {plain(why)}; the service runs it as root", err=True)
+            warn(_("{problem}; the service runs it as root").format(problem=why))
     command = [sys.executable, "-P", "-m", "sbs", "run", "-c", path]
     return own_service.unit_file(command, path)
 
@@ -116,7 +116,9 @@ def _require_linux(platform: str) -> None:
     """
     if platform == "linux":
         return
-    why = "a node does not run on Windows yet" if platform == "win32" else "it needs systemd"
-    raise InstallationError(
-        f"sbs service does nothing on {platform}: {why}; sbs run starts a node by hand"
+    text = _(
+        "sbs service does nothing on {platform}: it needs systemd; sbs run starts a node by hand"
     )
+    if platform == "win32":
+        text = _("sbs service does nothing on {platform}: a node does not run on Windows yet")
+    raise InstallationError(text.format(platform=platform))

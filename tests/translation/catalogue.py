@@ -96,6 +96,8 @@ def _helps(command: click.Command) -> Iterator[str]:
         yield remarks(line)[1]
     for param in command.params:
         yield getattr(param, "help", None) or ""
+        if isinstance(default := getattr(param, "show_default", None), str):
+            yield default
 
 
 def _settings(section: Section, place: str) -> Iterator[tuple[str, str]]:

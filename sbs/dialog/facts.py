@@ -8,6 +8,7 @@ from gettext import gettext as _
 from gettext import ngettext
 from typing import Any
 
+from sbs.core.alarm import ALARMS, Alarm
 from sbs.core.printable import plain
 from sbs.dialog.node import Seen
 from sbs.dialog.plot import Updates, plot, size
@@ -50,14 +51,22 @@ def rows(seen: Seen, updates: Updates) -> Iterator[tuple[str, str]]:
         yield _("Paused"), _("no automatic takeover, until sbs resume")
 
 
-def alarms(seen: Seen) -> Iterator[str]:
-    """The alarms and problems, one line each."""
+def alarms(seen: Seen) -> Iterator[tuple[str, str]]:
+    """The alarms and problems: what the node says of each, and what it means and asks for."""
     if seen.status is None:
         return
     for alarm in seen.status["alarms"]:
-        yield plain(f"{_moment(alarm['since'])} {alarm['code']}: {alarm['text']}")
+        text = plain(f"{_moment(alarm['since'])} {alarm['code']}: {alarm['text']}")
+        yield text, _advice(alarm["code"])
     for problem in seen.status["problems"]:
-        yield plain(_("problem: {text}").format(text=problem))
+        yield plain(_("problem: {text}").format(text=problem)), ""
+
+
+def _advice(code: str) -> str:
+    if code not in ALARMS:  # of a node of a newer release
+        return ""
+    why = ALARMS[Alarm(code)]
+    return " ".join(map(_, (why.cause, why.remedy))).replace("`", "")
 
 
 def _peer(status: Status) -> str:

@@ -72,7 +72,10 @@ class StatusTab(Vertical):
         if seen.status is not None and not alarms:
             rows.append((_("Alarms"), "bold", _("none")))
         sign = "! " + _("ALARM")
-        rows += [(sign, "$text-error bold", text) for text in alarms]
+        for text, advice in alarms:
+            rows.append((sign, "$text-error bold", text))
+            if advice:
+                rows.append(("", "", advice))
         return Content("\n").join(
             Content.assemble((f"{label:<{_LABEL_CHARS}}", style), text)
             for label, style, text in rows

@@ -16,9 +16,10 @@ from textual.widgets._tabs import Tab
 
 from sbs.cli import language
 from sbs.dialog.app import Dialog
+from sbs.dialog.facts import alarms
 from sbs.dialog.fields import Field, explained
 from sbs.dialog.logo import LETTERS, LOOKS, logo, look_of
-from sbs.dialog.node import SILENT
+from sbs.dialog.node import SILENT, Seen
 from sbs.dialog.settings_tab import groups
 from sbs.dialog.typed import Setting, setting
 from tests.dialog.driving import TEXT, driven, fill, shown, until
@@ -155,6 +156,16 @@ def test_a_node_is_shown_in_german(tmp_path: Path, german: None) -> None:
 
         with contextlib.chdir(pair.alpha.config.parent):
             driven(Path(pair.alpha.config.name), drive)
+
+
+def test_an_alarm_says_what_it_means_in_german(german: None) -> None:
+    known = {"code": "no-secondary", "text": "nobody follows", "since": 0.0}
+    status = {"alarms": [known, known | {"code": "of-a-newer-release"}], "problems": ["a: b"]}
+    found = list(alarms(Seen(role="primary", status=status)))
+    assert found[0][0].endswith("no-secondary: nobody follows")  # as the node says it
+    assert found[0][1].startswith("Nichts wird repliziert, und nichts kann übernehmen. Starten Sie")
+    assert [advice for _, advice in found[1:]] == ["", ""]
+    assert found[2][0] == "Problem: a: b"
 
 
 def test_what_is_typed_is_explained_in_german(path: Path, german: None) -> None:

@@ -23,6 +23,7 @@ from sbs.config.kinds import Text
 from sbs.config.lists import Array, Installed
 from sbs.config.mail import Different
 from sbs.config.settings import FILE
+from sbs.core.alarm import ALARMS
 from sbs.core.claim import Role
 from sbs.core.progress import Phase
 from sbs.core.role.model import State
@@ -81,6 +82,9 @@ def declared() -> Iterator[tuple[str, str]]:
     for _, command in walk(main):
         yield from ((text, "sbs/cli") for text in _helps(command))
     yield from ((each.remedy, "sbs/errors.py") for each in classes())
+    for why in ALARMS.values():
+        yield why.cause, "sbs/core/alarm.py"
+        yield why.remedy, "sbs/core/alarm.py"
     yield from _settings(FILE, "sbs/config")
     for role in (*(state.value for state in State), *(role.value for role in Role), node.SILENT):
         yield role, "sbs/core/claim.py"

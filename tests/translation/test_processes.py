@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.test_init import LATER, ask
 from tests.support import ROOT, SBS, WAIT_S, Pair
 
 
@@ -95,6 +96,24 @@ def _lasting(status: dict[str, Any]) -> dict[str, Any]:
     """Without what each update changes."""
     changing = ("generation", "last_update", "progress", "primacies", "behind_since")
     return {name: value for name, value in status.items() if name not in changing}
+
+
+def test_a_person_is_asked_in_german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGUAGE", "de")
+    path = tmp_path / "sbs.toml"
+    answers = ["alpha", "127.0.0.1:4446", "127.0.0.1:4445", "/srv/state", "", *LATER]
+    code, screen = ask(path, answers)
+    assert code == 0, screen
+    for words in (
+        "Name dieses Knotens [",
+        "Adresse des anderen Knotens: ",
+        "Erster Ordner, der repliziert wird, falls gewünscht: ",
+        "(n: Antworten ändern)? [Y/n]: ",
+        "Jetzt koppeln? wait: hier einen Code zeigen",
+        "weiter:",
+        "sbs init auf dem anderen Knoten",
+    ):
+        assert words in screen, screen
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import sys
@@ -142,6 +143,23 @@ async def test_every_answer_has_the_headers_that_keep_browsers_from_mistakes(
                 assert "set-cookie" not in got.headers
                 assert "access-control-allow-origin" not in got.headers
                 assert (status == 405) <= (got.headers.get("allow") == "GET, HEAD, OPTIONS")
+
+
+async def test_no_lag_is_not_all_where_there_are_problems(tmp_path: Path) -> None:
+    """B61: what no update can send is no lag, but the secondary does not hold it."""
+    async with shown_pair(tmp_path) as pair:
+        await pair.start()
+        await pair.wait_in_step(pair.alpha)
+        lag = pair.alpha.node.updates.lag
+        async with client_of(pair.alpha) as client:
+            await wait_until(lambda: lag.since is None, "it is quiet")
+            assert "none: the secondary holds what is here<" in (await client.get("/")).text
+            os.mkfifo(Path(pair.alpha.folder) / "pipe")
+            await pair.alpha.node.updates.update_now()
+            await wait_until(lambda: lag.since is None, "it is quiet again")
+            await trio.sleep(2 * snapshots.FRESH_S)  # until then the same page is shown
+            text = "none: the secondary holds what is here, but for the files below<"
+            assert text in (await client.get("/")).text
 
 
 async def test_listeners_see_a_role_change(tmp_path: Path) -> None:

@@ -103,15 +103,17 @@ def _own_card(status: Status, now: float) -> str:
         ("mode", status.mode),
     ]
     if status.role == Role.PRIMARY.value:
-        rows.insert(4, ("lag", _lag(status.behind_since, now)))
+        rows.insert(4, ("lag", _lag(status, now)))
     if status.paused:
         rows.append(("paused", "no takeover by itself (sbs resume)"))
     return _card("own", status.role, status.name, rows)
 
 
-def _lag(since: float | None, now: float) -> str:
+def _lag(status: Status, now: float) -> str:
+    since = status.behind_since
     if since is None:
-        return "none: the secondary holds what is here"
+        but = ", but for the files below" if status.problems else ""
+        return f"none: the secondary holds what is here{but}"
     return f"{max(0.0, now - since):,.0f} s: the secondary may lack what was written since"
 
 

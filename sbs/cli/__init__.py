@@ -6,12 +6,14 @@ A command's module is imported when the command is used: the others do not cost 
 from __future__ import annotations
 
 import importlib
+import os
 from gettext import gettext as _
 from typing import Any, Final
 
 import click
 
 from sbs.cli import language
+from sbs.cli.forms import show_error
 from sbs.cli.help import MAX_SUMMARY_CHARS, VerbatimGroup
 from sbs.cli.text import plain
 from sbs.errors import SbsError
@@ -67,7 +69,9 @@ class Commands(VerbatimGroup):
         return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """``sbs -cfg`` is ``sbs config`` (R60)."""
+        """``sbs -cfg`` is ``sbs config`` (R60); ``NO_COLOR`` counts (no-color.org)."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
         return super().parse_args(ctx, ["config", *args[1:]] if args[:1] == ["-cfg"] else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -116,6 +120,7 @@ class Commands(VerbatimGroup):
             return super().invoke(ctx)
         except SbsError as error:
             report(error)
+            show_error(ctx, error)
             ctx.exit(error.exit_code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from gettext import gettext as _
 from gettext import ngettext
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from sbs.cli import completing
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import shown
@@ -58,8 +60,9 @@ def stop(config_path: str) -> None:
     help="Send the held update of this id.",
 )
 @click.option("--quick", is_flag=True, help="Look only where the watcher has seen something.")
+@json_option
 @config_option
-def sync(config_path: str, accept: str | None, quick: bool) -> None:
+def sync(config_path: str, accept: str | None, quick: bool, as_json: bool) -> None:
     """Run one update now, without waiting for the period.
 
     Run it on the primary, before you rely on what the secondary has. Looks at everything, since
@@ -71,9 +74,11 @@ def sync(config_path: str, accept: str | None, quick: bool) -> None:
     it is. --accept sends exactly that one, this time only. Refused (exit code 4) where the update
     is held, or another one is than was accepted.
     """
-    with shown(config_path):
+    with nullcontext() if as_json else shown(config_path):
         update = ask(config_path, "sync", accept=accept, quick=quick)
-    if update is None:
+    if as_json:
+        show_object({"last_update": update})
+    elif update is None:
         click.echo(_("the secondary has everything"))
     else:
         text = ngettext(

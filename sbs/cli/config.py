@@ -6,14 +6,19 @@ import importlib.util
 import os
 import sys
 from gettext import gettext as _
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain, warn
 from sbs.errors import ConfigError, SbsError
+
+if TYPE_CHECKING:
+    from sbs.config import Config
 
 _EPILOG = """\
 Examples:
@@ -63,8 +68,9 @@ def on_terminal() -> bool:
 
 
 @config.command("check", cls=VerbatimCommand, epilog="Example:\n  sbs config check -c alpha.toml")
+@json_option
 @config_option
-def check(config_path: str) -> None:
+def check(config_path: str, *, as_json: bool) -> None:
     """Check a configuration file, as a node of this account would.
 
     After each edit, before a node is started with it. Each problem is one line: file, key, value,
@@ -72,6 +78,9 @@ def check(config_path: str) -> None:
     nothing.
     """
     found = load_config(config_path, to_run=True)
+    if as_json:
+        show_object(_form(found))
+        return
     for warning in found.warnings:
         warn(warning)
     folders, services = len(found.folders), len(found.services.unit)
@@ -90,3 +99,18 @@ def check(config_path: str) -> None:
             services=services,
         )
     )
+
+
+def _form(found: Config) -> dict[str, Any]:
+    node = found.node
+    return {
+        "path": found.path,
+        "warnings": list(found.warnings),
+        "name": node.name,
+        "mode": node.mode.value,
+        "listen": str(node.listen),
+        "peer": str(node.peer),
+        "state_dir": node.state_dir,
+        "folders": [{"name": each.name, "path": each.path} for each in found.folders],
+        "services": [unit.name for unit in found.services.unit],
+    }

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from gettext import gettext as _
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sbs.cli.acting import ask
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, load_config
 from sbs.cli.progress import shown
 from sbs.cli.text import plain
 from sbs.errors import SbsError
+
+if TYPE_CHECKING:
+    from sbs.config import Config
 
 _EPILOG = """\
 Example:
@@ -27,41 +30,64 @@ Example:
 @click.argument(
     "path", type=click.Path(), help="A file or directory of this machine; it need not exist."
 )
+@json_option
 @config_option
-def explain(path: str, config_path: str) -> None:
+def explain(path: str, config_path: str, *, as_json: bool) -> None:
     """Say whether a path is replicated, and which rule decides.
 
     Looks at the configuration alone: no node needs to run, nothing changes. End PATH with "/" if
     a directory is meant that does not exist. Exit code 1 if it lies in none of the folders.
     """
+    config = load_config(config_path)
+    found = _explained(config, path)
+    if found is None:
+        folders = ", ".join(folder.path for folder in config.folders) or _("none")
+        text = _("{path}: in none of the folders of {config}, which are: {folders}")
+        raise SbsError(text.format(path=path, config=config_path, folders=folders))
+    if as_json:
+        show_object(found)
+        return
+    if not found["path"]:
+        verdict = _("included: {path} is the folder {name} itself")
+    elif not found["number"]:
+        verdict = _("included: {path}: no rule of folder {name} matches")
+    elif found["included"]:
+        verdict = _("included: {path}: rule {number} of folder {name}: {rule}")
+    else:
+        verdict = _("excluded: {path}: rule {number} of folder {name}: {rule}")
+    click.echo(
+        verdict.format(
+            path=plain(found["path"] or path),
+            number=found["number"],
+            name=plain(found["folder"]),
+            rule=plain(found["rule"]),
+        )
+    )
+
+
+def _explained(config: Config, path: str) -> dict[str, Any] | None:
+    """What decides on a path, as scripts read it; ``None`` if it lies in no folder."""
     from sbs.core.filters import Filter  # noqa: PLC0415 - slow
 
-    config = load_config(config_path)
     is_directory = path.endswith("/") or (os.path.isdir(path) and not os.path.islink(path))
     wanted = _real(path)
     for folder in config.folders:
         root = os.path.realpath(folder.path)
-        name = plain(folder.name)
         if os.path.realpath(path) == root:
-            verdict = _("included: {path} is the folder {name} itself")
-            click.echo(verdict.format(path=plain(path), name=name))
-            return
-        if os.path.commonpath([wanted, root]) != root:
-            continue
-        inner = os.path.relpath(wanted, root)
-        decision = Filter.parse(folder.filters).explain(inner, is_directory)
-        if not decision.number:
-            verdict = _("included: {path}: no rule of folder {name} matches")
-        elif decision.included:
-            verdict = _("included: {path}: rule {number} of folder {name}: {rule}")
+            verdict = {"path": "", "included": True, "number": 0, "rule": ""}
+        elif os.path.commonpath([wanted, root]) == root:
+            inner = os.path.relpath(wanted, root)
+            decision = Filter.parse(folder.filters).explain(inner, is_directory)
+            verdict = {
+                "path": inner,
+                "included": decision.included,
+                "number": decision.number,
+                "rule": decision.rule,
+            }
         else:
-            verdict = _("excluded: {path}: rule {number} of folder {name}: {rule}")
-        number, rule = decision.number, plain(decision.rule)
-        click.echo(verdict.format(path=plain(inner), number=number, name=name, rule=rule))
-        return
-    folders = ", ".join(folder.path for folder in config.folders) or _("none")
-    text = _("{path}: in none of the folders of {config}, which are: {folders}")
-    raise SbsError(text.format(path=path, config=config_path, folders=folders))
+            continue
+        return {"folder": folder.name, **verdict}
+    return None
 
 
 MAX_PATHS_SHOWN: Final = 20
@@ -71,7 +97,7 @@ _SIGNS: Final = {"delete": "-", "change": "~", "add": "+", "unsure": "?"}
 
 
 @click.command(cls=VerbatimCommand, epilog="Examples:\n  sbs diff\n  sbs diff --json -c alpha.toml")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@json_option
 @config_option
 def diff(config_path: str, as_json: bool) -> None:
     """Show what an update would send now, and send nothing.
@@ -83,7 +109,7 @@ def diff(config_path: str, as_json: bool) -> None:
     """
     found = ask(config_path, "diff")
     if as_json:
-        click.echo(json.dumps(found))
+        show_object(found)
         return
     for line in _preview(found):
         click.echo(line)
@@ -100,7 +126,7 @@ MIB: Final = 1024 * 1024
     default=0.0,
     help="Read at most so many MiB in a second on each node; 0: no limit.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@json_option
 @config_option
 def verify(config_path: str, rate: float, as_json: bool) -> None:
     """Read all files anew on both nodes, and compare them.
@@ -114,7 +140,7 @@ def verify(config_path: str, rate: float, as_json: bool) -> None:
     with nullcontext() if as_json else shown(config_path):
         found = ask(config_path, "verify", bytes_s=rate * MIB)
     if as_json:
-        click.echo(json.dumps(found))
+        show_object(found)
     else:
         for line in found["paths"]:
             click.echo(plain(line))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from gettext import gettext as _
 from typing import TYPE_CHECKING
 
 import click
 
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand, VerbatimGroup
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain, warn
@@ -32,7 +32,7 @@ def licence() -> None:
     cls=VerbatimCommand,
     epilog="Examples:\n  sbs licence show -c alpha.toml\n  sbs licence show --json",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@json_option
 @config_option
 def show(config_path: str, as_json: bool) -> None:
     """Show what the configured licence says, and whether it counts.
@@ -49,7 +49,7 @@ def show(config_path: str, as_json: bool) -> None:
         from sbs.runtime.serving.licence_status import LicenceStatus  # noqa: PLC0415 - slow
 
         status = LicenceStatus.of(found)
-        click.echo(json.dumps(None if status is None else status.to_json()))
+        show_object(None if status is None else status.to_json())
         return
     for label, value in _rows(config, found):
         click.echo(f"{label:<11} {plain(value)}")

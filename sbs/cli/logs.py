@@ -55,7 +55,8 @@ def start_log(level: str, form: str = "auto") -> None:
     if form == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(LineFormatter(colour=stream.isatty()))
+        colour = stream.isatty() and not os.environ.get("NO_COLOR")
+        handler.setFormatter(LineFormatter(colour=colour))
     if form == "journal":
         handler = JournalHandler(handler)
     handler.addFilter(FloodFilter())

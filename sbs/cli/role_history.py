@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from gettext import gettext as _
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir
 from sbs.cli.text import plain
@@ -24,7 +24,7 @@ SCHEMA = 1
 @click.command(
     cls=VerbatimCommand, epilog="Examples:\n  sbs roles\n  sbs roles --json -c beta.toml"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @config_option
 def roles(config_path: str, *, as_json: bool) -> None:
     """Show when this node had which role, and why, over restarts.
@@ -37,9 +37,7 @@ def roles(config_path: str, *, as_json: bool) -> None:
 
     changes = read_role_history(find_state_dir(config_path))
     if as_json:
-        click.echo(
-            json.dumps({"schema": SCHEMA, "roles": [attrs.asdict(each) for each in changes]})
-        )
+        show_object({"schema": SCHEMA, "roles": [attrs.asdict(each) for each in changes]})
         return
     for each in changes:
         click.echo(_line(each))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sbs.cli.acting import ask
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option
 from sbs.cli.text import plain
@@ -20,6 +21,11 @@ def _show_checks(found: dict[str, Any]) -> None:
         click.echo(f"  {plain(check)}")
 
 
+def _form(found: dict[str, Any]) -> dict[str, Any]:
+    """What scripts read of it, whatever else a node of another release tells."""
+    return {key: found[key] for key in ("to", "checks", "gap_s")}
+
+
 def _gap(found: dict[str, Any]) -> str:
     gap_s = found["gap_s"]
     return "" if gap_s is None else "; " + _("no service ran for {gap_s:.3f} s").format(gap_s=gap_s)
@@ -30,8 +36,9 @@ def _gap(found: dict[str, Any]) -> str:
     epilog="Examples:\n  sbs switchover --dry-run\n  sbs switchover -c alpha.toml",
 )
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN)
+@json_option
 @config_option
-def switchover(config_path: str, *, dry_run: bool) -> None:
+def switchover(config_path: str, *, dry_run: bool, as_json: bool) -> None:
     """Exchange the roles of the two nodes.
 
     For planned work on the primary; run it there. It stops its services, sends a last update, and
@@ -41,7 +48,9 @@ def switchover(config_path: str, *, dry_run: bool) -> None:
     """
     found = ask(config_path, "switchover", dry_run=dry_run)
     name = plain(found["to"])
-    if dry_run:
+    if as_json:
+        show_object(_form(found))
+    elif dry_run:
         click.echo(_("{name} could take over:").format(name=name))
         _show_checks(found)
     else:
@@ -50,8 +59,9 @@ def switchover(config_path: str, *, dry_run: bool) -> None:
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs drill")
+@json_option
 @config_option
-def drill(config_path: str) -> None:
+def drill(config_path: str, *, as_json: bool) -> None:
     """Rehearse a takeover, and measure it.
 
     Run it on the primary, from time to time: what was never tried does not work. Looks whether
@@ -60,9 +70,13 @@ def drill(config_path: str) -> None:
     drill there brings them back. Refused (exit code 4) as a switchover is.
     """
     found = ask(config_path, "switchover", dry_run=True)
-    click.echo(_("{name} can take over:").format(name=plain(found["to"])))
-    _show_checks(found)
+    if not as_json:
+        click.echo(_("{name} can take over:").format(name=plain(found["to"])))
+        _show_checks(found)
     found = ask(config_path, "switchover")
+    if as_json:
+        show_object(_form(found))
+        return
     click.echo(_("{name} has taken over").format(name=plain(found["to"])) + _gap(found))
     click.echo(_("to exchange the roles again: sbs drill, or sbs switchover, on that node"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import words
@@ -37,7 +37,7 @@ Status = Mapping[str, Any]
     cls=VerbatimCommand, epilog="Examples:\n  sbs status\n  sbs status --json -c alpha.toml"
 )
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@json_option
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
 def status(config_path: str, as_json: bool, watch: bool) -> None:
     """Show the role, the peer, services, last update and alarms.
@@ -118,7 +118,7 @@ def _stopped(config_path: str) -> Status:
 
 
 def _show_json(found: Status) -> None:
-    click.echo(json.dumps(found))
+    show_object(found)
 
 
 def _show_text(found: Status) -> None:

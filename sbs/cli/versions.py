@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sbs.cli import completing
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.text import plain
@@ -55,7 +55,7 @@ Examples:
     help="A file of a folder; without it the generations.",
 )
 @_FOLDER
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @config_option
 def history(path: str | None, folder_name: str | None, config_path: str, *, as_json: bool) -> None:
     """Show what updates did to the folders, and what is kept of it.
@@ -90,9 +90,16 @@ def history(path: str | None, folder_name: str | None, config_path: str, *, as_j
     type=click.Path(),
     help="Write it to this new file, and change nothing else.",
 )
+@json_option
 @config_option
 def restore(
-    path: str, generation: int, folder_name: str | None, output: str | None, config_path: str
+    path: str,
+    generation: int,
+    folder_name: str | None,
+    output: str | None,
+    config_path: str,
+    *,
+    as_json: bool,
 ) -> None:
     """Get a file back as it was after a generation.
 
@@ -103,22 +110,27 @@ def restore(
     """
     with _held(config_path) as (held, stopped):
         folder, inner = locate(held.folders, path, folder_name)
-        where = f"{plain(folder)}/{plain(inner)}"
         if output is not None:
-            edited = _write(held, folder, inner, generation, output)
-            text = _("{place}, as it was after generation {generation}: {output}")
-            click.echo(text.format(place=where, generation=generation, output=plain(output)))
+            edited, nothing = _write(held, folder, inner, generation, output), False
         else:
             done = _put_back(held, stopped, config_path, folder, inner, generation)
-            edited = done == "edited"
-            text = _("{place} is what it was after generation {generation}")
-            if done == "nothing":
-                text = _("{place} is still what it was after generation {generation}")
-            click.echo(text.format(place=where, generation=generation))
-        if edited:
-            click.echo(
-                _("somebody had edited it here by then; what the generation had put is not kept")
-            )
+            edited, nothing = done == "edited", done == "nothing"
+    if as_json:
+        found = {"folder": folder, "path": inner, "generation": generation, "output": output}
+        show_object(found | {"changed": not nothing, "edited": edited})
+        return
+    if output is not None:
+        text = _("{place}, as it was after generation {generation}: {output}")
+    elif nothing:
+        text = _("{place} is still what it was after generation {generation}")
+    else:
+        text = _("{place} is what it was after generation {generation}")
+    place = f"{plain(folder)}/{plain(inner)}"
+    click.echo(text.format(place=place, generation=generation, output=plain(output or "")))
+    if edited:
+        click.echo(
+            _("somebody had edited it here by then; what the generation had put is not kept")
+        )
 
 
 @contextmanager
@@ -230,7 +242,7 @@ def _show_generations(held: Standing, folders: Mapping[str, str], as_json: bool)
         for each in found:
             click.echo(f"  {_sentence(each)}")
     if as_json:
-        click.echo(json.dumps({"schema": SCHEMA, "node": held.name, "folders": listed}))
+        show_object({"schema": SCHEMA, "node": held.name, "folders": listed})
 
 
 def _row(summary: Summary) -> dict[str, Any]:
@@ -287,7 +299,7 @@ def _show_versions(held: Standing, folder: str, path: str, as_json: bool) -> Non
     rows = [_version(each, times[each.mark]) for each in reversed(found)]
     if as_json:
         shown = {"schema": SCHEMA, "node": held.name, "folder": folder, "path": path}
-        click.echo(json.dumps(shown | {"versions": rows}))
+        show_object(shown | {"versions": rows})
         return
     text = _("{path}: versions kept: {count}")
     click.echo(text.format(path=f"{plain(folder)}/{plain(path)}", count=len(rows)))

@@ -25,12 +25,12 @@ ENVIRONMENT.pop("SBS_CONFIG", None)
 class Terminal:
     """A program on a terminal of its own; leaving the context ends it."""
 
-    def __init__(self, command: Sequence[str], directory: Path) -> None:
+    def __init__(self, command: Sequence[str], directory: Path, **env: str) -> None:
         self._ours, theirs = pty.openpty()
         self._process = subprocess.Popen(
             command,
             cwd=directory,
-            env={**ENVIRONMENT, "HOME": str(directory)},
+            env={**ENVIRONMENT, "HOME": str(directory), **env},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -49,9 +49,14 @@ class Terminal:
 
     def wait(self) -> int:
         """Read what is still said, to the end of the program; its exit code."""
+        self.read()
+        return self._process.wait(WAIT_S)
+
+    def read(self) -> str:
+        """What is still said, to the end of the program."""
         while self._read():
             pass
-        return self._process.wait(WAIT_S)
+        return self._shown.decode(errors="replace")
 
     def type(self, text: str) -> None:
         """Type as a person does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from sbs.cli import language
+from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, load_config
 from sbs.cli.text import plain
@@ -39,7 +39,7 @@ Examples:
     help="Of a node; without it the configured peer.",
 )
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
+@json_option
 @click.pass_context
 def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bool) -> None:
     """Find out why two nodes do not see each other, or do not fit.
@@ -109,7 +109,7 @@ def _unproven(address: Address, config: Config | None, error: ConfigError) -> Pr
 
 def _show(report: ProbeReport, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(report.to_json()))
+        show_object(report.to_json())
         return
     for check in report.checks:
         show_check(check)

@@ -144,13 +144,9 @@ class SystemdController:
     async def _add(self, name: str, unit: str) -> None:
         (row,) = await self._bus.rows([unit])
         if row.load != "loaded":
-            raise ServiceError(
-                f"service {name!r}: {unit} is {row.load}; allowed are units that systemd can load"
-            )
-        if row.unit in self._by_unit:
-            raise ServiceError(
-                f"service {name!r}: {unit} is {self._by_unit[row.unit].name!r}, too; name it once"
-            )
+            raise ServiceError(f"service {name!r}: {unit} is {row.load}; systemd has to load it")
+        if other := self._by_unit.get(row.unit):
+            raise ServiceError(f"service {name!r}: {unit} is {other.name!r}, too; name it once")
         await self._check_owner(row.unit)
         watched = Watched(name=name, unit=row.unit, path=row.path)
         self._units[name] = self._by_unit[row.unit] = watched

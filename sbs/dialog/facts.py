@@ -34,6 +34,9 @@ def rows(seen: Seen, updates: Updates) -> Iterator[tuple[str, str]]:
             name=plain(status["name"]), mode=status["mode"], place=plain(status["listen"])
         ),
     )
+    change = status.get("last_change")  # a node of an older release does not tell
+    if change is not None:
+        yield _("Since"), plain(f"{_moment(change['at'])}: {change['reason']}")
     yield _("Peer"), _peer(status)
     yield _("Epoch"), _epoch(status)
     yield _("History"), _history(status)

@@ -145,6 +145,7 @@ def test_a_node_is_shown_in_german(tmp_path: Path, german: None) -> None:
             facts = shown(app, "#facts")
             assert "sekundär, verbunden" in facts
             assert "Epoche 1 bis Generation" in facts
+            assert "\nSeit        20" in facts
             await pilot.press("f4")
             assert "Der Knoten läuft (Prozess" in shown(app, "#folders .why")
             for act, yes in (("stop", "Stoppen"), ("switchover", "Tauschen")):

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from sbs import errors
+from sbs.cli import language
 from sbs.errors import SbsError
 
 _AS_JSON: Final = "sbs.cli.as_json"
@@ -31,6 +32,8 @@ def json_option(function: _Function) -> _Function:
 
 def _remember(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     ctx.meta[_AS_JSON] = value
+    if value:
+        language.speak_english()  # errors and warnings of a configuration stand in it
     return value
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from sbs.cli import language
 from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, load_config
@@ -51,8 +50,6 @@ def probe(ctx: click.Context, address: str | None, config_path: str, as_json: bo
     """
     from sbs.runtime.probing.checks import Check, ProbeReport, Result  # noqa: PLC0415 - slow
 
-    if as_json:
-        language.speak_english()  # problems of a configuration stand in it
     wanted = None if address is None else _parse(address)
     try:
         config = _config(ctx, config_path, needed=wanted is None)

@@ -130,6 +130,14 @@ def test_problems_of_a_configuration_are_in_german(wrong: Path) -> None:
     assert "node.peer = 5: ist eine ganze Zahl, erwartet wird eine Adresse: host" in done.stderr
 
 
+def test_what_a_script_reads_is_in_english(wrong: Path) -> None:
+    for command in (("config", "check"), ("probe",)):
+        done = sbs(*command, "--json", "-c", wrong)
+        assert done.returncode == 78
+        assert "node.mod: unknown key; did you mean node.mode?" in done.stdout
+        assert done.stdout == sbs(*command, "--json", "-c", wrong, LANGUAGE="en").stdout
+
+
 def test_what_goes_to_a_log_is_in_english(wrong: Path) -> None:
     for variables in ({}, {"LANGUAGE": "", "LANG": "de_DE.UTF-8"}):
         done = sbs("run", "-c", wrong, **variables)

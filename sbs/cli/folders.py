@@ -176,6 +176,7 @@ def _preview(found: Mapping[str, Any]) -> Iterator[str]:
             text = text.format(name=plain(reason["folder"]), reason=plain(reason["text"]))
             yield f"  {text}"
         yield _("if it is meant: sbs sync --accept {id}").format(id=held["id"])
+        yield _("if it is not: the secondary still has all of it; copy it back from its folder")
 
 
 def _real(path: str) -> str:

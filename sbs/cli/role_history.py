@@ -13,6 +13,9 @@ from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir
 from sbs.cli.text import plain
+from sbs.core.claim import Role
+from sbs.errors import SbsError
+from sbs.runtime.operating import client
 
 if TYPE_CHECKING:
     from sbs.runtime.lasting.role_history import RoleChange
@@ -41,8 +44,21 @@ def roles(config_path: str, *, as_json: bool) -> None:
         return
     for each in changes:
         click.echo(_line(each))
+    if changes and changes[-1].role != Role.STOPPED.value and not _runs(config_path):
+        click.echo(_("it ended without a word: a crash or a power cut; it does not run now"))
     if not changes:
         click.echo(_("no role yet: the node has not run"), err=True)
+
+
+def _runs(config_path: str) -> bool:
+    """Whether a node answers, or at least listens."""
+    try:
+        client.ask(find_state_dir(config_path), "status")
+    except (client.NoNodeError, client.EndedError):
+        return False
+    except SbsError:  # it runs, and does not answer this account, or not in time
+        return True
+    return True
 
 
 def _line(change: RoleChange) -> str:

@@ -16,6 +16,7 @@ from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import words
 from sbs.cli.text import plain
+from sbs.core.alarm import Alarm
 from sbs.errors import NotRunningError
 from sbs.runtime.operating import client
 
@@ -145,7 +146,7 @@ def _show_row(label: str, text: str, **style: Any) -> None:
 def _rows(found: Status) -> Iterator[tuple[str, str]]:
     yield _("node"), f"{found['name']} ({found['mode']})"
     if found["role"] == "stopped":
-        yield "", _("no node is running; start it with: sbs run")
+        yield "", _("no node is running; start it: systemctl start sbs, or sbs run -c FILE")
         return
     text = _("{state}, serves {place}, process {pid}")
     state = _(found["state"])
@@ -156,7 +157,7 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
     yield _("epoch"), f"{found['epoch']} (SBS_EPOCH {found['epoch_token']})"
     generation = str(found["generation"])
     if found["in_step"]:
-        generation = _("{generation}, in step").format(generation=generation)
+        generation = _step(found).format(generation=generation)
     yield _("generation"), generation
     yield _("peer"), _peer(found["peer"])
     since = found.get("behind_since")  # a node of an older release does not tell
@@ -214,6 +215,15 @@ def _peer(peer: Mapping[str, Any] | None) -> str:
     else:
         text = _("{name} at {address}: not connected")
     return text.format(name=peer["name"], address=peer["address"], role=_(peer["role"]))
+
+
+def _step(found: Status) -> str:
+    """What a secondary that holds a complete generation means, while newer changes are stuck."""
+    if found["held"] is not None:
+        return _("{generation}, in step but for what is held")
+    if any(alarm["code"] == Alarm.UPDATE_FAILED for alarm in found["alarms"]):
+        return _("{generation}, in step but for an update that failed")
+    return _("{generation}, in step")
 
 
 def _security(found: Mapping[str, Any]) -> str:

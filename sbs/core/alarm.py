@@ -220,7 +220,8 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
             "text names the folder and why. The secondary keeps everything. It is tried again "
             "each period, and goes on by itself when the cause is gone.",
             "Look at the folder on the primary: is its disk mounted? `sbs diff` lists what would "
-            "be deleted. If that is meant: `sbs sync --accept ID`, with the id of the text.",
+            "be deleted. If that is meant: `sbs sync --accept ID`, with the id of the text. If "
+            "not: the secondary still has all of it; copy it back from its folder.",
         ),
         Alarm.UPDATE_HOOK_FAILED: Explanation(
             "An update script failed, or printed what is neither a path nor a warning. The "

@@ -131,7 +131,8 @@ class Held:
         reasons = "; ".join(f"folder {each.folder!r}: {each.text}" for each in self.reasons)
         return (
             f"update {self.id} is held, and nothing of it is sent: {reasons}. To see what it is: "
-            f"sbs diff. If it is meant: sbs sync --accept {self.id}"
+            f"sbs diff. If it is meant: sbs sync --accept {self.id}. If not: the "
+            "secondary still has all of it; copy it back from its folder"
         )
 
 

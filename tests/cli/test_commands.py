@@ -112,7 +112,7 @@ def test_without_a_node_a_command_ends_with_3_and_says_what_to_do(
     assert code == 3
     assert err == (
         f"Error: no node is running with state_dir {config.parent / 'state'}\n"
-        "       Start a node with: sbs run -c FILE.\n"
+        "       Start it: systemctl start sbs if SBS is a service here, else sbs run -c FILE.\n"
     )
     assert not out
 

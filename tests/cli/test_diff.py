@@ -86,6 +86,7 @@ def test_a_held_update_says_why_and_what_to_do(
         LISTED + SUM + "held as 3f6a90b1c2d4; nothing of it is sent:\n"
         "  folder data: no file is left\n"
         "if it is meant: sbs sync --accept 3f6a90b1c2d4\n"
+        "if it is not: the secondary still has all of it; copy it back from its folder\n"
     )
 
 

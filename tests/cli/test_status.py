@@ -104,7 +104,7 @@ def test_a_stopped_node_is_said_to_be_stopped(config: Path) -> None:
     assert code == 3
     assert out == (
         "STOPPED\n  node        alpha (backup-only)\n"
-        "              no node is running; start it with: sbs run\n"
+        "              no node is running; start it: systemctl start sbs, or sbs run -c FILE\n"
     )
 
 
@@ -147,6 +147,26 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         + "".join(f"  conflict    data/f{n} of beta, kept as q/f{n}\n" for n in range(10))
         + "  conflict    and 4 more; see --json\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "12, in step"),
+        ({"held": {"id": "3f6a", "deletes": 2}}, "12, in step but for what is held"),
+        (
+            {"alarms": [{"code": "update-failed", "text": "no space", "since": 0.0}]},
+            "12, in step but for an update that failed",
+        ),
+        ({"in_step": False}, "12"),
+    ],
+)
+def test_a_secondary_is_not_called_in_step_while_something_is_stuck(
+    config: Path, more: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B20, B22: a takeover would find the last complete generation, and no more."""
+    monkeypatch.setattr(client, "ask", lambda *_: RUNNING | more)
+    assert f"  generation  {said}" in status(config)[1].splitlines()
 
 
 @pytest.mark.usefixtures("running")

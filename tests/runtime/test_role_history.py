@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,37 @@ async def take_over(pair: MemoryPair) -> None:
     await pair.wait_in_step(pair.alpha)
     await pair.alpha.kill()
     await pair.beta.wait_role(Role.PRIMARY)
+
+
+async def test_a_node_that_ended_without_a_word_is_not_taken_for_a_running_one(
+    tmp_path: Path,
+) -> None:
+    """After a crash both nodes' lists end with ``primary``; one of them says that it is over."""
+    await write(RoleHistory(str(tmp_path)), change(3))
+    config = tmp_path / "alpha.toml"
+    config.write_text('[node]\nname = "alpha"\npeer = "127.0.0.1:4446"\nstate_dir = "."\n')
+
+    def last_line() -> str:
+        return CliRunner().invoke(main, ["roles", "-c", str(config)]).stdout.splitlines()[-1]
+
+    over = "it ended without a word: a crash or a power cut; it does not run now"
+    assert last_line() == over
+    with socket.socket(socket.AF_UNIX) as sock:  # a node that is busy
+        sock.bind(str(tmp_path / "control.sock"))
+        sock.listen()
+        with sock.dup() as busy:
+            thread = threading.Thread(target=answer_nonsense, args=[busy], daemon=True)
+            thread.start()
+            assert last_line().endswith("reason 3")
+            thread.join()
+    await write(RoleHistory(str(tmp_path)), TellRole(Role.STOPPED, Epoch(3, 0), "as asked"))
+    assert last_line().endswith("as asked")
+
+
+def answer_nonsense(listener: socket.socket) -> None:
+    caller, _ = listener.accept()
+    with caller:
+        caller.sendall(b"?\n")
 
 
 def test_of_a_node_that_never_ran_there_is_nothing(tmp_path: Path) -> None:

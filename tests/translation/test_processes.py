@@ -65,7 +65,7 @@ def test_errors_are_in_german(tmp_path: Path) -> None:
     path.write_text('[node]\npeer = "127.0.0.1:4446"\nstate_dir = "state"\n')
     done = sbs("sync", "-c", path)
     assert done.returncode == 3
-    assert "Starten Sie einen Knoten mit: sbs run -c FILE." in done.stderr
+    assert "Starten Sie ihn: systemctl start sbs, falls SBS hier ein Dienst ist" in done.stderr
 
 
 def test_status_is_in_german_and_json_is_not(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_status_is_in_german_and_json_is_not(tmp_path: Path) -> None:
         assert done.stdout.startswith("der Sekundärknoten hat alles")
     done = sbs("status", "-c", pair.alpha.config)
     assert done.returncode == 3
-    assert "kein Knoten läuft; starten Sie ihn mit: sbs run" in done.stdout
+    assert "kein Knoten läuft; starten Sie ihn: systemctl start sbs" in done.stdout
 
 
 def _lasting(status: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ END_INTERVAL_S: Final = 0.01
 class NoNodeError(NotRunningError):
     """Nothing serves the control socket: no node runs with this state directory."""
 
-    remedy = "Start a node with: sbs run -c FILE."
+    remedy = "Start it: systemctl start sbs if SBS is a service here, else sbs run -c FILE."
 
 
 class EndedError(NotRunningError):

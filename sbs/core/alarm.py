@@ -46,6 +46,7 @@ class Alarm(enum.StrEnum):
     LICENCE = "licence"
     SERVICE_DOWN = "service-down"
     SERVICE_FAILED = "service-failed"
+    SERVICE_GIVEN_UP = "service-given-up"
     SERVICE_NOT_STOPPED = "service-not-stopped"
     TRANSITION_HOOK_FAILED = "transition-hook-failed"
     UPDATE_HOOK_FAILED = "update-hook-failed"
@@ -186,13 +187,21 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         Alarm.SERVICE_DOWN: Explanation(
             "A service that should run does not. It is started again within limits "
             "(docs/services.md).",
-            "If the text says that it is given up: see its output in the log, mend it, then "
-            "`sbs unit start NAME`.",
+            "See its output in the log. If it goes on ending, it is given up: see "
+            "`service-given-up`.",
         ),
         Alarm.SERVICE_FAILED: Explanation(
             "A service could not be started. It is tried again within the same limits as one that "
             "ended (docs/services.md).",
-            "The text says why; mend it, then `sbs unit start NAME`.",
+            "The text says why; mend it, then `sbs unit start NAME`. If the mistake is in the "
+            "configuration file: restart SBS, which reads it only at its start.",
+        ),
+        Alarm.SERVICE_GIVEN_UP: Explanation(
+            "A service that should run does not, and is not started again: it ended, or could not "
+            "be started, more often than `services.restart_limit` allows.",
+            "The text says how it ended, and the log has its output. Mend it, then `sbs unit start "
+            "NAME`. If the mistake is in the configuration file: restart SBS, which reads it only "
+            "at its start.",
         ),
         Alarm.SERVICE_NOT_STOPPED: Explanation(
             "Something of a service survives even the kill.",

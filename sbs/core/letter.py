@@ -263,7 +263,10 @@ def _steps(notice: Notice) -> Iterator[Step]:
     yield Step("Look at the pair:", f"sbs status{config}", node)
     if notice.failed:
         yield Step(
-            "Mend what the services lack, then start each:", f"sbs unit start NAME{config}", node
+            "Mend what the services lack, then start each (if the mistake is in the configuration "
+            "file: restart SBS):",
+            f"sbs unit start NAME{config}",
+            node,
         )
     if notice.kind is Kind.TAKEOVER:
         yield Step(f"Find out why {peer} was lost; its log and its machine know.")

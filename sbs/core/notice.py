@@ -78,9 +78,10 @@ URGENT = frozenset(
         Alarm.FENCE_FAILED,
         Alarm.DUAL_PRIMARY,
         Alarm.QUARANTINE,
+        Alarm.SERVICE_GIVEN_UP,
     }
 )
-"""Alarms that are always mailed: nothing serves, or nobody knows, before a person acts."""
+"""Alarms that are always mailed: what serves is missing, or nobody knows, before a person acts."""
 
 
 def kind_of(via: Via) -> Kind | None:

@@ -161,6 +161,11 @@ async def crashed(scene: Scene) -> MemoryNode:
     return scene.alpha
 
 
+async def given_up(scene: Scene) -> MemoryNode:
+    scene.configure(services=attrs.evolve(scene.alpha.config.services, restart_limit=0))
+    return await crashed(scene)
+
+
 async def not_started(scene: Scene) -> MemoryNode:
     await scene.start()
     fake(scene.beta).fail_start("printer-1")
@@ -278,6 +283,7 @@ NODES: Final[Mapping[Alarm, Callable[[Scene], Awaitable[MemoryNode]]]] = {
     Alarm.QUARANTINE: edited_on_both,
     Alarm.SERVICE_DOWN: crashed,
     Alarm.SERVICE_FAILED: not_started,
+    Alarm.SERVICE_GIVEN_UP: given_up,
     Alarm.SERVICE_NOT_STOPPED: not_stopped,
     Alarm.STATE_FAILED: state_in_the_way,
     Alarm.TRANSITION_HOOK_FAILED: failing_hooks_there,

@@ -64,33 +64,74 @@ async def test_past_the_limit_the_alarm_stays(tmp_path: Path) -> None:
         configure(pair, QUICK)
         await pair.start()
         await crash_often(pair.alpha, "printer-1", 3)
-        await wait_until(
-            lambda: "given up" in pair.alpha.alarms.get("service-down", ""), "it is given up"
+        assert await pair.alpha.wait_alarm("service-given-up") == (
+            "printer-1: exited with code 2; given up after 2 restarts within 600 s; mend it, then "
+            "sbs unit start printer-1; if the mistake is in the configuration file: restart SBS"
         )
-        text = pair.alpha.alarms["service-down"]
-        assert text == "printer-1: exited with code 2; given up after 2 restarts within 600 s"
+        assert "service-down" not in pair.alpha.alarms
         assert await restarts(pair.alpha) == {"printer-1": 2}
         assert pair.alpha.node.model.durable.active == ("printer-1", "printer-2")
         assert runs(pair.alpha, "printer-2")
         assert pair.alpha.role is Role.PRIMARY
         await pair.alpha.node.start_unit("printer-1")
-        await pair.alpha.wait_no_alarm("service-down")
+        await pair.alpha.wait_no_alarm("service-given-up")
         fake(pair.alpha).crash("printer-1")  # its operator's start has begun a new count
         await wait_until(lambda: runs(pair.alpha, "printer-1"), "it is started again")
 
 
+async def test_operators_start_begins_a_new_count_even_if_it_ends_at_once(tmp_path: Path) -> None:
+    """B32"""
+    async with memory_pair(tmp_path) as pair:
+        configure(pair, QUICK)
+        await pair.start()
+        await crash_often(pair.alpha, "printer-1", 3)
+        await pair.alpha.wait_alarm("service-given-up")
+        await pair.alpha.node.start_unit("printer-1")
+        fake(pair.alpha).crash("printer-1")  # before anybody looks
+        await wait_until(lambda: runs(pair.alpha, "printer-1"), "it is started again")
+        assert "service-given-up" not in pair.alpha.alarms
+
+
+async def test_what_cannot_be_started_is_given_up_too(tmp_path: Path) -> None:
+    """B32: until its operator stops it."""
+    async with memory_pair(tmp_path) as pair:
+        configure(pair, QUICK)
+        await pair.start()
+        fake(pair.beta).fail_start("printer-1", "no driver")
+        await pair.alpha.node.switchover()
+        text = await pair.beta.wait_alarm("service-given-up")
+        assert "cannot start: no driver; given up after 2 restarts within 600 s; mend it" in text
+        assert "service-failed" not in pair.beta.alarms
+        await pair.beta.node.stop_unit("printer-1")
+        await pair.beta.wait_no_alarm("service-given-up")
+
+
+async def test_another_primacy_ends_what_was_given_up(tmp_path: Path) -> None:
+    """B32: the role goes and comes back; it is started anew."""
+    async with memory_pair(tmp_path) as pair:
+        configure(pair, attrs.evolve(QUICK, restart_limit=0))
+        await pair.start()
+        fake(pair.alpha).crash("printer-1")
+        await pair.alpha.wait_alarm("service-given-up")
+        await pair.alpha.node.switchover()
+        await pair.alpha.wait_no_alarm("service-given-up")
+        await pair.wait_in_step(pair.beta)
+        await pair.beta.node.switchover()
+        await wait_until(lambda: runs(pair.alpha, "printer-1"), "it runs again")
+        assert "service-given-up" not in pair.alpha.alarms
+
+
 async def test_no_restart_where_the_manager_does_it(tmp_path: Path) -> None:
-    """B32: ``restart_limit = 0``."""
+    """B32: ``restart_limit = 0``; the alarm ends when the manager has started it."""
     async with memory_pair(tmp_path) as pair:
         configure(pair, attrs.evolve(QUICK, restart_limit=0))
         await pair.start()
         fake(pair.alpha).crash("printer-1", "gone")
-        await wait_until(
-            lambda: "restart_limit is 0" in pair.alpha.alarms.get("service-down", ""),
-            "the alarm says why nothing is done",
-        )
+        assert "restart_limit is 0" in await pair.alpha.wait_alarm("service-given-up")
         assert not runs(pair.alpha, "printer-1")
         assert await restarts(pair.alpha) == {}
+        await fake(pair.alpha).start("printer-1", {})
+        await pair.alpha.wait_no_alarm("service-given-up")
 
 
 async def test_failed_start_is_tried_again(tmp_path: Path) -> None:
@@ -134,16 +175,16 @@ async def test_service_that_cannot_run_moves_the_role_once(tmp_path: Path) -> No
         assert pair.alpha.role.value == "secondary"
         await crash_often(pair.beta, "printer-1", 2)
         await wait_until(
-            lambda: "not handed over" in pair.beta.alarms.get("service-down", ""), "it says so"
+            lambda: "not handed over" in pair.beta.alarms.get("service-given-up", ""), "it says so"
         )
-        text = pair.beta.alarms["service-down"]
+        text = pair.beta.alarms["service-given-up"]
         assert "the other node handed the role over less than 3600 s ago" in text
         assert [pair.alpha.role.value, pair.beta.role.value] == ["secondary", "primary"]
         await pair.beta.node.switchover()  # by hand; alpha remembers that it gave the role away
         await pair.wait_in_step(pair.alpha)
         await crash_often(pair.alpha, "printer-1", 2)
         await wait_until(
-            lambda: "not handed over" in pair.alpha.alarms.get("service-down", ""), "it says so"
+            lambda: "not handed over" in pair.alpha.alarms.get("service-given-up", ""), "it says so"
         )
         assert pair.alpha.role.value == "primary"
 
@@ -157,7 +198,7 @@ async def test_role_waits_for_a_secondary_that_can_take_it(tmp_path: Path) -> No
         await wait_until(lambda: pair.alpha.node.model.state.value == "primary", "it serves")
         fake(pair.alpha).crash("printer-1")
         await wait_until(
-            lambda: "no secondary" in pair.alpha.alarms.get("service-down", ""), "it says so"
+            lambda: "no secondary" in pair.alpha.alarms.get("service-given-up", ""), "it says so"
         )
         await pair.beta.start()
         await pair.beta.wait_role(Role.PRIMARY)
@@ -172,7 +213,7 @@ async def test_pause_keeps_the_role(tmp_path: Path) -> None:
         await pair.alpha.node.pause()
         fake(pair.alpha).crash("printer-1")
         await wait_until(
-            lambda: "takeovers are paused" in pair.alpha.alarms.get("service-down", ""),
+            lambda: "takeovers are paused" in pair.alpha.alarms.get("service-given-up", ""),
             "it says so",
         )
         await pair.alpha.node.resume()

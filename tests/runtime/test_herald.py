@@ -90,6 +90,31 @@ async def test_a_service_that_does_not_start_is_in_the_mail(tmp_path: Path) -> N
     assert sent.started
 
 
+async def test_a_service_that_is_given_up_is_mailed_without_being_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B32, B50: found by a newcomer; the takeover's mail said that all was well."""
+    monkeypatch.setattr(herald.Herald.__init__, "__kwdefaults__", {"settle_s": 0.1})
+    async with mailing_pair(tmp_path, ()) as (pair, far_end):
+        await pair.beta.stop()
+        once = attrs.evolve(pair.beta.config.services, restart_limit=1, restart_delay_s=0.01)
+        pair.beta.config = attrs.evolve(pair.beta.config, services=once)
+        await pair.beta.start()
+        await pair.wait_in_step(pair.alpha)
+        await pair.alpha.kill()
+        await wait_until(lambda: far_end.notices, "the mail of the takeover arrives")
+        fake(pair.beta).fail_start("printer-1", "no driver")
+        fake(pair.beta).crash("printer-1", "exited with code 3")
+        await wait_until(lambda: far_end.notices[1:], "the other mail arrives")
+        await trio.sleep(0.5)
+    takeover, urgent = far_end.notices
+    assert takeover.failed == ""
+    assert (urgent.kind, urgent.code) == (Kind.URGENT, "service-given-up")
+    assert "cannot start: no driver; given up after 1 restarts" in urgent.why
+    assert "sbs unit start printer-1" in urgent.why
+    assert "restart SBS" in urgent.why
+
+
 @pytest.mark.parametrize("also", [("handover",), ()])
 async def test_a_handover_is_mailed_if_it_is_wanted(tmp_path: Path, also: Sequence[str]) -> None:
     """B50: optional mails."""

@@ -58,7 +58,7 @@ _UNDELIVERED: Final = (Alarm.MAIL_FAILED, Alarm.MAIL_DAMAGED)
 _OF_BOTH: Final = (Alarm.QUARANTINE,)
 """Alarms that stand on both nodes for one event: the primary tells."""
 
-_NOT_RUNNING: Final = (Alarm.SERVICE_FAILED, Alarm.SERVICE_DOWN)
+_NOT_RUNNING: Final = (Alarm.SERVICE_FAILED, Alarm.SERVICE_DOWN, Alarm.SERVICE_GIVEN_UP)
 """Alarms that say why services do not run."""
 
 _EXPECTED: Final = Alarm.NO_SECONDARY

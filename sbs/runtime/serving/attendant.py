@@ -27,6 +27,10 @@ LOOK_S: Final = 2.0
 """From one look at the services to the next where nothing changes: a start that failed tells
 nobody, and a secondary that may take the role comes when it likes."""
 
+_WHAT_TO_DO: Final = (
+    "mend it, then sbs unit start {name}; if the mistake is in the configuration file: restart SBS"
+)
+
 _log = Log(__name__)
 _AGAIN = _log.event(
     "service-ended",
@@ -39,8 +43,9 @@ _GIVEN_UP = _log.event(
     "service-given-up",
     ERROR,
     "service {service}: {text}",
-    "It ended too often, and is not started again. Mend it, then `sbs unit start`; with "
-    "`services.on_failure` the other node may take over.",
+    "It ended too often, and is not started again. Mend it, then `sbs unit start`, or restart SBS "
+    "if the mistake is in its configuration file; with `services.on_failure` the other node may "
+    "take over.",
 )
 _NOT_STARTED = _log.event(
     "service-not-restarted",
@@ -138,14 +143,20 @@ class Attendant:
             self._records[name] = self._records[name].runs()
         for name in down:
             record = self._records.get(name, Restarts())
+            if record.given_up and name not in self._services.given_up:
+                record = record.runs()  # its operator started it, and it has ended already
             if record.due_at is None and not record.given_up:
                 record = self._ended(name, record)
             if record.due_at is not None and record.due_at <= trio.current_time():
                 record = await self._restart(name, record)
             self._records[name] = record
         failed = [name for name in down if self._records[name].given_up]
+        text = self._given_up
         if failed and self._settings.on_failure == "handover":
-            await self._relieve(failed)
+            text += await self._relieve(failed)
+        self._services.give_up(
+            {name: f"{text}; {_WHAT_TO_DO.format(name=name)}" for name in failed}
+        )
 
     def _leads(self) -> bool:
         """Whether this node is primary; another primacy begins with nothing remembered."""
@@ -167,7 +178,6 @@ class Attendant:
             _AGAIN(service=name, delay_s=record.due_at - now)
             return record
         _GIVEN_UP(service=name, text=self._given_up)
-        self._services.remark(name, self._given_up)
         return record
 
     @property
@@ -186,8 +196,12 @@ class Attendant:
             return self._ended(name, record)
         return record
 
-    async def _relieve(self, failed: list[str]) -> None:
-        """Have the other node lead, unless the two would pass the role to and fro."""
+    async def _relieve(self, failed: list[str]) -> str:
+        """Have the other node lead, unless the two would pass the role to and fro.
+
+        Returns:
+            why it does not, in words that follow others; empty if it does.
+        """
         why = "takeovers are paused" if self._model().durable.pause.on else ""
         why = why or self._handovers.hindrance(trio.current_time())
         try:
@@ -197,8 +211,7 @@ class Attendant:
                 given_at = trio.current_time()
                 self._handovers = attrs.evolve(self._handovers, given_at=given_at)
                 await self._exchange()
-                return
+                return ""
         except RefusedError as error:
             why = str(error)
-        for name in failed:
-            self._services.remark(name, f"{self._given_up}; not handed over: {why}")
+        return f"; not handed over: {why}"

@@ -71,8 +71,8 @@ class Services:
         """Those that the licence does not allow here; another node may start them (R41)."""
         self._down: dict[str, str] = {}
         """How services ended that should run."""
-        self._remarks: dict[str, str] = {}
-        """What is or is not done about a service that does not run."""
+        self._given_up: Mapping[str, str] = {}
+        """What is told of services that are not started again (B32)."""
         self._starting = trio.CancelScope()
         self.restarts: dict[str, int] = {}
         """How often each was started again since the node's start (B32)."""
@@ -118,7 +118,7 @@ class Services:
         async with self._lock:
             await self.guardian.settle()  # how long they may run is known before they do
             self._epoch = epoch
-            self._remarks.clear()
+            self._given_up = {}
             unknown = [name for name in names if name not in self._units]
             self._failed = {name: f"{name}: not configured here" for name in unknown[:MAX_NAMED]}
             if len(unknown) > MAX_NAMED:
@@ -133,7 +133,7 @@ class Services:
                 await self._controller.start(name, self._environment_of(epoch))
             except ServiceError as error:
                 self._failed[name] = str(error)
-        self._report_failed()
+        self._report()
         states = await self._controller.states()
         self.check_running(states)
         return self.active(states)
@@ -152,20 +152,32 @@ class Services:
             with trio.CancelScope() as self._starting:
                 await self._start_each(names, self._epoch)
 
-    def _report_failed(self) -> None:
-        self._alarms.tell(Alarm.SERVICE_FAILED, self._remarked(self._failed))
+    def _report(self) -> None:
+        """Raise or clear the alarms: what is given up has one of its own (B32)."""
+        given_up, why = self._given_up, {**self._down, **self._failed}
+        self._alarms.tell(
+            Alarm.SERVICE_GIVEN_UP,
+            [f"{why[name]}; {text}" for name, text in given_up.items() if name in why],
+        )
+        for code, texts in (
+            (Alarm.SERVICE_FAILED, self._failed),
+            (Alarm.SERVICE_DOWN, self._down),
+        ):
+            self._alarms.tell(code, [texts[name] for name in texts if name not in given_up])
 
-    def _remarked(self, texts: Mapping[str, str]) -> list[str]:
-        return [
-            f"{text}; {self._remarks[name]}" if name in self._remarks else text
-            for name, text in texts.items()
-        ]
+    @property
+    def given_up(self) -> Mapping[str, str]:
+        """What :meth:`give_up` was told, but for those that an operator took in hand since."""
+        return self._given_up
 
-    def remark(self, name: str, text: str) -> None:
-        """Have the alarms for a service that does not run say what is done about it."""
-        self._remarks[name] = text
-        self._report_failed()
-        self._report_down()
+    def give_up(self, texts: Mapping[str, str]) -> None:
+        """Have an alarm of its own tell of the services that are not started again (B32).
+
+        Args:
+            texts: of all of them, by name: what was tried, and what to do.
+        """
+        self._given_up = texts
+        self._report()
 
     def _environment_of(self, epoch: Epoch) -> dict[str, str]:
         return {**self._environment, "SBS_EPOCH": str(epoch.number)}
@@ -177,15 +189,14 @@ class Services:
         async with self._lock:
             self._failed = {}
             self._withheld = ()
-            self._remarks.clear()
+            self._given_up = {}
             failures: list[str] = []
             async with trio.open_nursery() as nursery:
                 for name in self._units:
                     nursery.start_soon(self._stop_one, name, failures)
             self._alarms.tell(Alarm.SERVICE_NOT_STOPPED, failures)
-            self._alarms.clear(Alarm.SERVICE_FAILED)
             self._down = {}
-            self._report_down()
+            self._report()
 
     async def _stop_one(self, name: str, failures: list[str]) -> None:
         try:
@@ -217,7 +228,7 @@ class Services:
                 await self._start_again(name)
             except ServiceError as error:
                 self._failed[name] = str(error)
-                self._report_failed()
+                self._report()
                 raise
 
     async def restart(self, name: str) -> str:
@@ -235,7 +246,7 @@ class Services:
                 return ""
             except ServiceError as error:
                 self._failed[name] = str(error)
-                self._report_failed()
+                self._report()
                 return str(error)
             self.restarts[name] = self.restarts.get(name, 0) + 1
             return ""
@@ -284,9 +295,10 @@ class Services:
     def _forget(self, name: str) -> None:
         """Whether it runs is as the controller says from now on."""
         self._failed.pop(name, None)
+        self._down.pop(name, None)
         self._withheld = tuple(other for other in self._withheld if other != name)
-        self._remarks.pop(name, None)
-        self._report_failed()
+        self._given_up = {each: text for each, text in self._given_up.items() if each != name}
+        self._report()
 
     async def wait_changed(self) -> None:
         """Return when a state may have changed."""
@@ -313,7 +325,4 @@ class Services:
             for name, state in states.items()
             if state.active and not state.running
         }
-        self._report_down()
-
-    def _report_down(self) -> None:
-        self._alarms.tell(Alarm.SERVICE_DOWN, self._remarked(self._down))
+        self._report()

@@ -107,7 +107,7 @@ def _stopped(config_path: str) -> Status:
         "votes": None,
         **dict.fromkeys(nothing),
         "primacies": [],
-        "services": {"active": [], "wanted": [], "restarts": {}},
+        "services": {"active": [], "wanted": [], "down": [], "restarts": {}},
         "paused": None,  # a node may have been paused and stopped
         "alarms": [],
         "problems": [],
@@ -143,6 +143,14 @@ def _show_row(label: str, text: str, **style: Any) -> None:
     click.echo(f"  {click.style(label, **style)}{gap}{plain(text)}")
 
 
+def _services(services: Status) -> str:
+    down = services.get("down", ())  # a node of an older release does not tell
+    return ", ".join(
+        _("{name} (down)").format(name=name) if name in down else name
+        for name in dict.fromkeys([*services["active"], *down])
+    )
+
+
 def _rows(found: Status) -> Iterator[tuple[str, str]]:
     yield _("node"), f"{found['name']} ({found['mode']})"
     if found["role"] == "stopped":
@@ -167,7 +175,7 @@ def _rows(found: Status) -> Iterator[tuple[str, str]]:
     if found.get("security") is not None:  # a node of an older release does not tell
         yield _("security"), _security(found["security"])
     services = found["services"]
-    yield _("services"), ", ".join(services["active"]) or _("none active")
+    yield _("services"), _services(services) or _("none active")
     if sorted(services["wanted"]) != sorted(services["active"]):
         wanted = ", ".join(services["wanted"]) or _("none")
         yield "", _("a takeover starts: {names}").format(names=wanted)

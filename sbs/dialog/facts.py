@@ -114,7 +114,12 @@ def _history(status: Status) -> str:
 
 def _services(status: Status) -> str:
     services = status["services"]
-    text = plain(", ".join(services["active"])) or _("none active")
+    down = services.get("down", ())  # a node of an older release does not tell
+    names = (
+        _("{name} (down)").format(name=name) if name in down else name
+        for name in dict.fromkeys([*services["active"], *down])
+    )
+    text = plain(", ".join(names)) or _("none active")
     if sorted(services["wanted"]) != sorted(services["active"]):
         wanted = plain(", ".join(services["wanted"])) or _("none")
         text += "; " + _("a takeover starts: {names}").format(names=wanted)

@@ -381,6 +381,7 @@ class Node:
 
     async def status(self) -> Status:
         """The node at this moment (B61)."""
+        states = await self.services.states()
         return make_status(
             self.model,
             role=self.role,
@@ -388,7 +389,8 @@ class Node:
             peer_address=str(self.config.node.peer),
             listen=self.listen,
             security=security_of(self._transport),
-            states=await self.services.states(),
+            states=states,
+            down=self.services.missing(states),
             restarts=self.services.restarts,
             licence=self.licensing.status,
             alarms=self.alarms.standing,

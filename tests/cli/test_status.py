@@ -41,7 +41,12 @@ RUNNING: dict[str, Any] = {
     "in_step": True,
     "behind_since": None,
     "last_change": {"at": 1.0, "role": "primary", "epoch": 7, "reason": "why\x1b[m"},
-    "services": {"active": ["web"], "wanted": ["web", "mail"], "restarts": {"web": 2}},
+    "services": {
+        "active": ["web", "dns"],
+        "wanted": ["web", "mail"],
+        "down": ["dns", "mail"],
+        "restarts": {"web": 2},
+    },
     "licence": None,
     "last_update": {"at": 0.0, "files": 3, "bytes": 99, "duration_s": 0.25},
     "held": None,
@@ -94,7 +99,7 @@ def test_a_stopped_node_is_an_object_of_the_same_form_and_exit_code_3(config: Pa
     assert found.keys() == {field.name for field in attrs.fields(Status)}
     assert (found["schema"], found["name"]) == (SCHEMA, "alpha")
     assert (found["role"], found["mode"]) == ("stopped", "backup-only")
-    assert found["services"] == {"active": [], "wanted": [], "restarts": {}}
+    assert found["services"] == {"active": [], "wanted": [], "down": [], "restarts": {}}
     assert found["peer"] is found["last_update"] is found["epoch"] is found["paused"] is None
     assert found["held"] is None
 
@@ -136,7 +141,7 @@ def test_all_of_a_status_is_shown_and_nothing_that_a_terminal_obeys(config: Path
         "  generation  12, in step\n"
         "  peer        beta\\x1b]0;owned\\x07 at 127.0.0.1:4446: secondary, connected\n"
         "  security    TLS 1.3, certificates until 2036-01-29 (sbs pair --show)\n"
-        "  services    web\n"
+        "  services    web, dns (down), mail (down)\n"
         "              a takeover starts: web, mail\n"
         "              started again: web 2\n"
         "  last update 1970-01-01 00:00:00 +0000, 3 files, 99 bytes, 0.250 s\n"

@@ -141,8 +141,12 @@ async def test_what_is_restarted_counts_as_active_whatever_becomes_of_it() -> No
     controller.fail_start("a")
     with pytest.raises(ServiceError, match="cannot start"):
         await under.restart_one("a")
-    assert under.active(await under.states()) == ("a",)
+    states = await under.states()
+    assert under.active(states) == ("a",)
+    assert under.missing(states) == ["a"]
     assert codes(alarms) == ["service-failed"]
+    await under.stop()
+    assert under.missing(states) == ()
 
 
 async def test_what_is_withheld_counts_as_active_until_it_is_stopped() -> None:

@@ -24,6 +24,9 @@ from sbs.core.alarm import Alarm
 from sbs.core.claim import Mode, Role
 from sbs.core.epoch import Epoch
 from sbs.core.licence import Standing
+from sbs.dialog import facts
+from sbs.dialog.node import Seen
+from sbs.dialog.plot import Updates
 from sbs.errors import ConfigError
 from sbs.runtime.serving.licence_status import LicenceStatus
 from sbs.runtime.serving.licensing import Licensing
@@ -34,6 +37,7 @@ from sbs.runtime.showing.health import PATHS, Question
 from sbs.runtime.showing.snapshots import Shown
 from sbs.runtime.updating.last_update import LastUpdate
 from sbs.testing.nodes import MemoryNode, wait_until
+from tests.runtime.rig import fake
 from tests.runtime.web_rig import (
     client_of,
     connected,
@@ -397,6 +401,27 @@ async def test_the_page_shows_both_nodes_and_what_has_happened(tmp_path: Path) -
                 assert text in got.text
             for path in re.findall(r'(?:href|src)="([^"]*)"', got.text):
                 assert (await client.get(path)).status_code == 200, path
+
+
+async def test_a_service_that_should_run_and_does_not_looks_down(tmp_path: Path) -> None:
+    """B32, B61: found by a newcomer; it looked like one that runs, everywhere but in the alarms."""
+    async with shown_pair(tmp_path) as pair:
+        services = attrs.evolve(pair.alpha.config.services, restart_limit=0)
+        pair.alpha.config = attrs.evolve(pair.alpha.config, services=services)
+        await pair.start()
+        fake(pair.alpha).crash("printer-1")
+        status = await pair.alpha.node.status()
+        assert status.services.active == status.services.wanted == ("printer-1", "printer-2")
+        assert status.services.down == ("printer-1",)
+        seen = Seen(role=status.role, status=status.to_json())
+        assert ("Services", "printer-1 (down), printer-2") in [*facts.rows(seen, Updates())]
+        async with client_of(pair.alpha) as client:
+            text = (await client.get("/")).text
+            assert '<td>printer-1</td><td class="down">down</td>' in text
+            assert '<td>printer-2</td><td class="well">runs here</td>' in text
+            found = await scraped(client)
+            assert found["sbs_service_active", "printer-1"] == 0
+            assert found["sbs_service_active", "printer-2"] == 1
 
 
 @pytest.mark.parametrize(

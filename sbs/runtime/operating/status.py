@@ -67,10 +67,18 @@ class Primacy:
 
 @attrs.frozen(kw_only=True)
 class ServiceStatus:
-    """Services that run, those a takeover starts, and how often each was started again (B32)."""
+    """How the services stand, by name.
+
+    Args:
+        active: started here and not stopped, also one that crashed (R32).
+        wanted: a takeover starts them.
+        down: they should run here and do not; not all of them are active.
+        restarts: how often each was started again (B32).
+    """
 
     active: tuple[str, ...]
     wanted: tuple[str, ...]
+    down: tuple[str, ...]
     restarts: Mapping[str, int]
 
 
@@ -163,6 +171,7 @@ def make_status(
     listen: str,
     security: Security | None,
     states: Mapping[str, ServiceState],
+    down: Sequence[str],
     restarts: Mapping[str, int],
     licence: LicenceStatus | None,
     alarms: tuple[StandingAlarm, ...],
@@ -178,6 +187,7 @@ def make_status(
         listen: where the node really listens.
         security: of the connection to the peer.
         states: of the services.
+        down: those that should run and do not.
         restarts: of each, since the node's start.
         licence: of this node.
         alarms: that stand.
@@ -205,6 +215,7 @@ def make_status(
         services=ServiceStatus(
             active=tuple(name for name, state in states.items() if state.active),
             wanted=durable.active or (),
+            down=tuple(down),
             restarts={**restarts},
         ),
         licence=licence,

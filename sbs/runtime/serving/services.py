@@ -238,7 +238,7 @@ class Services:
             why it could not be started; empty if it was, or shall not run any more.
         """
         async with self._lock:
-            if name not in await self._not_running():
+            if name not in self.missing(await self._controller.states()):
                 return ""
             try:
                 await self._start_again(name)
@@ -262,12 +262,12 @@ class Services:
     async def down(self) -> Sequence[str]:
         """The services that should run and do not, read while none is started or stopped."""
         async with self._lock:
-            return await self._not_running()
+            return self.missing(await self._controller.states())
 
-    async def _not_running(self) -> Sequence[str]:
+    def missing(self, states: Mapping[str, ServiceState]) -> Sequence[str]:
+        """The services that should run here and do not, by these states."""
         if self._epoch is None:
             return ()
-        states = await self._controller.states()
         return [
             name
             for name, state in states.items()

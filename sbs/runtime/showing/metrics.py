@@ -76,8 +76,14 @@ def _services(scrape: Scrape, names: Iterable[str]) -> Iterator[Sample]:
     """1 for services in ``names``, 0 for the others that are known."""
     services = scrape.status.services
     chosen = set(names)
-    for name in sorted({*services.active, *services.wanted, *services.restarts}):
+    known = {*services.active, *services.wanted, *services.down, *services.restarts}
+    for name in sorted(known):
         yield (name,), float(name in chosen)
+
+
+def _running(scrape: Scrape) -> Iterable[Sample]:
+    services = scrape.status.services
+    return _services(scrape, set(services.active) - set(services.down))
 
 
 def _votes(scrape: Scrape) -> Iterator[Sample]:
@@ -161,7 +167,7 @@ METRICS: Final = (
         name="sbs_service_active",
         help="1 if the service runs on this node.",
         labels=("service",),
-        samples=lambda scrape: _services(scrape, scrape.status.services.active),
+        samples=_running,
     ),
     Family(
         name="sbs_service_wanted",

@@ -130,16 +130,18 @@ def _peer_card(status: Status) -> str:
 
 
 def _services(status: Status) -> str:
-    active, restarts = set(status.services.active), status.services.restarts
-    names = sorted({*active, *status.services.wanted})
+    services = status.services
+    names = sorted({*services.active, *services.wanted, *services.down})
     if not names:
         return "<p>None are configured, or none are wanted.</p>"
     elsewhere = "a takeover starts it" if status.role == "secondary" else "does not run"
+    shown = dict.fromkeys(names, ("rests", elsewhere))
+    shown |= dict.fromkeys(services.active, ("well", "runs here"))
+    shown |= dict.fromkeys(services.down, ("down", "down"))
     rows = "".join(
-        f'<tr><td>{escape(name)}</td><td class="{"well" if name in active else "rests"}">'
-        f"{'runs here' if name in active else elsewhere}</td>"
-        f"<td>{restarts.get(name, 0)}</td></tr>"
-        for name in names
+        f'<tr><td>{escape(name)}</td><td class="{kind}">{text}</td>'
+        f"<td>{services.restarts.get(name, 0)}</td></tr>"
+        for name, (kind, text) in shown.items()
     )
     return (
         '<table><thead><tr><th scope="col">name</th><th scope="col">state</th>'

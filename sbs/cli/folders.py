@@ -13,6 +13,7 @@ import click
 from sbs.cli.acting import ask
 from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
+from sbs.cli.locating import real
 from sbs.cli.options import config_option, load_config
 from sbs.cli.progress import shown
 from sbs.cli.text import plain
@@ -70,7 +71,7 @@ def _explained(config: Config, path: str) -> dict[str, Any] | None:
     from sbs.core.filters import Filter  # noqa: PLC0415 - slow
 
     is_directory = path.endswith("/") or (os.path.isdir(path) and not os.path.islink(path))
-    wanted = _real(path)
+    wanted = real(path)
     for folder in config.folders:
         root = os.path.realpath(folder.path)
         if os.path.realpath(path) == root:
@@ -177,9 +178,3 @@ def _preview(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {text}"
         yield _("if it is meant: sbs sync --accept {id}").format(id=held["id"])
         yield _("if it is not: the secondary still has all of it; copy it back from its folder")
-
-
-def _real(path: str) -> str:
-    """``path`` without symbolic links on the way; the last component may be one, as it is sent."""
-    directory, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(directory), name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from sbs.cli import completing
+from sbs.cli.proposing import config_files
 from sbs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def config_option(function: _Function) -> _Function:
         default=DEFAULT_CONFIG,
         show_default=True,
         show_envvar=True,
-        shell_complete=completing.config_files,
+        shell_complete=config_files,
         help="The node's configuration.",
     )(function)
 

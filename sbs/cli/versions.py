@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,9 +13,9 @@ import click
 from sbs.cli import completing
 from sbs.cli.forms import json_option, show_object
 from sbs.cli.help import VerbatimCommand
+from sbs.cli.locating import chosen, locate
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.text import plain
-from sbs.errors import SbsError
 from sbs.runtime.operating import client
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def history(path: str | None, folder_name: str | None, config_path: str, *, as_j
     """
     with _held(config_path) as (held, _stopped):
         if path is None:
-            _show_generations(held, _chosen(held.folders, folder_name), as_json)
+            _show_generations(held, chosen(held.folders, folder_name), as_json)
         else:
             folder, inner = locate(held.folders, path, folder_name)
             _show_versions(held, folder, inner, as_json)
@@ -172,53 +171,6 @@ def _write(held: Standing, folder: str, path: str, generation: int, output: str)
         found = restoring.find(places, 0, path, generation, held.newest)
         restoring.write_out(places, 0, found, output)
     return found.edited
-
-
-def _chosen(folders: Mapping[str, str], folder_name: str | None) -> Mapping[str, str]:
-    if folder_name is None:
-        return folders
-    if folder_name not in folders:
-        names = ", ".join(folders) or _("none")
-        text = _("--folder {name}: allowed are the folders of this node: {names}")
-        raise SbsError(text.format(name=folder_name, names=names))
-    return {folder_name: folders[folder_name]}
-
-
-def locate(folders: Mapping[str, str], path: str, folder_name: str | None) -> tuple[str, str]:
-    """Folder and path within it.
-
-    Args:
-        folders: where each lies, by name.
-        path: of this machine, or within the folder that is named.
-        folder_name: as ``--folder`` says.
-
-    Raises:
-        SbsError: it lies in none, or cannot be a file in it.
-    """
-    from sbs.core.manifest import check_path  # noqa: PLC0415 - as above
-
-    folders = _chosen(folders, folder_name)
-    for name, root in folders.items():
-        if folder_name is not None and not os.path.isabs(path):
-            inner = os.path.normpath(path)
-        else:
-            inner = os.path.relpath(_real(path), os.path.realpath(root))
-        if inner == os.pardir or inner.startswith(f"{os.pardir}{os.sep}"):
-            continue
-        try:
-            return name, check_path("" if inner == os.curdir else inner)
-        except ValueError as error:
-            text = _("{path}: {problem}; allowed are files in folder {name}")
-            raise SbsError(text.format(path=path, problem=error, name=name)) from error
-    listed = ", ".join(f"{name} ({root})" for name, root in folders.items()) or _("none")
-    text = _("{path}: in none of the folders of this node, which are: {folders}")
-    raise SbsError(text.format(path=path, folders=listed))
-
-
-def _real(path: str) -> str:
-    """Without symbolic links on the way; the last component may be one, and is meant itself."""
-    directory, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(directory), name)
 
 
 def _show_generations(held: Standing, folders: Mapping[str, str], as_json: bool) -> None:

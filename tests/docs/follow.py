@@ -8,6 +8,9 @@ A page is done from top to bottom. The paragraph before a block says where it is
 - or what these have printed (``text``). They are typed again until they print it, for a node may
   need a moment; so what is typed before must bear it.
 
+Commands whose paragraph says that the machine ``waits`` are not waited for; what they have printed
+is looked at. A code that was shown last is the one that is typed, whatever the page has for it.
+
 The numbers that a run prints are its own: :func:`is_shown`.
 """
 
@@ -26,6 +29,15 @@ from tests.support import WAIT_S
 PLACE: Final = re.compile(r"\b(alpha|beta|gamma|both)\b")
 
 PATH: Final = re.compile(r"`(/[\w./@-]+)`")
+
+WAITS: Final = re.compile(r"\bwaits\b")
+
+BEGIN: Final = ": >/run/said\n(\n{text}) </dev/null >/run/said 2>&1 &\n"
+
+LOOK: Final = "cat /run/said\n"
+
+CODE: Final = re.compile(r"\b\d{3}-\d{3}-\d{3}\b")
+"""Of ``sbs pair``: another one each time."""
 
 PAUSE_S: Final = 0.2
 
@@ -51,12 +63,14 @@ class Follower:
         typed: the last commands, and where.
         printed: what they printed.
         failed: which of them failed, if it is not to be seen from what they printed.
+        code: for a pairing, as it was shown last.
     """
 
     machines: Places
     typed: tuple[Block, tuple[str, ...]] | None = None
     printed: str = ""
     failed: str = ""
+    code: str = ""
 
     def follow(self, blocks: Iterable[Block]) -> None:
         """All blocks of a page.
@@ -74,7 +88,10 @@ class Follower:
             case "text", _:
                 self._compare(block)
             case "sh", None:
-                self.typed = (block, self._places(block))
+                text = CODE.sub(lambda _: self.code, block.text)
+                self.typed = (attrs.evolve(block, text=text), self._places(block))
+                if WAITS.search(block.lead):
+                    self._begin()
                 self._type()
             case _, None:
                 raise AssertionError(f"{_where(block)}: which file is this?")
@@ -87,6 +104,13 @@ class Follower:
         named = PLACE.findall(block.lead)
         assert named, f"{_where(block)}: where is this for? {block.lead}"
         return ("alpha", "beta") if "both" in named else tuple(dict.fromkeys(named))
+
+    def _begin(self) -> None:
+        assert self.typed is not None
+        block, places = self.typed
+        for place in places:
+            self.machines.run(place, BEGIN.format(text=block.text))
+        self.typed = (attrs.evolve(block, text=LOOK), places)
 
     def _type(self) -> None:
         assert self.typed is not None
@@ -106,6 +130,8 @@ class Follower:
             time.sleep(PAUSE_S)
             self._type()
         self.failed = ""
+        if found := CODE.search(self.printed):
+            self.code = found[0]
 
 
 def _where(block: Block) -> str:

@@ -70,11 +70,13 @@ class Given:
 
     Args:
         programs: that this machine must have.
+        paired: the nodes know each other, as ``sbs pair`` leaves it.
         prepare: what is done before.
         check: what is looked at afterwards, beside what the page shows.
     """
 
     programs: tuple[str, ...] = ()
+    paired: bool = True
     prepare: Callable[[Machines], None] = nothing
     check: Callable[[Machines], None] = nothing
 
@@ -87,4 +89,5 @@ GIVEN: Final = {
     "label-printing": Given(prepare=have_printer_and_share, check=printed),
     "postgresql": Given(programs=("pg_createcluster", "psql"), prepare=have_postgres),
     "print-server": Given(programs=("cupsd", "lp"), prepare=have_printer, check=printed),
+    "two-servers": Given(paired=False),
 }

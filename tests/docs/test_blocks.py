@@ -55,6 +55,10 @@ ELSEWHERE: Final = {
     "process: tests/cli/test_service.py and tests/systemd/test_node.py",
     "docs/commands.md": "made from the code: tests/cli/test_help.py parses it",
     "docs/dialog.md: sbs config -c alpha.toml": "needs a terminal: tests/dialog/test_terminal.py",
+    "docs/howto/two-servers.md: python3 -m venv --without-pip /opt/sbs": "needs a package index; "
+    ".ci/run does it with the wheel",
+    "docs/howto/two-servers.md: python3 -m pip --python /opt/sbs install --upgrade "
+    "'/root/sbs[systemd,web,dialog]'": "needs a package index, too",
     "docs/log.md: journalctl -u sbs  # everything, as sentences": "needs a journal: "
     "tests/systemd/test_journal.py",
     "docs/mail.md: beta has taken over from alpha; no service ran for 2.4 s.": "a letter: "

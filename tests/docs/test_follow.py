@@ -86,3 +86,18 @@ def looked(shown: str) -> tuple[tuple[str, str, str], ...]:
 def test_the_lead_of_a_block_is_the_paragraph_before_it() -> None:
     leads = {block.lead for block in blocks_of(ROOT / "docs" / "howto" / "haproxy.md")}
     assert "`/etc/haproxy/haproxy.cfg` on gamma:" in leads
+
+
+def test_who_waits_is_not_waited_for_and_the_code_it_shows_is_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follow, "WAIT_S", 20.0)
+    answers = {":": [(0, "")], "cat": [(0, ""), (0, "now type 482-913-007\n")], "call": [(0, "")]}
+    made = done(
+        FakeMachines(**answers),
+        ("On alpha, which waits:", "sh", "wait\n"),
+        ("It prints:", "text", "now type 111-222-333\n"),
+        ("On beta:", "sh", "call 111-222-333\n"),
+    )
+    assert made.typed[0] == ("alpha", follow.BEGIN.format(text="wait\n"))
+    assert made.typed[-1] == ("beta", "call 482-913-007\n")

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from tests.docs.machines import Machines
+from tests.docs.machines import ADDRESSES, Machines
 from tests.support import wait_until
 
 PRINTER: Final = """
@@ -53,6 +53,61 @@ def have_postgres(machines: Machines) -> None:
         do(machines, name, f"systemctl start postgresql@{version}-main")
 
 
+NODE: Final = """
+[node]
+name = "{own}"
+listen = "{at}:4445"
+peer = "{peer}:4445"
+state_dir = "/var/lib/sbs"
+
+[tls]
+identity = "identity.pem"
+peer_certificate = "peer.pem"
+
+[sync]
+strict_delete = true
+
+[[folders]]
+name = "settings"
+path = "/srv/app/settings"
+
+[services]
+adapter = "systemd"
+
+[[services.unit]]
+name = "app"
+"""
+
+APP: Final = """
+[Service]
+ExecStart=/usr/bin/python3 -m http.server 8080 --directory /srv/app/settings
+"""
+
+FILES: Final = {
+    "index.html": "Welcome\n",
+    "hours.txt": "Open from 9 to 5\n",
+    "prices.txt": "Tea 2.10\n",
+}
+
+
+def have_taken_over(machines: Machines) -> None:
+    """``alpha`` has led, and died just after it wrote a file; ``beta`` leads."""
+    for own, other in (("alpha", "beta"), ("beta", "alpha")):
+        node = NODE.format(own=own, at=ADDRESSES[own], peer=ADDRESSES[other])
+        machines.write(own, "/etc/sbs/sbs.toml", node)
+        machines.write(own, "/etc/systemd/system/app.service", APP)
+        do(machines, own, "mkdir -p /srv/app/settings /srv/share")
+        do(machines, own, f"mount --bind {machines.share} /srv/share && sbs service install")
+    for name, text in FILES.items():
+        machines.write("alpha", f"/srv/app/settings/{name}", text)
+    for name in ("alpha", "beta"):
+        do(machines, name, "systemctl daemon-reload && systemctl start sbs")
+    wait_until(lambda: "in step" in do(machines, "beta", "sbs status"), "beta has a copy")
+    do(machines, "alpha", "systemctl kill --signal=KILL sbs && systemctl stop sbs")
+    machines.write("alpha", "/srv/app/settings/hours.txt", "Open from 9 to 6\n")
+    wait_until(lambda: "PRIMARY" in do(machines, "beta", "sbs status"), "beta has taken over")
+
+
 def printed(machines: Machines) -> None:
     """Each of the two that a page sends is on paper, once."""
     paper = machines.path("gamma", "/srv/printed")
@@ -82,6 +137,7 @@ class Given:
 
 
 GIVEN: Final = {
+    "after-a-takeover": Given(prepare=have_taken_over),
     "etcd-witness": Given(programs=("etcd",)),
     "floating-address": Given(programs=("curl",)),
     "haproxy": Given(programs=("curl", "haproxy")),

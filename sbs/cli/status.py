@@ -16,7 +16,6 @@ from sbs.cli.help import VerbatimCommand
 from sbs.cli.options import config_option, find_state_dir, load_config
 from sbs.cli.progress import words
 from sbs.cli.text import plain
-from sbs.core.alarm import Alarm
 from sbs.errors import NotRunningError
 from sbs.runtime.operating import client
 
@@ -229,8 +228,11 @@ def _step(found: Status) -> str:
     """What a secondary that holds a complete generation means, while newer changes are stuck."""
     if found["held"] is not None:
         return _("{generation}, in step but for what is held")
-    if any(alarm["code"] == Alarm.UPDATE_FAILED for alarm in found["alarms"]):
-        return _("{generation}, in step but for an update that failed")
+    if found["alarms"]:
+        from sbs.core.alarm import Alarm  # noqa: PLC0415 - slow, and rarely needed
+
+        if any(alarm["code"] == Alarm.UPDATE_FAILED for alarm in found["alarms"]):
+            return _("{generation}, in step but for an update that failed")
     return _("{generation}, in step")
 
 

@@ -28,6 +28,7 @@ from sbs.errors import (
     SbsError,
     ServiceError,
     StateError,
+    WitnessError,
 )
 from sbs.replication.former import kept, undo
 from sbs.replication.former.kept import QUARANTINE
@@ -43,7 +44,7 @@ from sbs.runtime.updating import conflicts
 from tests.fuzz import records
 from tests.fuzz.contract import MIB, repacked, unpacked
 from tests.fuzz.engine import CORPUS, FindingError, judge
-from tests.fuzz.local import Asked, Stream, talk_to_mail_server
+from tests.fuzz.local import Asked, Stream, ask_etcd, talk_to_mail_server
 from tests.fuzz.targets import TABLE
 from tests.fuzz.web import Shown
 
@@ -347,3 +348,11 @@ def test_a_report_that_makes_no_sense_is_an_error_of_services(target: str, packe
     run: Callable[[bytes], bool] = TABLE[target].run
     with pytest.raises(ServiceError, match="unknown report"):
         run(packet)
+
+
+@pytest.mark.parametrize("found", ["", {}, 7, [7], [[]], [{"value": 7}], [{"value": "?"}]])
+def test_what_is_no_key_of_etcd_is_no_vote(found: object) -> None:
+    """An empty text in place of the keys was an IndexError (seed 2182367373)."""
+    answers = [{"header": {"raft_term": "2"}, "kvs": found}]
+    with pytest.raises(WitnessError, match="makes no sense"):
+        ask_etcd(repacked(answers))

@@ -228,7 +228,7 @@ def _key_in(answer: Mapping[str, Any], path: str) -> _Key:
     try:
         item = found[0]
         holder = base64.b64decode(item.get("value", ""), validate=True).decode()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _nonsense(path, answer) from error
     revision = _whole(item, "mod_revision", path)
     return _Key(holder, _whole(item, "lease", path, default=0), revision)

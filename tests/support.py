@@ -75,8 +75,8 @@ def wait_until(holds: Callable[[], object], what: str, timeout_s: float = WAIT_S
         time.sleep(POLL_S)
 
 
-def sbs(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+def sbs(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, with these variables besides those of the environment."""
     return subprocess.run(
         [*SBS, *map(str, arguments)],
         cwd=ROOT,
@@ -85,6 +85,7 @@ def sbs(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=WAIT_S,
         check=False,
+        env={**os.environ, **variables},
     )
 
 

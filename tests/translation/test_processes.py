@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,13 @@ from typing import Any
 import pytest
 
 from tests.cli.test_init import LATER, ask
-from tests.support import ROOT, SBS, WAIT_S, Pair
+from tests.support import Pair
+from tests.support import sbs as run
 
 
 def sbs(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end, in German unless the variables say otherwise."""
-    return subprocess.run(
-        [*SBS, *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-        check=False,
-        env={**os.environ, "LANG": "C.UTF-8", "LANGUAGE": "de", **variables},
-    )
+    return run(*arguments, **{"LANG": "C.UTF-8", "LANGUAGE": "de", **variables})
 
 
 def test_help_is_in_german() -> None:

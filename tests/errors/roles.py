@@ -24,20 +24,6 @@ def kept(settings: Settings) -> Settings:
     return settings
 
 
-def settled(
-    tune: Tune = kept, modes: tuple[Mode, Mode] = (Mode.SYMMETRIC, Mode.SYMMETRIC)
-) -> SimPair:
-    """The first one leads, and the second holds its data."""
-    pair = SimPair(11, modes=modes, tune=tune)
-    pair.nodes[0].start()
-    pair.run(3.0)
-    pair.nodes[1].start()
-    pair.run(8.0)
-    pair.nodes[0].write()
-    pair.run(2.0)
-    return pair
-
-
 def both_started(
     tune: Tune = kept, modes: tuple[Mode, Mode] = (Mode.SYMMETRIC, Mode.SYMMETRIC)
 ) -> SimPair:
@@ -45,6 +31,17 @@ def both_started(
     pair.nodes[0].start()
     pair.run(3.0)
     pair.nodes[1].start()
+    return pair
+
+
+def settled(
+    tune: Tune = kept, modes: tuple[Mode, Mode] = (Mode.SYMMETRIC, Mode.SYMMETRIC)
+) -> SimPair:
+    """The first one leads, and the second holds its data."""
+    pair = both_started(tune, modes)
+    pair.run(8.0)
+    pair.nodes[0].write()
+    pair.run(2.0)
     return pair
 
 

@@ -18,8 +18,8 @@ import attrs
 
 from sbs.config.problems import KeyPath
 from sbs.config.source import Item, Statement, has_comment, items, statements
-from sbs.config.text import dotted, quoted
-from sbs.config.toml import is_array, is_table
+from sbs.config.text import dotted, quoted, shortened
+from sbs.config.toml import is_array, is_deep, is_table
 from sbs.errors import ConfigError
 
 _INDENT: Final = "  "
@@ -286,9 +286,12 @@ def _line_end(text: str) -> str:
 
 def _tables(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(_("not TOML: {problem}").format(problem=error)) from error
+        raise ConfigError(_("not TOML: {problem}").format(problem=shortened(str(error)))) from error
+    if is_deep(tables):
+        raise ConfigError(_("arrays or tables are nested too deeply"))
+    return tables
 
 
 def _verified(text: str, path: KeyPath, expected: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from sbs.config.text import quoted
 from sbs.config.toml import type_name
 from sbs.core.address import Address
 from sbs.core.manifest import MAX_PATH_BYTES
+from sbs.core.printable import literal
 
 MAX_TEXT_CHARS = 1000
 """Longest text of a setting that has no limit of its own: more is a file in the wrong place."""
@@ -237,7 +238,7 @@ class Place:
                 try:
                     address = Address.parse(raw)
                 except ValueError as error:
-                    raise ValueError(str(error).removeprefix(f"{raw!r}: ")) from None
+                    raise ValueError(str(error).removeprefix(f"{literal(raw)}: ")) from None
             case _:
                 raise wrong_type(raw, _("an address: {forms}").format(forms=self.expected))
         if address.port == 0 and not self.any_port:

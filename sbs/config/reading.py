@@ -15,6 +15,7 @@ from sbs.config.problems import Problem, touches
 from sbs.config.rules import check, warnings
 from sbs.config.settings import Config
 from sbs.config.structure import structured
+from sbs.config.text import shortened
 from sbs.core.permissions import shared
 from sbs.errors import ConfigError
 
@@ -111,8 +112,8 @@ def _syntax(message: str, text: str) -> str:
     """Line and column first, as compilers write it."""
     found = _WHERE.fullmatch(message)
     if found is None:
-        return _("not TOML: {problem}").format(problem=message)
-    what = found["what"]
+        return _("not TOML: {problem}").format(problem=shortened(message))
+    what = shortened(found["what"])  # it may name a key of any length
     if found["where"] == "at end of document":
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
         text = _("line {line}, column {column}: not TOML: {problem} (the text ends here)")

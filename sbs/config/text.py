@@ -40,12 +40,12 @@ def dotted(path: Sequence[str | int]) -> str:
         else:
             name = part if _BARE_KEY.fullmatch(part) else quoted(part)
             parts.append(f".{name}" if parts else name)
-    return _shortened("".join(parts))
+    return shortened("".join(parts))
 
 
 def shown(value: object) -> str:
     """A value as one line of TOML, cut where it is long or deep."""
-    return _shortened(_written(value, MAX_SHOWN_DEPTH))
+    return shortened(_written(value, MAX_SHOWN_DEPTH))
 
 
 def _written(value: object, depth: int) -> str:
@@ -76,5 +76,6 @@ def _written_compound(value: object, depth: int) -> str:
     return str(value)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """``text`` as far as a person reads it."""
     return text if len(text) <= MAX_SHOWN_CHARS else text[: MAX_SHOWN_CHARS - 3] + "..."

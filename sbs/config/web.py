@@ -10,6 +10,7 @@ import attrs
 from sbs.config.declare import checked, key
 from sbs.config.kinds import wrong_type
 from sbs.core.address import Address
+from sbs.core.printable import literal
 
 WEB_PORT: Final = 4447
 """Of the status by HTTP, where the address names none."""
@@ -35,7 +36,7 @@ class OptionalPlace:
                 try:
                     return Address.parse(raw, WEB_PORT)
                 except ValueError as error:
-                    raise ValueError(str(error).removeprefix(f"{raw!r}: ")) from None
+                    raise ValueError(str(error).removeprefix(f"{literal(raw)}: ")) from None
             case _:
                 raise wrong_type(raw, _("an address: {forms}").format(forms=self.expected))
 

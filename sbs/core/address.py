@@ -7,6 +7,8 @@ import re
 
 import attrs
 
+from sbs.core.printable import literal
+
 DEFAULT_PORT = 4445
 """The port of SBS (R1)."""
 
@@ -33,12 +35,16 @@ def _is_ipv6(host: str) -> bool:
     return True
 
 
+def _malformed(text: str, why: str) -> ValueError:
+    return ValueError(f"{literal(text)}: {why}; {_ALLOWED}")
+
+
 def _check_host(_: Address, __: attrs.Attribute[str], host: str) -> None:
     if len(host) > MAX_HOST_CHARS:
         raise ValueError(f"host of {len(host)} characters: at most {MAX_HOST_CHARS} are allowed")
     if _NAME.fullmatch(host) is None and not _is_ipv6(host):
         raise ValueError(
-            f"host {host!r}: allowed is a name of letters, digits, '.', '-' and '_', "
+            f"host {literal(host)}: allowed is a name of letters, digits, '.', '-' and '_', "
             "an IPv4 address or an IPv6 address"
         )
 
@@ -81,18 +87,16 @@ class Address:
         if (bracketed := _BRACKETED.fullmatch(text)) is not None:
             host, port = bracketed["host"], bracketed["port"]
             if not _is_ipv6(host):
-                raise ValueError(f"{text!r}: only an IPv6 address belongs in brackets; {_ALLOWED}")
+                raise _malformed(text, "only an IPv6 address belongs in brackets")
         elif text.count(":") > 1:
-            raise ValueError(f"{text!r}: an IPv6 address is written in brackets; {_ALLOWED}")
+            raise _malformed(text, "an IPv6 address is written in brackets")
         else:
             host, colon, rest = text.partition(":")
             port = rest if colon else None
         if port is None:
             return cls(host, default_port)
         if _PORT.fullmatch(port) is None:
-            raise ValueError(
-                f"{text!r}: port {port!r} is no number from 0 to {MAX_PORT}; {_ALLOWED}"
-            )
+            raise _malformed(text, f"port {literal(port)} is no number from 0 to {MAX_PORT}")
         return cls(host, int(port))
 
     def __str__(self) -> str:

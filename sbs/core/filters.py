@@ -24,6 +24,7 @@ from typing import Final
 import attrs
 
 from sbs.core.manifest import Entry, Kind, Manifest
+from sbs.core.printable import literal
 
 MAX_RULES: Final = 1000
 """Rules of one folder: every entry is held against each of them."""
@@ -184,11 +185,11 @@ def _parse(rule: str, number: int) -> _Rule:
         )
     sign, pattern = rule[:2], rule[2:]
     if sign not in ("+ ", "- ") or not pattern.strip("/"):
-        raise ValueError(f"filter rule {rule!r}: '+ PATTERN' or '- PATTERN' is allowed")
+        raise ValueError(f"filter rule {literal(rule)}: '+ PATTERN' or '- PATTERN' is allowed")
     components = pattern.removeprefix("/").removesuffix("/").split("/")
     if not all(components) or "." in components or ".." in components:
         raise ValueError(
-            f"filter rule {rule!r}: components that are empty, '.' or '..' are not allowed"
+            f"filter rule {literal(rule)}: components that are empty, '.' or '..' are not allowed"
         )
     if len(components) > MAX_RULE_COMPONENTS:
         raise ValueError(
@@ -199,7 +200,7 @@ def _parse(rule: str, number: int) -> _Rule:
     try:
         expression = _expression(components)
     except ValueError as error:
-        raise ValueError(f"filter rule {rule!r}: {error}") from None
+        raise ValueError(f"filter rule {literal(rule)}: {error}") from None
     return _Rule(
         decision=Decision(sign == "+ ", rule, number),
         matches=re.compile(expression, re.DOTALL).fullmatch,

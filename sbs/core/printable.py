@@ -7,6 +7,9 @@ from typing import Final
 MAX_QUOTED: Final = 300
 """Characters of a text of others in an error: whole numbers and short texts are quoted in full."""
 
+MAX_LITERAL: Final = 100
+"""Characters of a text of others in a message that goes on after it: more hide what is allowed."""
+
 
 def plain(text: str) -> str:
     """``text`` on one line, without control characters.
@@ -20,6 +23,11 @@ def plain(text: str) -> str:
 def quoted(text: str) -> str:
     """The beginning of ``text``, as :func:`plain`, for an error that may stand in a log."""
     return plain(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}...")
+
+
+def literal(text: str) -> str:
+    """The beginning of ``text`` as a Python literal, for an error that says what is allowed."""
+    return repr(text if len(text) <= MAX_LITERAL else f"{text[:MAX_LITERAL]}...")
 
 
 def _visible(char: str) -> str:

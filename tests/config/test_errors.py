@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sbs.config import load, parse
+from sbs.config.declare import Section
 from sbs.config.reading import _syntax
+from sbs.config.settings import FILE as FILE_SECTION
+from sbs.config.text import quoted
 from sbs.errors import ConfigError
 
 FILE = "/etc/sbs.toml"
 PEER = '[node]\npeer = "127.0.0.1:4446"\n'
 WORDS = "1 to 64 printable characters"
 ETCD = '[witness]\nadapter = "etcd"\nendpoints = ["http://127.0.0.1:2379"]\n'
+MAX_LINE = 2048  # as the fuzzer expects it
 ODD_KEY = "A" * 42 + "B="  # its last character has bits that are none of the 32 bytes
 APART = "allowed are folders and a state directory that lie apart"
 NO_TLS = (
@@ -656,6 +661,40 @@ def test_too_many_items_are_refused() -> None:
     assert _error(text) == (
         f"{FILE}: mail.receivers = {shown}: has 1001 items, allowed are at most 100"
     )
+
+
+LONG = (
+    *("e" * 9000, "e:" * 4000, "e:" + "e" * 9000, "[" * 9000, "[e]:" * 2000, f"[{'e' * 9000}]"),
+    *("http://" + "e" * 9000, "9" * 9000, "9" * 9000 + "%", "a@b" * 3000, "/" * 9000, "*/" * 500),
+    *("\U0010ffff" * 250, "e:" + "\U0010ffff" * 9000, "+ " + "\U0010ffff" * 900 + "//"),
+    *("e " * 450, "- " + "[" * 900, "+ " + "\0" * 1000),
+)
+
+
+def every_key(section: Section, above: str = "") -> Iterator[tuple[str, str]]:
+    for name, declaration in section.declarations.items():
+        if isinstance(declaration, Section):
+            yield from every_key(declaration, f"{above}.{name}".lstrip("."))
+        else:
+            yield above, name
+
+
+@pytest.mark.parametrize(("section", "name"), [*every_key(FILE_SECTION)])
+def test_no_value_hides_what_is_said_about_it(section: str, name: str) -> None:
+    """Found by fuzzing, seed 660294731: a port of 16,000 characters stood whole in the error."""
+    for text in map(quoted, LONG):
+        for value in (text, f"[{text}]", f"[[{text}]]"):
+            for head in (f"[{section}]", f"[[{section}]]"):
+                for line in _error(f"{head}\n{name} = {value}\n").split("\n"):
+                    assert len(line) <= MAX_LINE, line
+
+
+def test_a_syntax_error_names_the_beginning_of_a_long_key() -> None:
+    key = "e" * 9000
+    error = _error(f"[{key}]\n[{key}]\n")
+    assert error.startswith(f"{FILE}: line 2, column 9002: not TOML: Cannot declare ('eee")
+    assert error.endswith("...")
+    assert len(error) <= MAX_LINE
 
 
 def test_a_deep_value_is_cut() -> None:

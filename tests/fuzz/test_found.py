@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import trio
 
-from sbs.config.editing import with_table, with_value
+from sbs.config.editing import value_at, with_table, with_value
 from sbs.config.problems import KeyPath
 from sbs.core.codec import MAX_MAP, decode
 from sbs.core.filters import MAX_RULE_COMPONENTS, Filter
@@ -277,6 +277,15 @@ def test_what_stands_in_an_arrays_place_gets_no_table(text: str) -> None:
 
 
 # Of commands, of what runs beside, and of servers.
+
+
+@pytest.mark.parametrize("text", [f"[f.{'r.' * 800}c]\np = 5", f"f.{'r.' * 50}c = 5"])
+def test_a_file_of_endless_levels_is_not_edited(text: str) -> None:
+    """Seed of the first: 4096 bytes of dotted keys, which Python's parser takes."""
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        with_value(text, ("node", "name"), "beta")
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        value_at(text, ("node", "name"))
 
 
 def test_a_mail_server_whose_challenge_is_no_base64_is_no_crash() -> None:

@@ -24,7 +24,6 @@ from sbs.core.manifest import MAX_NAME_BYTES, MAX_PATH_BYTES, STAGING_NAME, chec
 from sbs.core.notice import Kind, Notice
 from sbs.core.printable import plain
 from sbs.errors import ServiceError
-from sbs.replication.files.problems import printable
 from sbs.replication.former.past import Mark
 from tests.core.filter_reference import MalformedError, decide
 from tests.fuzz.contract import KIB, MIB, Form, Target, text_of
@@ -147,7 +146,7 @@ def take_unit(data: bytes) -> bool:
 def show_text(data: bytes) -> bool:
     """A text of others in a terminal, a log and a configuration: one line that nothing obeys."""
     text = text_of(data)
-    for shown in (plain(text), printable(text), quoted(text)):
+    for shown in (plain(text), quoted(text)):
         assert shown.isprintable()
         assert len(shown.splitlines()) <= 1
     if "\udc80" <= max(text, default="") <= "\udcff":

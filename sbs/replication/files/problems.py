@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from sbs.core.printable import plain
 from sbs.log import INFO, WARNING, Log
 
 MAX_PROBLEMS: Final = 1000
@@ -50,8 +51,8 @@ class Problem:
     @classmethod
     def of(cls, folder: str, entry: str, text: str, *, note: bool = False) -> Problem:
         """A problem of one path, or of a whole folder where ``entry`` is empty."""
-        where = printable(f"{folder}/{entry}" if entry else folder)
-        return cls(path=where, text=printable(text), folder=folder, entry=entry, note=note)
+        where = plain(f"{folder}/{entry}" if entry else folder)
+        return cls(path=where, text=plain(text), folder=folder, entry=entry, note=note)
 
 
 class Problems:
@@ -97,8 +98,3 @@ def log_new(before: Iterable[Problem], now: Iterable[Problem]) -> None:
             _NOTE(path=problem.path, text=problem.text)
         else:
             _PROBLEM(path=problem.path, text=problem.text)
-
-
-def printable(text: str) -> str:
-    """``text`` with everything escaped that a terminal could take for a command."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

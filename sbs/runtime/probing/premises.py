@@ -20,7 +20,7 @@ from sbs.config import Config
 from sbs.config.places import is_definite, is_loopback
 from sbs.core.address import Address
 from sbs.core.messages import Fact
-from sbs.replication.files.problems import printable
+from sbs.core.printable import plain
 from sbs.runtime.probing.checks import Result
 
 COMMAND_BOUND_S: Final = 5.0
@@ -63,7 +63,7 @@ def findings(config: Config) -> tuple[Fact, ...]:
 
 def _fact(name: str, premise: Premise, config: Config) -> Fact:
     result, text = premise.look(config)
-    return Fact(name, f"{result.value} {printable(text)[:MAX_TEXT_CHARS]}")
+    return Fact(name, f"{result.value} {plain(text)[:MAX_TEXT_CHARS]}")
 
 
 def result_of(value: str) -> tuple[Result, str]:

@@ -10,7 +10,8 @@ import attrs
 
 from sbs.core.alarm import Alarm
 from sbs.core.messages import Finding, Findings
-from sbs.replication.files.problems import Problem, printable
+from sbs.core.printable import plain
+from sbs.replication.files.problems import Problem
 from sbs.replication.former.kept import QUARANTINE, Kept
 from sbs.replication.former.quarantine import Quarantine
 from sbs.runtime.alarms import Alarms
@@ -84,7 +85,7 @@ class Conflicts:
             if not each.kept
         )
         if untold > 0 and not self._told:
-            self.problems += (Problem(path=printable(peer), text=f"and {untold} more"),)
+            self.problems += (Problem(path=plain(peer), text=f"and {untold} more"),)
         self.review()
 
     def forget_problems(self) -> None:
@@ -123,8 +124,8 @@ def _own(node: str, kept: Kept) -> Conflict:
     return Conflict(
         node=node,
         folder=kept.folder,
-        path=printable(kept.path),
-        kept=printable(kept.kept),
+        path=plain(kept.path),
+        kept=plain(kept.kept),
         generation=kept.generation,
     )
 
@@ -132,9 +133,9 @@ def _own(node: str, kept: Kept) -> Conflict:
 def _told(node: str, finding: Finding) -> Conflict:
     found = _GENERATION.match(finding.kept)
     return Conflict(
-        node=printable(node),
-        folder=printable(finding.folder),
-        path=printable(finding.path),
-        kept=printable(finding.kept),
+        node=plain(node),
+        folder=plain(finding.folder),
+        path=plain(finding.path),
+        kept=plain(finding.kept),
         generation=0 if found is None else int(found[1]),
     )

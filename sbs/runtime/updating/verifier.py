@@ -10,11 +10,11 @@ import trio
 
 from sbs.core.manifest import Entry, FolderSpec, Kind
 from sbs.core.messages import MAX_AUDITED, Audit, Audited
+from sbs.core.printable import plain
 from sbs.core.progress import Phase
 from sbs.errors import RemoteProtocolError, ReplicationError
 from sbs.log import ERROR, Log
 from sbs.replication.audit import Reading
-from sbs.replication.files.problems import printable
 from sbs.replication.leading.peer_tree import PeerTree
 from sbs.replication.leading.source import Source
 from sbs.runtime.linking.link import Link
@@ -173,7 +173,7 @@ class Verifier:
             self._name(folder, entry.path, "differed on the secondary; sent again", found)
 
     def _name(self, folder: int, path: str, what: str, found: Verification) -> None:
-        name = printable(f"{self._folders[folder].name}/{path}")
+        name = plain(f"{self._folders[folder].name}/{path}")
         _DIFFERS(path=name, finding=what)
         if len(found.paths) < MAX_NAMED:
             found.paths.append(f"{name}: {what}")

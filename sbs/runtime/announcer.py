@@ -42,8 +42,8 @@ _ROLE = _log.event(
     "role-changed",
     INFO,
     "role {role}, epoch {epoch}: {reason}",
-    "This node is that from now on, and the reason says why. After a takeover, find out "
-    "what became of the other node.",
+    "This node is that from now on, and the reason says why. A takeover has a warning of its own, "
+    "`taken-over`.",
 )
 _LATE = _log.event(
     "transition-hooks-late",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -113,6 +114,33 @@ async def test_a_service_that_is_given_up_is_mailed_without_being_asked_for(
     assert "cannot start: no driver; given up after 1 restarts" in urgent.why
     assert "sbs unit start printer-1" in urgent.why
     assert "restart SBS" in urgent.why
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What whoever filters the log for warnings sees of takeovers."""
+    records = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    return [str(each.msg) for each in records if getattr(each.msg, "name", "") == "taken-over"]
+
+
+async def test_a_takeover_is_a_warning_in_the_log_whether_it_is_mailed_or_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """B50: found by a newcomer; an ordinary start, a handover and a restart are none."""
+    async with memory_pair(tmp_path) as pair:
+        await pair.start()
+        await pair.alpha.node.switchover()
+        await pair.wait_in_step(pair.beta)
+        await pair.beta.stop()
+        await pair.alpha.wait_role(Role.PRIMARY)
+        await pair.alpha.kill()
+        await pair.alpha.start()
+        await pair.beta.start()
+        await pair.wait_in_step(pair.alpha)
+        assert not warned(caplog)
+        await pair.alpha.kill()
+        await wait_until(lambda: running(pair.beta), "the services run")
+    (line,) = warned(caplog)
+    assert line.startswith(f"taken over from alpha, epoch {pair.beta.node.model.primacy}: the pri")
 
 
 @pytest.mark.parametrize("also", [("handover",), ()])

@@ -1,4 +1,7 @@
-"""What happens to a node, as notices for its administrator (R51, B50): one for one event."""
+"""What happens to a node, as notices for its administrator (R51, B50): one for one event.
+
+Where mail is off a takeover is a warning in the log all the same.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from sbs.core.notice import (
     primacy_id,
 )
 from sbs.core.role import Model, State
-from sbs.log import ERROR, Log
+from sbs.log import ERROR, WARNING, Log
 from sbs.ports import NotifierFactory
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms, StandingAlarm
@@ -65,6 +68,13 @@ _EXPECTED: Final = Alarm.NO_SECONDARY
 """After a takeover it is no news that nothing follows."""
 
 _log = Log(__name__)
+_TAKEN_OVER = _log.event(
+    "taken-over",
+    WARNING,
+    "taken over from {peer}, epoch {epoch}: {reason}",
+    "The other node was lost, and this one leads now. Find out what became of the "
+    "other one: [after a takeover](howto/after-a-takeover.md).",
+)
 _UNTOLD = _log.event(
     "mail-event-broken",
     ERROR,
@@ -164,6 +174,8 @@ class Herald:
         via = self._model.via
         kind = None if via is None else kind_of(via)
         self._alone = kind is Kind.TAKEOVER
+        if via is not None and self._alone:
+            _TAKEN_OVER(peer=self._peer_name, epoch=epoch, reason=via.value)
         if self._postman is None or via is None or kind is None:
             return
         durable = self._model.durable
@@ -227,16 +239,22 @@ class Herald:
             )
         )
 
+    @property
+    def _peer_name(self) -> str:
+        """Of the other node; its address before it has said its name."""
+        peer = self._model.peer
+        return str(self._config.node.peer) if peer is None else peer.name
+
     def _notice(self, kind: Kind, notice_id: str, at: float) -> Notice:
         model, last_update = self._model, self._last_update()
-        config, peer = self._config, model.peer
+        config = self._config
         return Notice(
             id=notice_id,
             kind=kind,
             at=at,
             utc_offset_s=time.localtime(at).tm_gmtoff,
             node=config.node.name,
-            peer=str(config.node.peer) if peer is None else peer.name,
+            peer=self._peer_name,
             config=self._config_path,
             role=model.state.role.value,
             epoch=str(model.durable.epoch),

@@ -6,9 +6,9 @@ happen next and ``acts`` what then happens. ``promises`` says what must hold.
 
 from sbs.testing.explorer.moves import Move
 from sbs.testing.explorer.peace import quiet
-from sbs.testing.explorer.promises import INVARIANTS, PromiseError
 from sbs.testing.explorer.search import Bounds, Broken, Report, explore
 from sbs.testing.explorer.setup import Setup
+from sbs.testing.explorer.steps import INVARIANTS, PromiseError
 from sbs.testing.explorer.trace import Retraced, retrace
 
 __all__ = [

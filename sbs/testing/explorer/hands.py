@@ -16,7 +16,7 @@ from sbs.core.claim import Policy, Role
 from sbs.core.history import DIGEST_BYTES, Generation
 from sbs.core.role import State
 from sbs.testing.explorer.models import Kept
-from sbs.testing.explorer.promises import PromiseError, check_place
+from sbs.testing.explorer.promises import check_place
 from sbs.testing.explorer.scene import (
     LATE_S,
     LINGER_S,
@@ -27,6 +27,7 @@ from sbs.testing.explorer.scene import (
     bequest,
     secret,
 )
+from sbs.testing.explorer.steps import PromiseError
 from sbs.testing.explorer.words import Commit, End, Follow, LastWord, Refusal
 
 _Speech: TypeAlias = (

@@ -9,7 +9,7 @@ from sbs.core import events as ev
 from sbs.core.claim import Claim
 from sbs.core.role import Model, deadline, transition
 from sbs.testing.explorer.normal import normalise, relative, renumbered, shifted, ungranted
-from sbs.testing.explorer.promises import PromiseError, check_step
+from sbs.testing.explorer.steps import PromiseError, check_step
 
 T = TypeVar("T")
 

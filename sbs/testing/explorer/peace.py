@@ -8,7 +8,7 @@ from sbs.testing.explorer.acts import apply
 from sbs.testing.explorer.instants import next_instant
 from sbs.testing.explorer.models import Machine
 from sbs.testing.explorer.moves import Move, inner, repairs
-from sbs.testing.explorer.promises import PromiseError, unsettled
+from sbs.testing.explorer.promises import unsettled
 from sbs.testing.explorer.scene import (
     MAX_PEACEFUL_CONNECTIONS,
     MAX_PRIMACIES,
@@ -18,6 +18,7 @@ from sbs.testing.explorer.scene import (
     World,
 )
 from sbs.testing.explorer.setup import Setup
+from sbs.testing.explorer.steps import PromiseError
 
 SETTLE_S: Final = 30.0
 """Virtual time in which a pair must settle: several times the longest wait there is."""

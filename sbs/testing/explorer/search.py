@@ -17,9 +17,9 @@ from sbs.testing.explorer.instants import next_instant
 from sbs.testing.explorer.models import Machine
 from sbs.testing.explorer.moves import Move, commands, faults, inner, repairs
 from sbs.testing.explorer.peace import Peace, first_world
-from sbs.testing.explorer.promises import PromiseError
 from sbs.testing.explorer.scene import OutOfBoundsError, Scene, World
 from sbs.testing.explorer.setup import Setup
+from sbs.testing.explorer.steps import PromiseError
 from sbs.testing.explorer.trace import retrace
 
 MAX_FUSE: Final = 2

@@ -8,9 +8,9 @@ from sbs.testing.explorer.acts import apply
 from sbs.testing.explorer.models import Machine
 from sbs.testing.explorer.moves import Move
 from sbs.testing.explorer.peace import Peace, first_world
-from sbs.testing.explorer.promises import PromiseError
 from sbs.testing.explorer.scene import Scene
 from sbs.testing.explorer.setup import Setup
+from sbs.testing.explorer.steps import PromiseError
 
 
 class Retraced(NamedTuple):

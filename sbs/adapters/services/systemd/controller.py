@@ -8,7 +8,6 @@ there is a fencer (``fencer.py``) in a scope of its own, and the units are bound
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -17,19 +16,13 @@ import trio
 
 from sbs.adapters.services.systemd import binding, orders
 from sbs.adapters.services.systemd.bus import MANAGER, ROOT, Bus, Job
-from sbs.adapters.services.systemd.leash import Leash
+from sbs.adapters.services.systemd.fastening import Fastening
 from sbs.adapters.services.systemd.manual import make_manual
 from sbs.adapters.services.systemd.names import find_units
 from sbs.adapters.services.systemd.unit import GONE, Watched, runs, state_of
 from sbs.errors import ServiceError
 from sbs.log import ERROR, INFO, WARNING, Log
 from sbs.ports import ServiceController, ServiceState, Unit
-
-CLOSE_BOUND_S: Final = 15.0
-"""How long leaving the context waits for the fencer before it is killed."""
-
-RETRY_S: Final = 1.0
-"""Pause before another fencer is tried."""
 
 MAX_GRACE_S: Final = 86_400.0
 """Longest grace of a stop: a day is more than any service needs."""
@@ -53,13 +46,6 @@ _LEASH_GONE = _log.event(
     "the fencer is gone; every service is killed",
     "Somebody, or a lack of memory, killed the process that guards the units; there is a "
     "new one at once, and what ended is started again. Find out who.",
-)
-_NO_LEASH = _log.event(
-    "units-fencer-missing",
-    ERROR,
-    "no fencer for the units yet: {error}",
-    "No service starts on this node until there is one; it is tried again. Mend what the "
-    "text names.",
 )
 _NOT_KILLED = _log.event(
     "unit-not-killed",
@@ -93,15 +79,11 @@ class SystemdController:
 
     def __init__(self, held_fds: Sequence[int], nursery: trio.Nursery) -> None:
         self._bus = Bus(self._heed)
-        self._held_fds = tuple(held_fds)
         self._nursery = nursery
         self._bus_scope = trio.CancelScope(shield=True)
         self._units: dict[str, Watched] = {}
         self._by_unit: dict[str, Watched] = {}
-        self._leash: Leash | None = None
-        self._leashed = trio.Event()
-        self._guard: tuple[float | None, float] = (None, 0.0)
-        self._testament = b""
+        self._fastening = Fastening(self._bus, self._by_unit, held_fds, nursery, self._mark_expired)
         self._closing = False
         self._learning = 0
         """Jobs of others that have ended, and are not understood yet."""
@@ -129,7 +111,7 @@ class SystemdController:
         for name, unit in found.items():
             await self._add(name, unit)
         await make_manual(self._bus, self._by_unit)
-        await self._fasten()
+        await self._fastening.begin()
         self._nursery.start_soon(self._keep_fastened)
         for row in await self._bus.rows([*self._by_unit]):
             if row.active not in GONE:
@@ -159,52 +141,19 @@ class SystemdController:
             if row.active == "active":
                 raise ServiceError(f"{unit} belongs to another SBS that runs here, see {scope}")
 
-    async def _fasten(self) -> None:
-        """Start a fencer and bind the units to it."""
-        units = [*self._by_unit]
-        leash = await Leash.fasten(
-            self._bus, units, self._held_fds, self._nursery, self._mark_expired
-        )
-        try:
-            for unit in units:
-                binding.bind(unit, leash.scope)
-            await self._bus.call("Reload")
-            if self._guard[0] is not None:
-                await leash.guard(*self._guard)
-            if self._testament:
-                await leash.bequeath(self._testament)
-        except BaseException:
-            await leash.loose(CLOSE_BOUND_S)
-            raise
-        self._leash = leash
-        self._leashed.set()
-
     async def _keep_fastened(self) -> None:
         """When the fencer is gone, and SBS is not, every unit goes, too; then there is another."""
         while True:
-            leash = await self._fastened()
-            await leash.gone.wait()
+            await self._fastening.wait_gone()
             if self._closing:
                 return
-            self._leash, self._leashed = None, trio.Event()
             _LEASH_GONE()
             self._mark("killed: the fencer is gone")
             async with trio.open_nursery() as nursery:
                 for watched in self._units.values():
                     nursery.start_soon(self._kill, watched)
-            await self._fasten_again()
+            await self._fastening.renew()
             self._notify()
-
-    async def _fasten_again(self) -> None:
-        """Until there is a fencer nothing can be started."""
-        while True:
-            try:
-                await self._fasten()
-            except ServiceError as error:
-                _NO_LEASH(error=error)
-                await trio.sleep(RETRY_S)
-            else:
-                return
 
     async def _kill(self, watched: Watched) -> None:
         binding.forbid(watched.unit)
@@ -212,11 +161,6 @@ class SystemdController:
             await orders.stop(self._bus, watched, 0.0)
         except ServiceError as error:
             _NOT_KILLED(error=error)
-
-    async def _fastened(self) -> Leash:
-        while self._leash is None:
-            await self._leashed.wait()
-        return self._leash
 
     async def close(self) -> None:
         """Kill what runs; return when the units and the fencer are gone.
@@ -226,12 +170,7 @@ class SystemdController:
         """
         self._closing = True
         try:
-            if self._leash is not None:
-                await self._leash.loose(CLOSE_BOUND_S)
-            for unit in self._by_unit:
-                binding.unbind(unit)
-            if self._by_unit:
-                await self._bus.call("Reload")
+            await self._fastening.end()
         finally:
             self._bus_scope.cancel()
 
@@ -244,11 +183,11 @@ class SystemdController:
         it is ready, at most its ``TimeoutStartSec=``. ``environment`` is added to the unit's own.
         """
         watched = self._watched(name)
-        await self._fastened()
+        await self._fastening.current()
         async with watched.requests:
             binding.permit(watched.unit, environment)
             # Looked at after the permit was given: a fencer that acts from here on takes it back.
-            if self._has_expired():
+            if self._fastening.expired:
                 binding.forbid(watched.unit)
                 raise ServiceError(
                     f"service {name!r}: not started: the time until which services may run here "
@@ -288,15 +227,11 @@ class SystemdController:
 
     async def guard(self, deadline_at: float | None, grace_s: float) -> None:
         """See :meth:`sbs.ports.ServiceController.guard`; the fencer does it."""
-        self._guard = (deadline_at, grace_s)  # first: a fencer after this one must know it, too
-        leash = await self._fastened()
-        await leash.guard(deadline_at, grace_s)
+        await self._fastening.guard(deadline_at, grace_s)
 
     async def bequeath(self, testament: bytes) -> None:
         """See :meth:`sbs.ports.ServiceController.bequeath`; the fencer does it."""
-        self._testament = testament
-        leash = await self._fastened()
-        await leash.bequeath(testament)
+        await self._fastening.bequeath(testament)
 
     async def wait_changed(self) -> None:
         """Return when some state may have changed since the last call of this method."""
@@ -332,15 +267,11 @@ class SystemdController:
         system = await self._bus.property(ROOT, MANAGER, "SystemState")
         if system == "stopping":
             return  # the machine stops, and with it the unit: nobody meant this one
-        if watched.cause or watched.requests.locked() or self._has_expired() or self._closing:
+        if watched.cause or watched.requests.locked() or self._fastening.expired or self._closing:
             return
         if watched.active != runs(row):
             watched.active = runs(row)
             _CHANGED(unit=watched.unit, state="started" if watched.active else "stopped")
-
-    def _has_expired(self) -> bool:
-        deadline_at = self._guard[0]
-        return deadline_at is not None and time.clock_gettime(time.CLOCK_BOOTTIME) >= deadline_at
 
     def _mark_expired(self) -> None:
         self._mark("its time here had passed")

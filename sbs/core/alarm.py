@@ -48,6 +48,7 @@ class Alarm(enum.StrEnum):
     SERVICE_FAILED = "service-failed"
     SERVICE_GIVEN_UP = "service-given-up"
     SERVICE_NOT_STOPPED = "service-not-stopped"
+    SERVICE_UNSTABLE = "service-unstable"
     TRANSITION_HOOK_FAILED = "transition-hook-failed"
     UPDATE_HOOK_FAILED = "update-hook-failed"
 
@@ -187,7 +188,7 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         Alarm.SERVICE_DOWN: Explanation(
             "A service that should run does not. It is started again within limits "
             "(docs/services.md).",
-            "See its output in the log. If it goes on ending, it is given up: see "
+            "See its output in the log. If it goes on ending: see `service-unstable` and "
             "`service-given-up`.",
         ),
         Alarm.SERVICE_FAILED: Explanation(
@@ -206,6 +207,12 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         Alarm.SERVICE_NOT_STOPPED: Explanation(
             "Something of a service survives even the kill.",
             "Look at the process the text names; it hangs in the kernel, most often on a disk.",
+        ),
+        Alarm.SERVICE_UNSTABLE: Explanation(
+            "A service ends by itself again and again. It is started again each time, and does not "
+            "end often enough to be given up.",
+            "Find out why: its output is in the log. Mend it, then `sbs unit restart NAME`. The "
+            "alarm ends once the service has run for `services.restart_period_s`.",
         ),
         Alarm.STATE_FAILED: Explanation(
             "`node.json` in the state directory cannot be written: a full disk, a broken or "

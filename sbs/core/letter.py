@@ -219,7 +219,7 @@ def _task(notice: Notice) -> str:
         case Kind.TAKEOVER | Kind.RESTART | Kind.HANDOVER if not notice.started:
             return "Look whether the services run: when this was sent, they did not yet."
         case Kind.URGENT:
-            return "This needs you now: SBS does not go on by itself, or cannot tell what is right."
+            return "This needs you now: SBS cannot mend it by itself, or cannot tell what is right."
         case Kind.ALARM:
             return "Look at it when you can; the alarm stands until its cause is gone."
         case Kind.TEST:

@@ -37,7 +37,7 @@ class Kind(enum.Enum):
     TAKEOVER = "takeover"
     """This node replaced a primary that was lost."""
     URGENT = "urgent"
-    """SBS waits for a person, or data of one node lies aside: an alarm of :data:`URGENT`."""
+    """SBS needs a person, or data of one node lies aside: an alarm of :data:`URGENT`."""
     HANDOVER = "handover"
     """The primary handed its role over in order."""
     RESTART = "restart"
@@ -79,9 +79,11 @@ URGENT = frozenset(
         Alarm.DUAL_PRIMARY,
         Alarm.QUARANTINE,
         Alarm.SERVICE_GIVEN_UP,
+        Alarm.SERVICE_UNSTABLE,
     }
 )
-"""Alarms that are always mailed: what serves is missing, or nobody knows, before a person acts."""
+"""Alarms that are always mailed: what serves is missing, now or ever again, or nobody knows, before
+a person acts."""
 
 
 def kind_of(via: Via) -> Kind | None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbs.core.restarts import MAX_DELAY_S, Handovers, RestartLimits, Restarts
+from sbs.core.restarts import APART_S, MAX_DELAY_S, Handovers, RestartLimits, Restarts
 
 LIMITS = RestartLimits(count=3, period_s=100.0, delay_s=1.0)
 
@@ -47,9 +47,51 @@ def test_what_was_given_up_begins_anew_when_it_runs() -> None:
     for now in range(LIMITS.count + 1):
         record = record.ended(now, LIMITS)
     assert record.given_up
-    assert record.runs() == Restarts()
-    kept = Restarts().ended(5.0, LIMITS).runs()
+    assert record.runs(LIMITS) == Restarts()
+    kept = Restarts().ended(5.0, LIMITS).runs(LIMITS)
     assert kept == Restarts(ended_at=(5.0,))
+
+
+def at(*moments: float, limits: RestartLimits = LIMITS) -> Restarts:
+    """A service that ended at these, and ran in between."""
+    record = Restarts()
+    for now in moments:
+        record = record.ended(now, limits).runs(limits)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("moments", "until"),
+    [
+        ((0.0,), 0.0),
+        ((0.0, 1.0, 2.0), 0.0),  # a start that took three attempts
+        ((0.0, APART_S), 160.0),
+        ((0.0, 99.0), 199.0),
+        ((0.0, 100.0), 0.0),  # the first is forgotten
+        ((0.0, 90.0, 180.0, 270.0), 370.0),
+        ((0.0, 60.0, 159.0, 161.0), 261.0),  # once seen, it is no other trouble
+        ((0.0, 60.0, 161.0), 0.0),  # it has run for a period
+    ],
+)
+def test_what_ends_now_and_then_is_unstable_until_it_has_run_for_a_period(
+    moments: tuple[float, ...], until: float
+) -> None:
+    """B32: without ever coming to the limit."""
+    record = at(*moments)
+    assert not record.given_up
+    for now in (moments[-1], moments[-1] + 50.0, moments[-1] + 99.9, moments[-1] + 100.0):
+        assert record.unstable(now, LIMITS) is (now < until)
+
+
+def test_what_is_given_up_has_an_alarm_of_its_own() -> None:
+    """B32: but where its manager starts it again, that may go on for ever."""
+    record = at(0.0, 80.0, 85.0)
+    assert record.unstable(90.0, LIMITS)
+    assert not record.ended(90.0, LIMITS).unstable(90.0, LIMITS)
+    none = RestartLimits(count=0, period_s=100.0, delay_s=1.0)
+    record = at(0.0, 90.0, limits=none)
+    assert record.unstable(95.0, none)
+    assert not record.ended(95.0, none).unstable(95.0, none)
 
 
 @given(

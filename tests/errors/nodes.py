@@ -27,7 +27,7 @@ from sbs.errors import ServiceError
 from sbs.ports import Unit
 from sbs.runtime.linking.identity_watch import IdentityWatch
 from sbs.testing.licences import FakePolicy, licence
-from sbs.testing.nodes import MemoryNode, MemoryPair
+from sbs.testing.nodes import MemoryNode, MemoryPair, wait_until
 from sbs.testing.services import FakeController
 from tests.adapters.tls_rig import Identities
 from tests.runtime.rig import fake
@@ -166,6 +166,18 @@ async def given_up(scene: Scene) -> MemoryNode:
     return await crashed(scene)
 
 
+async def ending_again(scene: Scene) -> MemoryNode:
+    scene.patch.setattr("sbs.core.restarts.APART_S", 0.0)
+    settings = attrs.evolve(scene.alpha.config.services, restart_delay_s=0.01)
+    scene.configure(services=settings)
+    await scene.start()
+    services = fake(scene.alpha)
+    for _ in range(2):
+        await wait_until(lambda: services.present["printer-1"].running, "it runs")
+        services.crash("printer-1")
+    return scene.alpha
+
+
 async def not_started(scene: Scene) -> MemoryNode:
     await scene.start()
     fake(scene.beta).fail_start("printer-1")
@@ -285,6 +297,7 @@ NODES: Final[Mapping[Alarm, Callable[[Scene], Awaitable[MemoryNode]]]] = {
     Alarm.SERVICE_FAILED: not_started,
     Alarm.SERVICE_GIVEN_UP: given_up,
     Alarm.SERVICE_NOT_STOPPED: not_stopped,
+    Alarm.SERVICE_UNSTABLE: ending_again,
     Alarm.STATE_FAILED: state_in_the_way,
     Alarm.TRANSITION_HOOK_FAILED: failing_hooks_there,
     Alarm.UPDATE_FAILED: sent_and_not_allowed,

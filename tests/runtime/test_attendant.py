@@ -10,6 +10,7 @@ import trio
 
 from sbs.config import ServiceSettings
 from sbs.core.claim import Role
+from sbs.runtime.alarms import StandingAlarm
 from sbs.testing.nodes import UNITS, MemoryNode, MemoryPair, memory_pair, wait_until
 from sbs.testing.services import FakeController
 
@@ -77,6 +78,61 @@ async def test_past_the_limit_the_alarm_stays(tmp_path: Path) -> None:
         await pair.alpha.wait_no_alarm("service-given-up")
         fake(pair.alpha).crash("printer-1")  # its operator's start has begun a new count
         await wait_until(lambda: runs(pair.alpha, "printer-1"), "it is started again")
+
+
+async def test_what_ends_again_and_again_is_told_though_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B32: found by a newcomer; the alarm is one, and stays while it runs and ends."""
+    monkeypatch.setattr("sbs.core.restarts.APART_S", 0.1)
+    async with memory_pair(tmp_path) as pair:
+        configure(pair, attrs.evolve(QUICK, restart_limit=100))
+        await pair.start()
+        await crash_often(pair.alpha, "printer-1", 1)
+        await wait_until(lambda: runs(pair.alpha, "printer-1"), "it runs again")
+        await trio.sleep(0.2)
+        assert "service-unstable" not in pair.alpha.alarms  # once is an accident
+        await crash_often(pair.alpha, "printer-1", 1)
+        text = await pair.alpha.wait_alarm("service-unstable")
+        assert text.startswith("printer-1: it ended again within 600 s, and was started again")
+        await wait_until(lambda: runs(pair.alpha, "printer-1"), "it runs again")
+        await pair.alpha.wait_no_alarm("service-down")
+        (before,) = unstable(pair.alpha)
+        await crash_often(pair.alpha, "printer-1", 1)
+        await pair.alpha.wait_alarm("service-down")
+        await wait_until(lambda: runs(pair.alpha, "printer-1"), "it runs again")
+        await pair.alpha.wait_no_alarm("service-down")
+        assert unstable(pair.alpha) == [before]
+        await pair.alpha.node.stop_unit("printer-1")
+        await pair.alpha.wait_no_alarm("service-unstable")
+
+
+def unstable(node: MemoryNode) -> list[StandingAlarm]:
+    return [each for each in node.node.alarms.standing if each.code == "service-unstable"]
+
+
+async def test_what_is_unstable_ends_with_the_primacy_or_after_a_period(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B32"""
+    monkeypatch.setattr("sbs.core.restarts.APART_S", 0.0)
+    async with memory_pair(tmp_path) as pair:
+        configure(pair, attrs.evolve(QUICK, restart_limit=100))
+        await pair.start()
+        await crash_often(pair.alpha, "printer-1", 2)
+        await pair.alpha.wait_alarm("service-unstable")
+        await wait_until(lambda: runs(pair.alpha, "printer-1"), "it runs again")
+        await pair.alpha.node.switchover()
+        assert "service-unstable" not in pair.alpha.alarms
+        await pair.alpha.kill()
+        await pair.beta.kill()
+        configure(pair, attrs.evolve(QUICK, restart_limit=100, restart_period_s=1.0))
+        await pair.start()
+        leader = pair.alpha if pair.alpha.role is Role.PRIMARY else pair.beta
+        await crash_often(leader, "printer-1", 2)
+        await leader.wait_alarm("service-unstable")
+        await leader.wait_no_alarm("service-unstable")
+        assert runs(leader, "printer-1")
 
 
 async def test_operators_start_begins_a_new_count_even_if_it_ends_at_once(tmp_path: Path) -> None:

@@ -116,6 +116,27 @@ async def test_a_service_that_is_given_up_is_mailed_without_being_asked_for(
     assert "restart SBS" in urgent.why
 
 
+async def test_a_service_that_ends_again_and_again_is_mailed_once_without_being_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B32, B50: found by a newcomer; each end was over before it was mailed."""
+    monkeypatch.setattr(herald.Herald.__init__, "__kwdefaults__", {"settle_s": 0.1})
+    monkeypatch.setattr("sbs.core.restarts.APART_S", 0.0)
+    async with mailing_pair(tmp_path, ()) as (pair, far_end):
+        await pair.alpha.stop()
+        fast = attrs.evolve(pair.alpha.config.services, restart_limit=100, restart_delay_s=0.01)
+        pair.alpha.config = attrs.evolve(pair.alpha.config, services=fast)
+        await pair.beta.stop()
+        await pair.alpha.start()
+        for _ in range(4):
+            await wait_until(lambda: fake(pair.alpha).present["printer-1"].running, "it runs")
+            fake(pair.alpha).crash("printer-1")
+        await wait_until(lambda: far_end.notices, "the mail arrives")
+        await trio.sleep(0.3)
+    (urgent,) = far_end.notices
+    assert (urgent.kind, urgent.code) == (Kind.URGENT, "service-unstable")
+
+
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What whoever filters the log for warnings sees of takeovers."""
     records = [each for each in caplog.records if each.levelno >= logging.WARNING]

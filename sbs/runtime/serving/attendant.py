@@ -138,24 +138,39 @@ class Attendant:
         """Look at what does not run, and do what is due."""
         if not self._leads():
             return
-        down = await self._services.down()
+        states = await self._services.settled_states()
+        down, active = self._services.missing(states), self._services.active(states)
+        self._records = {name: each for name, each in self._records.items() if name in active}
         for name in self._records.keys() - set(down):
-            self._records[name] = self._records[name].runs()
+            self._records[name] = self._records[name].runs(self._limits)
         for name in down:
             record = self._records.get(name, Restarts())
             if record.given_up and name not in self._services.given_up:
-                record = record.runs()  # its operator started it, and it has ended already
+                record = record.runs(self._limits)  # its operator's start has ended already
             if record.due_at is None and not record.given_up:
                 record = self._ended(name, record)
             if record.due_at is not None and record.due_at <= trio.current_time():
                 record = await self._restart(name, record)
             self._records[name] = record
+        self._tell_unstable()
         failed = [name for name in down if self._records[name].given_up]
         text = self._given_up
         if failed and self._settings.on_failure == "handover":
             text += await self._relieve(failed)
         self._services.give_up(
             {name: f"{text}; {_WHAT_TO_DO.format(name=name)}" for name in failed}
+        )
+
+    def _tell_unstable(self) -> None:
+        """Nobody is mailed of ends that are over within seconds, however many there are."""
+        now, limits = trio.current_time(), self._limits
+        unstable = [name for name, each in self._records.items() if each.unstable(now, limits)]
+        self._services.tell_unstable(
+            [
+                f"{name}: it ended again within {limits.period_s:g} s, and was started again; look "
+                "why: users are cut off each time"
+                for name in unstable
+            ]
         )
 
     def _leads(self) -> bool:

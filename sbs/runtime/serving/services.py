@@ -73,6 +73,8 @@ class Services:
         """How services ended that should run."""
         self._given_up: Mapping[str, str] = {}
         """What is told of services that are not started again (B32)."""
+        self._unstable: Sequence[str] = ()
+        """What is told of services that end again and again (B32)."""
         self._starting = trio.CancelScope()
         self.restarts: dict[str, int] = {}
         """How often each was started again since the node's start (B32)."""
@@ -155,6 +157,7 @@ class Services:
     def _report(self) -> None:
         """Raise or clear the alarms: what is given up has one of its own (B32)."""
         given_up, why = self._given_up, {**self._down, **self._failed}
+        self._alarms.tell(Alarm.SERVICE_UNSTABLE, self._unstable)
         self._alarms.tell(
             Alarm.SERVICE_GIVEN_UP,
             [f"{why[name]}; {text}" for name, text in given_up.items() if name in why],
@@ -179,6 +182,15 @@ class Services:
         self._given_up = texts
         self._report()
 
+    def tell_unstable(self, texts: Sequence[str]) -> None:
+        """Have an alarm tell of services that end again and again, until they are stopped (B32).
+
+        Args:
+            texts: of all of them.
+        """
+        self._unstable = () if self._epoch is None else texts
+        self._report()
+
     def _environment_of(self, epoch: Epoch) -> dict[str, str]:
         return {**self._environment, "SBS_EPOCH": str(epoch.number)}
 
@@ -190,6 +202,7 @@ class Services:
             self._failed = {}
             self._withheld = ()
             self._given_up = {}
+            self._unstable = ()
             failures: list[str] = []
             async with trio.open_nursery() as nursery:
                 for name in self._units:
@@ -258,11 +271,6 @@ class Services:
             self._forget(name)
             return
         raise RefusedError(f"{name} is not started: the services are being stopped; see sbs status")
-
-    async def down(self) -> Sequence[str]:
-        """The services that should run and do not, read while none is started or stopped."""
-        async with self._lock:
-            return self.missing(await self._controller.states())
 
     def missing(self, states: Mapping[str, ServiceState]) -> Sequence[str]:
         """The services that should run here and do not, by these states."""

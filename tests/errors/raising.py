@@ -59,7 +59,7 @@ NOW: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ALPHA: Final = Address("alpha", 4449)
 
 Case: TypeAlias = Callable[[Path], Awaitable[object]]
-"""Given an empty directory it ends with the error, within seconds on a clock that jumps."""
+"""Given an empty directory it ends with the error."""
 
 
 # Of files that an administrator writes.
@@ -316,12 +316,10 @@ RAISED: Final[Mapping[type[errors.SbsError], Case]] = {
     ChangedError: edited_by_two,
     DemoError: lost_in_a_demo,
     HookError: failing_hook,
-    NoStatusError: status_that_hangs,
     errors.NotRunningError: nobody_answers,
     EndedError: ends_before_it_answers,
     NoNodeError: nobody_runs,
     errors.NotifyError: password_that_is_gone,
-    errors.PairingError: nobody_calls,
     errors.UnreachableError: nobody_waits,
     errors.WrongCodeError: two_codes,
     errors.ProtocolError: no_protocol,
@@ -348,3 +346,10 @@ RAISED: Final[Mapping[type[errors.SbsError], Case]] = {
     PeerFencedError: last_word,
     errors.WitnessError: no_shared_folder,
 }
+
+WAITED: Final[Mapping[type[errors.SbsError], Case]] = {
+    NoStatusError: status_that_hangs,
+    errors.PairingError: nobody_calls,
+}
+"""Those that come when a time is over. Nothing outside trio works in them: a clock that jumps
+would not wait for a process or a thread, but take it for one that hangs."""

@@ -8,6 +8,7 @@ import random
 import shutil
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,15 @@ def test_a_pipe_or_a_directory_is_not_waited_for(tmp_path: Path) -> None:
         read_identity(str(tmp_path / "pipe"))
     with pytest.raises(ConfigError, match=r"is no regular file|Is a directory"):
         read_identity(str(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_a_directory_is_not_left_open(tmp_path: Path) -> None:
+    """A transport looks at its identity for each connection."""
+    opened = os.listdir("/proc/self/fd")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        read_pins(str(tmp_path))
+    assert os.listdir("/proc/self/fd") == opened
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -20,7 +20,7 @@ from sbs.replication.changes import EVERYTHING
 from sbs.replication.files.content import BLOCKS_ABOVE
 from sbs.replication.files.problems import Problem
 from sbs.replication.former import divergence
-from sbs.replication.former.kept import MAX_STANDING
+from sbs.replication.former.kept import MAX_STANDING, standing
 from sbs.replication.former.quarantine import MAX_CANDIDATES, Quarantine
 from sbs.replication.leading.source import PeerTree, Source
 from tests.replication.rig import EPOCH, NOTHING, Host, lead, proceed, read, write
@@ -405,6 +405,13 @@ def test_what_somebody_planted_as_a_quarantine_is_not_followed(
     nodes.lead(nodes.alpha, beta)
     assert beta.kept == {"one": b"edited by hand"}
     assert os.listdir(outside) == []
+
+
+def test_a_directory_planted_as_its_list_is_not_left_open(tmp_path: Path) -> None:
+    os.makedirs(f"{tmp_path}/{QUARANTINE}/list.jsonl")
+    opened = os.listdir("/proc/self/fd")
+    assert standing("data", str(tmp_path)) == []
+    assert os.listdir("/proc/self/fd") == opened
 
 
 def test_links_inside_the_quarantine_are_not_followed(nodes: Nodes, tmp_path: Path) -> None:

@@ -241,6 +241,19 @@ def test_planted_lists_and_versions_are_not_followed(kept: Kept, tmp_path: Path)
         assert past.versions_of(places, 0, "f") == []
 
 
+def test_a_directory_planted_as_a_list_is_not_left_open(kept: Kept) -> None:
+    kept.update(f="one")
+    kept.update(f="two")
+    for name, _ in logged(kept.pair.b):
+        os.unlink(path := f"{kept.pair.b}/{BASE}/{name}/list.jsonl")
+        os.mkdir(path)
+    with Places([kept.pair.b]) as places:
+        past.versions_of(places, 0, "f")
+        opened = os.listdir("/proc/self/fd")
+        assert past.versions_of(places, 0, "f") == []
+        assert os.listdir("/proc/self/fd") == opened
+
+
 def test_no_hard_link_is_possible(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """B21: a copy is kept, with mode and time; a symbolic link is made anew."""
     kept.update(f="one")

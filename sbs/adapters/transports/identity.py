@@ -195,9 +195,7 @@ def _parse(text: str, where: str) -> Certificate:
 def _read(key: str, path: str, *, secret: bool) -> str:
     """The text of a small file that is there to be trusted."""
     try:
-        # A pipe is not waited for.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             found = os.fstat(file.fileno())
             data = file.read(MAX_FILE_BYTES + 1) if stat.S_ISREG(found.st_mode) else b""
     except FileNotFoundError as error:
@@ -214,6 +212,11 @@ def _read(key: str, path: str, *, secret: bool) -> str:
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{key} {path}: has over {MAX_FILE_BYTES} bytes")
     return data.decode("ascii", "replace")
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe is not waited for, and a directory not left open."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 _MAKERS: Final = {

@@ -130,10 +130,14 @@ def standing(folder: str, place: str) -> list[Kept]:
 
 
 def _listed(places: Places) -> list[Kept]:
-    fd = os.open(LIST_NAME, _READ, dir_fd=places.directory(0, QUARANTINE))
+    directory = places.directory(0, QUARANTINE)
     found: dict[str, Kept] = {}
     damaged = 0
-    with open(fd, "rb") as file:
+
+    def opened(name: str, _flags: int) -> int:
+        return os.open(name, _READ, dir_fd=directory)
+
+    with open(LIST_NAME, "rb", opener=opened) as file:  # of a directory it leaves nothing open
         while line := file.readline(MAX_LINE_BYTES):
             try:
                 kept = _parse(line)

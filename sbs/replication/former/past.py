@@ -245,10 +245,13 @@ def _is_there(places: Places, folder: int, kept: str) -> bool:
 
 def _changes(places: Places, folder: int, mark: Mark, path: str) -> Iterator[Change]:
     directory = places.directory(folder, f"{VERSIONS}/{mark.name}")
-    fd = os.open(LIST_NAME, _READ, dir_fd=directory)
     begin = f'{{"path": {encode_basestring_ascii(path)},'.encode()
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+
+    def opened(name: str, _flags: int) -> int:
+        return os.open(name, _READ, dir_fd=directory)
+
+    with open(LIST_NAME, "rb", opener=opened) as file:  # of a directory it leaves nothing open
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return
         while line := file.readline(MAX_LINE_BYTES):
             if line.startswith(begin):

@@ -233,10 +233,8 @@ def scripted(answers: Mapping[str, str], greeting: str = "220 there") -> Iterato
             except OSError:
                 return
             calls.append(call)
-            try:
+            with call, suppress(OSError):
                 _answer(call, answers, greeting, script.heard)
-            except OSError:
-                continue
 
     thread = threading.Thread(target=serve)
     thread.start()

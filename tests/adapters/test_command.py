@@ -189,7 +189,8 @@ async def test_start_that_takes_too_long_is_killed_and_undone(
     async with open_controller([hanging], []) as controller:
         with pytest.raises(ServiceError, match=r"killed after 0\.3 s"):
             await controller.start("a", {})
-        assert not is_alive(pid_of(tmp_path))
+        # A busy machine may have killed it before it began anything.
+        assert not (tmp_path / "pid").exists() or not is_alive(pid_of(tmp_path))
 
 
 async def test_stop_that_does_not_stop_is_an_error(

@@ -341,13 +341,13 @@ async def test_killed_keeper_ends_all_rather_than_leave_one_unwatched(fifo: Path
 
 
 async def test_stuck_fencer_delays_no_call_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    for bound in ("START_BOUND_S", "KILL_BOUND_S", "CLOSE_BOUND_S"):
-        monkeypatch.setattr(process_module, bound, 0.2)
     units = [SLEEP, Unit(name="b", command=("sleep", "1000"))]
     async with open_controller(units, []) as controller:
         await controller.start("a", {})
         pid, fencer_pid = await pid_of(controller), fencer_of(os.getpid())
         os.kill(fencer_pid, signal.SIGSTOP)
+        for bound in ("START_BOUND_S", "KILL_BOUND_S", "CLOSE_BOUND_S"):
+            monkeypatch.setattr(process_module, bound, 0.2)
         with pytest.raises(ServiceError, match=r"'b': not started after 0.2 s"):
             await controller.start("b", {})
         with pytest.raises(ServiceError, match=r"'a': something of it still runs"):

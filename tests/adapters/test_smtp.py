@@ -316,19 +316,33 @@ async def test_a_server_that_hangs_in_the_handshake_is_left(security: str) -> No
     assert str(error).endswith("TLS: no answer within 0.3 s")
 
 
-@pytest.mark.parametrize("command", ["greeting", "AUTH", "."])
-async def test_a_call_that_is_given_up_leaves_no_thread_behind(command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "before"), [("greeting", "connect"), ("AUTH", "EHLO"), (".", f"receiver {A}")]
+)
+async def test_a_call_that_is_given_up_leaves_no_thread_behind(command: str, before: str) -> None:
     """The socket is shut down under it, though it would wait much longer."""
     answers = {word: answer for word, answer in ANSWERS.items() if word != command}
     with scripted(answers, "" if command == "greeting" else "220 there") as script:
         options = NotifierOptions(
             server="127.0.0.1", port=script.port, account="u", password="p", sender="s@example.org"
         )
-        opened = partial(open_notifier, step_timeout_s=1000.0, bound_s=SHORT_S)
-        async with opened(options) as notifier:
-            with pytest.raises(NotifyError, match=rf"{STEPS[command]}: given up after 0.3 s"):
+        steps: list[SendStep] = []
+        opened = partial(open_notifier, step_timeout_s=1000.0, bound_s=1000.0)
+        async with opened(options) as notifier, trio.open_nursery() as nursery:
+            nursery.start_soon(notifier.send, NOTICE, (A,), steps.append)
+            while not [step for step in steps if step.name == before]:  # noqa: ASYNC110 - of a thread
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        await _wait_idle()
+
+
+async def test_a_call_has_a_bound_whatever_its_steps_may_take() -> None:
+    with scripted({}, "") as script:
+        options = NotifierOptions(server="127.0.0.1", port=script.port, sender="s@example.org")
+        async with open_notifier(options, step_timeout_s=1000.0, bound_s=SHORT_S) as notifier:
+            with pytest.raises(NotifyError, match=r"(connect|greeting): given up after 0.3 s"):
                 await notifier.send(NOTICE, (A,))
-    await _wait_idle()
+        await _wait_idle()
 
 
 async def _wait_idle() -> None:

@@ -259,14 +259,15 @@ async def test_a_takeover_goes_on_after_a_crash_although_no_licence_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, says: str
 ) -> None:
     """R43: what it lies on may be what has failed; the alarm says so, and it ends as any other."""
-    monkeypatch.setattr(licensing, "LOOK_BOUND_S", 0.05)
-    monkeypatch.setattr(licensing, "FIRST_BOUND_S", 0.05)
     async with failing_pair(tmp_path) as (pair, policy):
         await pair.start()
         await pair.alpha.kill()
         await wait_running(pair.beta, BOTH)
         await pair.beta.kill()
         lose(policy, how)
+        if how == "hangs":
+            monkeypatch.setattr(licensing, "LOOK_BOUND_S", 0.05)
+            monkeypatch.setattr(licensing, "FIRST_BOUND_S", 0.05)
         await pair.beta.start()
         await wait_running(pair.beta, BOTH)
         assert says in await pair.beta.wait_alarm("licence")
@@ -347,11 +348,11 @@ async def test_a_look_that_hangs_holds_nothing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B40: the question is given up; a takeover does not even ask it."""
-    monkeypatch.setattr(licensing, "LOOK_BOUND_S", 0.05)
-    monkeypatch.setattr(licensing, "FIRST_BOUND_S", 0.05)
     async with failing_pair(tmp_path) as (pair, policy):
         await pair.start()
         policy.fault = "hangs"
+        monkeypatch.setattr(licensing, "LOOK_BOUND_S", 0.05)
+        monkeypatch.setattr(licensing, "FIRST_BOUND_S", 0.05)
         assert "no answer within 0.05 s" in await pair.beta.wait_alarm("licence")
         await pair.alpha.kill()
         await wait_running(pair.beta, BOTH)

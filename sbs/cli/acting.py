@@ -33,20 +33,35 @@ def ask(config_path: str, command: str, **arguments: Any) -> Any:
 
 
 @click.command(cls=VerbatimCommand, epilog="Examples:\n  sbs stop\n  sbs stop -c alpha.toml")
+@click.option("--force", is_flag=True, help="Although the secondary would not get the last update.")
+@json_option
 @config_option
-def stop(config_path: str) -> None:
+def stop(config_path: str, *, force: bool, as_json: bool) -> None:
     """Stop the running node, in order.
 
     For maintenance of this machine. A primary stops its services, sends a last update and hands
     its role to the secondary, unless automatic takeovers are paused. Returns when the node has
-    ended.
+    ended; a warning says if the role was not handed over.
+
+    Refused (exit code 4) where the secondary would not get the last update: one is held, or the
+    last one failed. Mend that first, or end the node all the same with --force.
     """
     try:
-        client.stop(find_state_dir(config_path))
+        kept = client.stop(find_state_dir(config_path), force=force)
     except client.NoNodeError:
         load_config(config_path)
         raise
+    if as_json:
+        show_object({"not_handed_over": kept})
+        return
     click.echo(_("stopped"))
+    if kept:
+        warn(
+            _(
+                "the role was not handed over: {reason}. No service runs here any more; whether "
+                "the other node leads, sbs status says there"
+            ).format(reason=kept)
+        )
 
 
 @click.command(

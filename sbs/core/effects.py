@@ -269,9 +269,15 @@ class Answer:
 
 @attrs.frozen
 class Exit:
-    """End the node after all effects before; ``refusal`` empty: as asked."""
+    """End the node after all effects before.
+
+    Args:
+        refusal: why it may not run; empty: it ends as asked.
+        kept: why a primary that ends has given its role to nobody; empty: it has, or had none.
+    """
 
     refusal: str = ""
+    kept: str = ""
 
 
 Effect: TypeAlias = (

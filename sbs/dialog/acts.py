@@ -43,9 +43,14 @@ def stop(state_dir: str) -> str:
         state_dir: of the node.
 
     Raises:
+        RefusedError: it could not hand its role over.
         SbsError: it does not run, or cannot be reached.
     """
-    client.stop(state_dir)
+    kept = client.stop(state_dir)
+    if kept:
+        return _("the node has ended, and its role was not handed over: {reason}").format(
+            reason=kept
+        )
     return _("the node has ended")
 
 

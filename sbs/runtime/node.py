@@ -16,7 +16,6 @@ import trio
 
 from sbs.config import Config
 from sbs.core import events as ev
-from sbs.core.alarm import Alarm
 from sbs.core.claim import Role
 from sbs.core.role import Model, State
 from sbs.errors import ConfigError, RefusedError
@@ -34,7 +33,8 @@ from sbs.runtime.linking.links import Links
 from sbs.runtime.linking.lookout import Lookout
 from sbs.runtime.loop import RoleLoop
 from sbs.runtime.mailing.herald import make_herald
-from sbs.runtime.operating.rehearsal import rehearse
+from sbs.runtime.operating.farewell import Farewell
+from sbs.runtime.operating.rehearsal import check_stop, hindrance, rehearse
 from sbs.runtime.operating.requests import Requests
 from sbs.runtime.operating.security import security_of
 from sbs.runtime.operating.status import Status, Switchover, make_status
@@ -98,6 +98,7 @@ class Node:
         self.stopping: trio.Event = trio.Event()
         """Somebody has asked for the end of the node."""
         self._refusal = ""
+        self._farewell = Farewell()
         self._tickets = Tickets(config.node.name, self.post)
 
     # Life.
@@ -194,8 +195,8 @@ class Node:
             updates=self.updates,
         )
 
-    def _finish(self, refusal: str) -> None:
-        self._refusal = refusal
+    def _finish(self, refusal: str, kept: str) -> None:
+        self._refusal, self._farewell.kept = refusal, kept
         self._loop.end()
 
     async def _run_parts(
@@ -203,7 +204,7 @@ class Node:
     ) -> None:
         async with trio.open_nursery() as background:
             keeping, state_dir = self.updates.keeping, self.config.node.state_dir
-            async with Requests(self, state_dir, keeping) as requests:
+            async with Requests(self, state_dir, keeping, self._farewell) as requests:
                 background.start_soon(self.links.accept_forever, self._listener)
                 background.start_soon(requests.serve_forever)
                 background.start_soon(self._attendant.run_forever)
@@ -215,7 +216,8 @@ class Node:
                 background.start_soon(self.updates.run_forever)
                 if self._door is not None:
                     background.start_soon(self._door.run_forever)
-                last = (self._saves, self.announcer, self.ballots, self._herald, self.role_history)
+                records = (self._saves, self.announcer, self.ballots, self.role_history)
+                last = (*records, self._herald, self._farewell)
                 async with trio.open_nursery() as finishing:
                     for part in last:
                         finishing.start_soon(part.run)
@@ -260,8 +262,14 @@ class Node:
 
     # Requests of the operator.
 
-    async def stop(self) -> None:
-        """End the node in order (R8); a primary hands its role over first."""
+    async def stop(self, *, force: bool = True) -> None:
+        """End the node in order (R8); a primary hands its role over first.
+
+        Raises:
+            RefusedError: it is known that it could not, and this is not to be done by ``force``.
+        """
+        if not force:
+            check_stop(self.model, hindrance(self.updates, self.alarms))
         self.stopping.set()
         await self.post(ev.StopAsked())
 
@@ -281,9 +289,7 @@ class Node:
         Raises:
             RefusedError: this node cannot hand over now; the text says why.
         """
-        updates = self.updates
-        failed = self.alarms.text(Alarm.UPDATE_FAILED)
-        found = rehearse(self.model, updates.held_update, updates.scripts.holds, failed)
+        found = rehearse(self.model, hindrance(self.updates, self.alarms))
         if dry_run:
             return found
         await self._tickets.ask(ev.SwitchoverAsked)

@@ -76,6 +76,14 @@ _LAST_UPDATE = _log.event(
     "What the services wrote at their end goes to the other node before it starts them. "
     "Nothing to do.",
 )
+_KEPT = _log.event(
+    "not-handed-over",
+    WARNING,
+    "this primary ends, and its role is not handed over: {reason}",
+    "The services have ended here, and this node has had no other start them. Whether the other "
+    "one takes over by itself, with its last complete generation, its policy says: look at "
+    "`sbs status` there.",
+)
 _FENCING = _log.event(
     "fencing",
     WARNING,
@@ -111,7 +119,7 @@ class Performer:
         parts: of the node.
         model: where the role machine stands.
         post: gives it an event.
-        finish: ends the node, with why it may not run, or nothing.
+        finish: ends the node, as :class:`~sbs.core.effects.Exit` says.
     """
 
     def __init__(
@@ -119,7 +127,7 @@ class Performer:
         parts: Parts,
         model: Callable[[], Model],
         post: Callable[[ev.Event], Awaitable[None]],
-        finish: Callable[[str], None],
+        finish: Callable[[str, str], None],
     ) -> None:
         self.nursery: trio.Nursery
         self.stopping_at: float | None = None
@@ -159,8 +167,10 @@ class Performer:
                 self.nursery.start_soon(self._fence)
             case ef.Answer(ticket, error):
                 parts.tickets.answer(ticket, error)
-            case ef.Exit(refusal):
-                self._finish(refusal)
+            case ef.Exit(refusal, kept):
+                if kept:
+                    _KEPT(reason=kept)
+                self._finish(refusal, kept)
             case ef.TellRole() | ef.RaiseAlarm() | ef.ClearAlarm():
                 self._tell(effect)
             case _:

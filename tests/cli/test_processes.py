@@ -69,7 +69,15 @@ def test_a_pair_is_shown_stopped_and_swapped_by_commands(pair: Pair) -> None:
     alpha.wait_role("primary")
     wait_until(lambda: alpha.status()["services"]["active"] == ["web"], "its services run")
     assert beta.sbs("status").returncode == 3
-    alpha.stop()
+    lone = alpha.sbs("stop")
+    assert (lone.returncode, lone.stdout) == (0, "stopped\n")
+    assert "the role was not handed over: no secondary is connected. No service" in lone.stderr
+    assert alpha.wait() == 0
+    alpha.start()
+    alpha.wait_role("primary")
+    assert json.loads(alpha.sbs("stop", "--json").stdout) == {
+        "not_handed_over": "no secondary is connected"
+    }
 
 
 def test_an_operator_stops_and_starts_one_service(pair: Pair) -> None:

@@ -19,6 +19,7 @@ from sbs.adapters.witnesses.etcd import EtcdWitness
 from sbs.errors import NotifyError, RefusedError, SbsError, ServiceError, WitnessError
 from sbs.ports import NotifierOptions, WitnessOptions
 from sbs.runtime.operating import client
+from sbs.runtime.operating.farewell import Farewell
 from sbs.runtime.operating.requests import Requests
 from tests.fuzz.contract import KIB, MIB, Form, Target, is_proper, shaped, unpacked
 
@@ -66,7 +67,8 @@ class Asked:
     async def status(self) -> Any:
         return Answer()
 
-    async def stop(self) -> None:
+    async def stop(self, *, force: bool = True) -> None:
+        assert type(force) is bool
         raise RefusedError("it goes on")
 
     async def switchover(self, *, dry_run: bool = False) -> Any:
@@ -110,7 +112,7 @@ class Asked:
 def command(data: bytes) -> bool:
     """A line to the control socket: nothing of it ends the node, and each whole one is answered."""
     asked: Any = Asked()
-    requests, stream = Requests(asked, "/nonexistent", asked), Stream(data)
+    requests, stream = Requests(asked, "/nonexistent", asked, Farewell()), Stream(data)
     converse: Any = requests._converse
     try:
         trio.run(converse, stream)

@@ -36,6 +36,7 @@ from sbs.replication.receiving.journal import DamagedError
 from sbs.runtime.lasting import state
 from sbs.runtime.mailing import outbox
 from sbs.runtime.operating import client
+from sbs.runtime.operating.farewell import Farewell
 from sbs.runtime.operating.requests import Requests
 from sbs.runtime.showing.conversation import Conversation
 from sbs.runtime.showing.pages import Pages
@@ -318,7 +319,8 @@ async def test_a_command_that_makes_no_sense_is_answered(
     """A speed of 401 digits ended the node; a name that is none had no answer."""
     asked: Any = Asked()
     stream = Stream(json.dumps(asked_for).encode() + b"\n")
-    await Requests(asked, "/nonexistent", asked)._converse(stream)  # type: ignore[arg-type]
+    requests = Requests(asked, "/nonexistent", asked, Farewell())
+    await requests._converse(stream)  # type: ignore[arg-type]
     answer = json.loads(stream.written)
     assert not answer["ok"]
     assert len(answer["error"]) < 1000

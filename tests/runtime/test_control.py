@@ -20,13 +20,14 @@ from sbs.core.guard import Cause, Held, Reason
 from sbs.errors import NotRunningError, RefusedError, SbsError, StateError
 from sbs.replication.leading.preview import Change, Preview, PreviewedChange
 from sbs.runtime.operating import client, control
+from sbs.runtime.operating.farewell import Farewell
+from sbs.runtime.operating.operated import Operated
 from sbs.runtime.operating.requests import (
     LASTING,
     MAX_CONNECTIONS,
     MAX_LASTING,
     MAX_REQUEST_BYTES,
     MAX_STRANGERS,
-    Operated,
     Requests,
 )
 from sbs.runtime.operating.status import Status, Switchover
@@ -40,12 +41,15 @@ from tests.support import require
 class FakeNode:
     def __init__(self) -> None:
         self.stopped = trio.Event()
+        self.farewell = Farewell()
         self.units: list[str] = []
 
     async def status(self) -> Status:
         raise SbsError("no status today")
 
-    async def stop(self) -> None:
+    async def stop(self, *, force: bool = True) -> None:
+        if not force:
+            raise RefusedError("an update is held")
         self.stopped.set()
 
     async def switchover(self, *, dry_run: bool = False) -> Switchover:
@@ -109,7 +113,7 @@ async def controlled(
 ) -> AsyncGenerator[FakeNode, None]:
     node = node or FakeNode()
     operated: Operated = node
-    requests = Requests(operated, str(state_dir), FakeVersions())
+    requests = Requests(operated, str(state_dir), FakeVersions(), node.farewell)
     async with trio.open_nursery() as nursery, requests:
         nursery.start_soon(requests.serve_forever)
         yield node
@@ -334,6 +338,7 @@ async def test_an_answer_that_nobody_reads_is_dropped(
             while data := await stream.receive_some():
                 length += len(data)
             assert 0 < length < 3_000_000
+        monkeypatch.undo()  # a busy machine needs longer to read it
         assert len(await control.ask(str(tmp_path), "unit-stop", name="a")) == 3_000_000
 
 
@@ -343,7 +348,7 @@ async def test_end_of_the_node_is_the_answer_to_stop(tmp_path: Path) -> None:
 
         async def ask() -> None:
             with pytest.raises(NotRunningError, match="ended before it answered"):
-                await control.ask(str(tmp_path), "stop")
+                await control.ask(str(tmp_path), "stop", force=True)
             ended.append("yes")
 
         async with controlled(tmp_path) as node:
@@ -352,6 +357,29 @@ async def test_end_of_the_node_is_the_answer_to_stop(tmp_path: Path) -> None:
             await trio.sleep(0.01)
             assert ended == []
     assert ended == ["yes"]
+
+
+async def test_who_asked_for_the_end_is_told_of_it_before_the_node_has_ended(
+    tmp_path: Path,
+) -> None:
+    """R8: a refused request owes nothing to anybody."""
+    answers: list[object] = []
+
+    async def ask() -> None:
+        answers.append(await control.ask(str(tmp_path), "stop", force=True))
+
+    async with trio.open_nursery() as nursery, controlled(tmp_path) as node:
+        with pytest.raises(RefusedError, match="an update is held"):
+            await control.ask(str(tmp_path), "stop")
+        nursery.start_soon(ask)
+        nursery.start_soon(ask)
+        await node.stopped.wait()
+        await wait_until(lambda: node.farewell.expected == 2, "both have asked")
+        node.farewell.kept = "nobody is there"
+        node.farewell.end()
+        await node.farewell.run()
+        await wait_until(lambda: len(answers) == 2, "both are told")
+    assert answers == [{"not_handed_over": "nobody is there"}] * 2
 
 
 async def test_long_socket_path(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +17,7 @@ import trio
 import trio.testing
 
 from sbs.config import parse
+from sbs.core.alarm import Alarm
 from sbs.core.claim import Role
 from sbs.core.connection import Side
 from sbs.core.epoch import Epoch
@@ -25,6 +28,7 @@ from sbs.core.role import State
 from sbs.errors import RefusedError
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.link import Link
+from sbs.runtime.operating import client
 from sbs.runtime.updating.updates import Updates
 from sbs.testing.nodes import MemoryNode, MemoryPair, wait_until
 from tests.replication.rig import look, read, write
@@ -371,6 +375,75 @@ async def test_a_switchover_is_refused_while_an_update_is_held(tmp_path: Path) -
         await pair.alpha.stop()
         await pair.beta.wait_role(Role.PRIMARY)
         assert pair.beta.read("two") == "two"
+
+
+async def test_a_stop_that_could_hand_nothing_over_is_refused_unless_it_is_forced(
+    tmp_path: Path,
+) -> None:
+    """R8, B22: found by a newcomer; it said ``stopped``, and no service ran any more."""
+    async with recorded_pair(tmp_path) as (pair, recorder):
+        guarded(pair)
+        name = await emptied(pair)
+        before = list(recorder.starts)
+        with pytest.raises(RefusedError, match=rf"update {name} is held.*sbs stop --force"):
+            await asked_to_stop(pair.alpha)
+        assert recorder.starts == before
+        assert pair.alpha.role is Role.PRIMARY
+        await pair.alpha.node.pause()  # nothing is to be handed over
+        kept = await asked_to_stop(pair.alpha)
+        assert kept == "automatic takeovers are paused"
+        assert pair.beta.read("two") == "two"
+
+
+async def test_a_forced_stop_says_why_nothing_was_handed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R8, B22: a signal and a shutdown end it the same, and the log warns."""
+    async with recorded_pair(tmp_path) as (pair, _):
+        guarded(pair)
+        name = await emptied(pair)
+        kept = await asked_to_stop(pair.alpha, force=True)
+        assert f"the last update did not reach the secondary (update {name} is held" in kept
+        await pair.beta.wait_role(Role.PRIMARY)  # by its policy
+        assert pair.beta.read("two") == "two"
+        assert await asked_to_stop(pair.beta) == "no secondary is connected"
+    warned = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert sum(getattr(each.msg, "name", "") == "not-handed-over" for each in warned) == 2
+
+
+@pytest.mark.parametrize("scripts", [False, True])
+async def test_a_stop_is_refused_after_an_update_that_failed(tmp_path: Path, scripts: bool) -> None:
+    """R8, R25"""
+    async with recorded_pair(tmp_path) as (pair, _):
+        await pair.start()
+        await pair.wait_in_step(pair.alpha)
+        if scripts:
+            pair.alpha.node.updates.scripts.holds = "an update script failed"
+            match = "script failed; when that is mended: sbs sync"
+        else:
+            pair.alpha.node.alarms.raise_(Alarm.UPDATE_FAILED, "no room")
+            match = "last update failed: no room"
+        with pytest.raises(RefusedError, match=match):
+            await asked_to_stop(pair.alpha)
+        assert not await asked_to_stop(pair.beta)  # a secondary has no role to hand over
+
+
+async def test_a_stop_that_hands_over_has_nothing_to_say(tmp_path: Path) -> None:
+    """R8"""
+    async with recorded_pair(tmp_path) as (pair, _):
+        await pair.start()
+        await pair.wait_in_step(pair.alpha)
+        assert not await asked_to_stop(pair.alpha)
+        assert pair.beta.role is Role.PRIMARY
+
+
+async def asked_to_stop(node: MemoryNode, *, force: bool = False) -> str:
+    """As ``sbs stop`` asks; returns why its role was not handed over."""
+    stopped = await trio.to_thread.run_sync(
+        partial(client.stop, node.config.node.state_dir, force=force), abandon_on_cancel=True
+    )
+    await node.wait_end()
+    return stopped
 
 
 async def test_a_handover_fails_if_its_last_update_is_held(tmp_path: Path) -> None:

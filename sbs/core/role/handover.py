@@ -42,14 +42,14 @@ from sbs.core.role.steps import Step
 def drained(model: Model, _event: ServicesStopped, now: float) -> Step:
     """Nothing writes any more: send the rest."""
     if model.session is None:
-        return _not_relieved(model, now, "the secondary was lost before the last update")
+        return _not_relieved(model, now, "no secondary is connected")
     return model, (FinalUpdate(model.session),)
 
 
 def final_update_ended(model: Model, event: FinalUpdateEnded, now: float) -> Step:
     """The follower has everything: give the role up, durably, unless a pause keeps it (B6)."""
     if model.stopping and model.durable.pause.on:
-        return steps.leave(model)
+        return steps.leave(model, kept="automatic takeovers are paused")
     if model.session is None or not event.done:
         because = f" ({event.why})" if event.why else ""
         text = f"the last update did not reach the secondary{because}"
@@ -120,7 +120,7 @@ def _not_relieved(model: Model, now: float, why: str) -> Step:
     """Nobody took the role: end all the same, or decide anew with a new epoch."""
     model = attrs.evolve(model, taken_until=None)
     if model.stopping:
-        return steps.leave(model)
+        return steps.leave(model, kept=why)
     model, answering = steps.answer(model, f"{why}; the nodes decide anew who is primary")
     model, saving = steps.save(model, held=True, released=False)
     model, probing = steps.probe(model, now, why)

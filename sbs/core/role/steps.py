@@ -207,8 +207,14 @@ def drop_connections(model: Model, but: tuple[int | None, ...] = ()) -> Step:
     return attrs.evolve(model, session=None, asking=None, asked_until=None, relieves=None), closing
 
 
-def leave(model: Model, refusal: str = "") -> Step:
-    """End the node: a primacy it held is given back (R43), unless a pause keeps it here (B6)."""
+def leave(model: Model, refusal: str = "", kept: str = "") -> Step:
+    """End the node: a primacy it held is given back (R43), unless a pause keeps it here (B6).
+
+    Args:
+        model: where the machine stands.
+        refusal: why it may not run; empty: it ends as asked.
+        kept: see :class:`~sbs.core.effects.Exit`.
+    """
     held = model.durable.held and model.durable.pause.on
     active = None if model.durable.held and not held else model.durable.active
     model, saving = save(model, held=held, active=active)
@@ -216,8 +222,9 @@ def leave(model: Model, refusal: str = "") -> Step:
     model, ending = end_term(model)
     model, answering = answer(model, "the node was stopped meanwhile")
     model = attrs.evolve(model, state=State.STOPPED)
-    reason = refusal or "stopped as asked"
-    return model, (*closing, *ending, *saving, *answering, tell(model, reason), Exit(refusal))
+    reason = refusal or ("stopped as asked" + (f"; not handed over: {kept}" if kept else ""))
+    told = tell(model, reason)
+    return model, (*closing, *ending, *saving, *answering, told, Exit(refusal, kept))
 
 
 def send_follow(model: Model, connection: int, now: float) -> Step:

@@ -152,16 +152,27 @@ def _rest_s(give_up_at: float) -> float | None:
     return max(0.001, give_up_at - time.monotonic())
 
 
-def stop(state_dir: str) -> None:
+def stop(state_dir: str, *, force: bool = False) -> str:
     """End the node that runs with ``state_dir`` in order (R8); return when it has ended.
+
+    Args:
+        state_dir: of the node.
+        force: although its role could not be handed over.
+
+    Returns:
+        why a primary has not handed its role over; empty: it has, or was none, or was ended at
+        once meanwhile.
 
     Raises:
         NotRunningError: no node runs there, or it cannot be reached.
+        RefusedError: a handover would fail, and it is not forced.
     """
+    kept = ""
     with suppress(EndedError):  # its end is the answer
-        ask(state_dir, "stop", timeout_s=math.inf)
+        kept = ask(state_dir, "stop", timeout_s=math.inf, force=force)["not_handed_over"]
     while _locked(state_dir):
         time.sleep(END_INTERVAL_S)
+    return str(kept)
 
 
 def _locked(state_dir: str) -> bool:

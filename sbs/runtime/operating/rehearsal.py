@@ -1,23 +1,60 @@
-"""What has to be in order before a switchover: looked at first, and alone by a dry run (B6)."""
+"""What has to be in order before a handover: looked at first, and alone by a dry run (B6)."""
 
 from __future__ import annotations
 
-from sbs.core.guard import Held
+from sbs.core.alarm import Alarm
 from sbs.core.role import Model, State
 from sbs.errors import RefusedError
 from sbs.runtime import clock
+from sbs.runtime.alarms import Alarms
 from sbs.runtime.operating.status import Switchover
+from sbs.runtime.updating.updates import Updates
 
 
-def rehearse(model: Model, held: Held | None, waits: str, failed: str) -> Switchover:
+def hindrance(updates: Updates, alarms: Alarms) -> str:
+    """Why the last update of a handover would not reach the secondary, as far as is known.
+
+    Args:
+        updates: of this node: the guard (B22) or the update scripts (R25) hold them back.
+        alarms: that stand. If the last update failed, that of the handover would, too, and the
+            services would have stopped for nothing.
+
+    Returns:
+        the cause, and what to do; empty: nothing is in its way.
+    """
+    if updates.held_update is not None:
+        return updates.held_update.text
+    if updates.scripts.holds:
+        return f"{updates.scripts.holds}; when that is mended: sbs sync"
+    if failed := alarms.text(Alarm.UPDATE_FAILED):
+        return f"the last update failed: {failed}; when that is mended: sbs sync"
+    return ""
+
+
+def check_stop(model: Model, hindered: str) -> None:
+    """Refuse to stop a primary that has a secondary, and could not hand its role over (R8).
+
+    Args:
+        model: of this node.
+        hindered: see :func:`hindrance`.
+
+    Raises:
+        RefusedError: it is one; the text says why, and how it ends all the same.
+    """
+    relieved = model.state is State.PRIMARY and model.session is not None
+    if relieved and hindered and not model.durable.pause.on:
+        raise RefusedError(
+            f"{hindered}. Until then the role cannot be handed over; to stop without that: sbs "
+            "stop --force"
+        )
+
+
+def rehearse(model: Model, hindered: str) -> Switchover:
     """Look whether the roles could be exchanged now.
 
     Args:
         model: of this node.
-        held: by the guard: the last update would be held as well (B22).
-        waits: why it would wait for the update scripts; empty: it would not (R25).
-        failed: why the last update failed; empty: it did not. The one of the switchover would,
-            too, and the services would have stopped for nothing.
+        hindered: see :func:`hindrance`.
 
     Returns:
         to whom, and what was found, one line each.
@@ -35,12 +72,8 @@ def rehearse(model: Model, held: Held | None, waits: str, failed: str) -> Switch
     peer = model.peer
     if model.session is None or peer is None:
         raise RefusedError(f"{name} has no secondary: start the other node, see sbs probe")
-    if held is not None:
-        raise RefusedError(held.text)
-    if waits:
-        raise RefusedError(f"{waits}; when that is mended: sbs sync")
-    if failed:
-        raise RefusedError(f"the last update failed: {failed}; when that is mended: sbs sync")
+    if hindered:
+        raise RefusedError(hindered)
     if not model.in_step:
         raise RefusedError(f"{peer.name} does not hold a complete generation yet: see sbs status")
     services = ", ".join(model.durable.active or ()) or "no services"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 import trio
@@ -17,12 +17,9 @@ from sbs.core.permissions import ROOT
 from sbs.core.printable import quoted
 from sbs.errors import RefusedError, SbsError
 from sbs.log import INFO, WARNING, Log
-from sbs.replication.leading.preview import Preview
 from sbs.runtime.operating import control
-from sbs.runtime.operating.status import Status, Switchover
-from sbs.runtime.updating.keeping import Standing
-from sbs.runtime.updating.last_update import LastUpdate
-from sbs.runtime.updating.verifier import Verification
+from sbs.runtime.operating.farewell import Farewell
+from sbs.runtime.operating.operated import Operated, Restoring
 
 MAX_CONNECTIONS: Final = 64
 """Requests at a time, with those that have not arrived yet; people and scripts ask one by one."""
@@ -116,66 +113,6 @@ _RESTORE = _log.event(
 )
 
 
-class Operated(Protocol):
-    """What an operator may ask of a node; see :class:`~sbs.runtime.node.Node`."""
-
-    async def status(self) -> Status:
-        """The node at this moment."""
-        ...
-
-    async def stop(self) -> None:
-        """End in order."""
-        ...
-
-    async def switchover(self, *, dry_run: bool = False) -> Switchover:
-        """Exchange the roles."""
-        ...
-
-    async def takeover(self, *, force: bool) -> None:
-        """Lead on the operator's word."""
-        ...
-
-    async def pause(self) -> None:
-        """Suspend automatic takeovers."""
-        ...
-
-    async def resume(self) -> None:
-        """Allow them again."""
-        ...
-
-    async def sync(self, *, accepted: str = "", quick: bool = False) -> LastUpdate | None:
-        """Run one update now."""
-        ...
-
-    async def diff(self) -> Preview:
-        """What an update would send."""
-        ...
-
-    async def verify(self, bytes_s: float = 0.0) -> Verification:
-        """Compare all contents on both nodes."""
-        ...
-
-    async def start_unit(self, name: str, *, again: bool = False) -> None:
-        """Start one service."""
-        ...
-
-    async def stop_unit(self, name: str) -> str:
-        """Stop one service; returns why it could not be started again."""
-        ...
-
-
-class Restoring(Protocol):
-    """What is asked of a node's folders; see :class:`~sbs.runtime.updating.keeping.Keeping`."""
-
-    def look(self) -> Standing:
-        """What it holds, and where."""
-        ...
-
-    async def restore(self, folder: str, path: str, generation: int) -> str:
-        """Put a former version in its place; returns what was done."""
-        ...
-
-
 class Requests:
     """Serves the control socket of a node; a context manager, for the socket's file.
 
@@ -183,10 +120,14 @@ class Requests:
         node: is asked.
         state_dir: its state directory, locked.
         restoring: its former versions.
+        farewell: what those are told who ask for its end.
     """
 
-    def __init__(self, node: Operated, state_dir: str, restoring: Restoring) -> None:
+    def __init__(
+        self, node: Operated, state_dir: str, restoring: Restoring, farewell: Farewell
+    ) -> None:
         self._node = node
+        self._farewell = farewell
         self._restoring = restoring
         self._state_dir = state_dir
         self._connections = trio.CapacityLimiter(MAX_CONNECTIONS)
@@ -261,7 +202,9 @@ class Requests:
     async def _converse(self, stream: trio.SocketStream) -> None:
         with trio.fail_after(READ_TIMEOUT_S):
             request = await control.read_line(stream, most_bytes=MAX_REQUEST_BYTES)
-        if request is not None:
+        if request is None:
+            return
+        with self._farewell.owed() if request.get("command") == "stop" else nullcontext():
             await _tell(stream, await self._answer(request))
 
     async def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,10 +225,10 @@ class Requests:
     async def _status(self, _request: Mapping[str, Any]) -> Any:
         return (await self._node.status()).to_json()
 
-    async def _stop(self, _request: Mapping[str, Any]) -> Any:
+    async def _stop(self, request: Mapping[str, Any]) -> Any:
         _STOP()
-        await self._node.stop()
-        await trio.sleep_forever()  # the end of the node is the answer
+        await self._node.stop(force=request.get("force") is True)
+        return {"not_handed_over": await self._farewell.wait()}
 
     async def _switchover(self, request: Mapping[str, Any]) -> Any:
         _SWITCHOVER()

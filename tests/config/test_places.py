@@ -69,7 +69,7 @@ HOSTS = (
 ADDRESSES = st.builds(Address, HOSTS, st.integers(1, 65535))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(ADDRESSES, ADDRESSES)
 def test_every_name_is_one_that_could_be_configured_and_is_the_same_on_both_nodes(
     one: Address, other: Address

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sbs.config import (
@@ -468,7 +468,6 @@ def _value(declaration: Key | Section) -> st.SearchStrategy[Any]:
     return st.lists(table | VALUES, max_size=3) if declaration.many else table
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(_tables(FILE))
 def test_any_tables_become_settings_or_problems(raw: dict[str, Any]) -> None:
     config, problems = structured(raw, "/etc")
@@ -480,7 +479,6 @@ def test_any_tables_become_settings_or_problems(raw: dict[str, Any]) -> None:
         assert "peer" in raw["node"]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.text("[]{}=\"'.,#\n\\node peer1").map(lambda text: PEER + text) | st.text())
 def test_any_text_is_a_configuration_or_a_configuration_error(text: str) -> None:
     outcome = _outcome(text)

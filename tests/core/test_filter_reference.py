@@ -59,7 +59,7 @@ RULES = st.lists(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(rules=RULES, paths=st.lists(PATHS, min_size=1, max_size=5), is_directory=st.booleans())
 @example(rules=["- *"], paths=["a/b"], is_directory=False)
 @example(rules=["- [[a]"], paths=["["], is_directory=False)
@@ -114,7 +114,7 @@ def test_steps_are_counted_of_an_expression_that_tries_every_way() -> None:
     assert counts[2] > 10 * counts[1] > 100 * counts[0]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     components=st.lists(
         st.one_of(st.just("**"), st.text("ab*?", min_size=1, max_size=6)), min_size=1, max_size=5

@@ -47,7 +47,7 @@ def test_adversarial_12_an_emptied_folder_is_held_shown_and_released(
     filled: tuple[Node, Node],
 ) -> None:
     alpha, beta = filled
-    shutil.rmtree(alpha.folder / "directory")
+    (alpha.folder / "directory").rename(alpha.folder.with_name("moved"))  # all at once
     text = alpha.wait_alarm("update-held")
     assert "30 of 30 files on the secondary would be deleted" in text
     found = held(alpha)

@@ -26,8 +26,8 @@ SBS = (sys.executable, "-m", "sbs.cli")
 
 ROOT = Path(__file__).parent.parent
 
-WAIT_S = 20.0
-"""Bound of every wait: much more than any of them takes."""
+WAIT_S = 60.0
+"""Bound of every wait: much more than any of them takes, on a busy machine, too."""
 
 POLL_S = 0.01
 

@@ -122,7 +122,7 @@ def test_killed_sbs_is_replaced_at_once_with_the_witness(pair: Pair, witness: An
     primary, secondary = start_together(pair)
     primary.wait_service()
     primary.kill()
-    secondary.wait_role("primary")  # within 20 s, although votes hold for 31
+    secondary.wait_role("primary", timeout_s=20.0)  # although votes hold for 31
     secondary.wait_service()
     assert "its fencer says that its services are, too" in secondary.log_text
 

@@ -88,7 +88,8 @@ def test_what_both_sides_wrote_in_a_partition_is_kept(pair: LabPair, strict_dele
     pair.alpha.wait_role("primary")
     pair.beta.start()
     pair.wait_settled(pair.alpha, pair.beta)
-    pair.wait(lambda: tree_of(pair.beta) == BEFORE, "both have the same")
+    assert pair.alpha.sbs("sync").returncode == 0  # both have the same, and both know it
+    assert tree_of(pair.beta) == BEFORE
 
     parted_at = time.monotonic()
     pair.lab.cut("a", "b")

@@ -1,7 +1,7 @@
 """``python -m tests.fuzz --seconds 600``: every decoder, for longer than the tests take.
 
-Without targets it is all of them. Ends with 1 after a finding, whose input is saved; run it again
-with ``--replay FILE TARGET``.
+Without targets it is all of them. Ends with 1 after a finding, whose input is saved, and printed;
+run it again with ``--replay FILE TARGET``, or elsewhere with ``--pasted TEXT TARGET``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from tests.fuzz.engine import (
     Recorder,
     Report,
     bound_memory,
+    from_paste,
     fuzz,
     judge,
     limited,
     minimized,
     shares,
+    to_paste,
 )
 from tests.fuzz.targets import TABLE
 
@@ -40,14 +42,19 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="for all targets together")
     parser.add_argument("--seed", type=int, help="the same one makes the same inputs")
     parser.add_argument("--found", type=Path, default=Path("fuzz-found"), help="directory")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="run one input, and no other")
+    once = parser.add_mutually_exclusive_group()
+    once.add_argument("--replay", type=Path, metavar="FILE", help="run one input, and no other")
+    once.add_argument("--pasted", metavar="TEXT", help="the same, of what a finding prints")
     options = parser.parse_args()
     logging.disable()  # what decoders log of bad input is not what is looked for
     if unknown := [name for name in options.targets if name not in TABLE]:
         parser.error(f"no target {', '.join(unknown)}; there are {', '.join(TABLE)}")
     targets = [TABLE[name] for name in options.targets or TABLE]
+    if options.pasted is not None:
+        return _replay(targets, from_paste(options.pasted))
     if options.replay is not None:
-        return _replay(targets, options.replay)
+        read = Recorder.read if options.replay.suffix == ".last" else Path.read_bytes
+        return _replay(targets, read(options.replay))
     options.found.mkdir(exist_ok=True)
     if options.engine == "atheris":
         return coverage_guided.fuzz(targets, options.seconds, options.found)
@@ -57,16 +64,16 @@ def main() -> int:
 
 def _mutate(targets: Sequence[Target], seed: int, seconds: float, found: Path) -> int:
     print(f"seed {seed}, {len(targets)} targets, {seconds:g} s", flush=True)  # noqa: T201
-    bound_memory()
     failed = total = 0
     for target, share in shares(targets, seconds):
+        bound_memory()
         last = found / f"{target.name}.last"
         recorder = Recorder(last, target.longest_bytes)
         try:
             report = fuzz(target, seed, share, recorder)
         except FindingError as finding:
             failed += 1
-            print(f"FOUND {_save(finding, found)}: {finding}", flush=True)  # noqa: T201
+            print(told(finding, found), flush=True)  # noqa: T201
         else:
             total += report.executions
             _keep(report, found)
@@ -89,8 +96,8 @@ def _keep(report: Report, found: Path) -> None:
         (place / _name(data)).write_bytes(data)
 
 
-def _save(finding: FindingError, found: Path) -> Path:
-    """The input of a finding, cut to what it takes."""
+def told(finding: FindingError, found: Path) -> str:
+    """Save the input of a finding, cut to what it takes; return what is printed of it."""
     kind, end_at = type(finding.__cause__), time.monotonic() + HARD_S
 
     def fails(data: bytes) -> bool:
@@ -106,11 +113,10 @@ def _save(finding: FindingError, found: Path) -> Path:
     data = minimized(finding.data, fails)
     path = found / f"{finding.target.name}-{_name(data)}"
     path.write_bytes(data)
-    return path
+    return f"FOUND {path}: {finding}\n--pasted {to_paste(data)} {finding.target.name}"
 
 
-def _replay(targets: Sequence[Target], path: Path) -> int:
-    data = Recorder.read(path) if path.suffix == ".last" else path.read_bytes()
+def _replay(targets: Sequence[Target], data: bytes) -> int:
     bound_memory()
     for target in targets:
         with limited():

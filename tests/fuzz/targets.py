@@ -23,18 +23,5 @@ _MODULES: Final = (
     *(records, folders, local, web, disk),
 )
 TABLE: Final[dict[str, Target]] = {
-    target.name: target
-    for module in (
-        wire,
-        encryption,
-        identities,
-        words,
-        settings,
-        records,
-        folders,
-        local,
-        web,
-        disk,
-    )
-    for target in module.TARGETS
+    target.name: target for module in _MODULES for target in module.TARGETS
 }

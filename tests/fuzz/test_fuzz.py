@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import attrs
 import pytest
 
 from tests.fuzz import engine
-from tests.fuzz.contract import MIB, Form, Target
+from tests.fuzz.__main__ import told
+from tests.fuzz.contract import MIB, Form, Target, unpacked_all
 from tests.fuzz.engine import (
     CORPUS,
     FindingError,
     Recorder,
     corpus_of,
+    from_paste,
     fuzz,
     judge,
     limited,
     minimized,
+    to_paste,
+    traced,
 )
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.targets import TABLE
@@ -53,7 +60,7 @@ def test_the_corpus_is_small_and_has_no_strangers() -> None:
 
 
 def test_new_inputs_break_no_decoder(tmp_path: Path) -> None:
-    """The seed is in the output; what is found is kept, and made again by ``--replay``."""
+    """What is found is in the output, whole, and so is the input that the process has died of."""
     seed = random.SystemRandom().randrange(2**32)
     command = [sys.executable, "-W", "error", "-m", "tests.fuzz", "--found", os.fspath(tmp_path)]
     done = subprocess.run(
@@ -64,12 +71,10 @@ def test_new_inputs_break_no_decoder(tmp_path: Path) -> None:
         timeout=2 * FUZZ_S + 10 * engine.HARD_S,
     )
     sys.stdout.write(done.stdout)
-    found = {
-        path.name: path.read_bytes()[:4096]
-        for path in tmp_path.iterdir()
-        if path.is_file() and path.stat().st_size
-    }
-    assert done.returncode == 0, f"seed {seed}: {done.stdout}{done.stderr}\n{found}"
+    ended = [
+        f"--pasted {to_paste(Recorder.read(last))} {last.stem}" for last in tmp_path.glob("*.last")
+    ]
+    assert done.returncode == 0, "\n".join((done.stdout, done.stderr, *ended))
     assert done.stdout.count(" executions, ") == len(TABLE) + 1
 
 
@@ -111,6 +116,51 @@ def test_memory_beyond_the_bound_is_a_finding() -> None:
     assert judge(dummy(run=run), b"x") == ""
     with pytest.raises(FindingError, match="bytes of memory, over"):
         judge(dummy(run=run), b"x", measured=True)
+    with pytest.raises(FindingError, match="bytes of memory, over"):
+        fuzz(dummy(run=run), 1, 60.0)
+    assert not tracemalloc.is_tracing()
+
+
+def test_memory_that_was_taken_before_is_no_finding() -> None:
+    """Of one input each is measured, while what other inputs have left is still there."""
+    held: list[bytes] = []
+
+    def run(_data: bytes) -> bool:
+        held.append(bytes(MIB // 2))
+        return True
+
+    with traced():
+        for _ in range(10):
+            assert judge(dummy(run=run), b"x", measured=True) == ""
+
+
+@pytest.mark.parametrize("name", ["pair-partner", "index", "etcd"])
+def test_memory_of_the_form_of_an_input_is_no_finding(name: str) -> None:
+    """Nested arrays that announce thousands of items each: the target's own msgpack makes room."""
+    target = TABLE[name]
+    nested = (b"\xdc" + struct.pack(">H", 4000)) * (target.longest_bytes // 3 - 1)
+    data = bytes(target.prefix_bytes) + nested
+    assert judge(target, data, measured=True) == "no input"
+    assert unpacked_all(nested)[0] == []
+
+
+def test_a_finding_is_printed_whole(tmp_path: Path) -> None:
+    """What can be pasted on another machine is the input, cut: no file, no seed, no hour of it."""
+
+    def run(data: bytes) -> bool:
+        assert len(data) < 1000
+        return True
+
+    data = random.Random(1).randbytes(3000)
+    with pytest.raises(FindingError) as caught:
+        judge(dummy(run=run), data)
+    found = re.search(r"^--pasted (\S+) limit$", told(caught.value, tmp_path), re.MULTILINE)
+    assert found is not None
+    cut = from_paste(found[1])
+    assert len(cut) == 1000
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [cut]
+    command = [sys.executable, "-W", "error", "-m", "tests.fuzz", *found[0].split()]
+    assert subprocess.check_output(command, cwd=CORPUS.parents[2]).startswith(b"limit: ValueError")
 
 
 @pytest.mark.parametrize("name", ["message", "state", "config", "frames"])

@@ -128,7 +128,7 @@ def _directories_are_apart(config: Config) -> Iterator[Problem]:
             text = _("holds {other}; allowed are folders and a state directory that lie apart")
         else:
             continue
-        text = text.format(other=f"{dotted(key_a)} = {quoted(path_a)}")
+        text = text.format(other=f"{dotted(key_a)} = {shown(path_a)}")
         yield Problem(about(key_b, path_b, text), (key_b, key_a))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 MAX_QUOTED: Final = 300
-"""Characters of a text of others in an error: whole numbers and short texts are quoted in full."""
+"""Characters of a text of others in an error, escapes and all: whole numbers and short texts are
+quoted in full."""
 
 MAX_LITERAL: Final = 100
 """Characters of a text of others in a message that goes on after it: more hide what is allowed."""
@@ -22,7 +23,8 @@ def plain(text: str) -> str:
 
 def quoted(text: str) -> str:
     """The beginning of ``text``, as :func:`plain`, for an error that may stand in a log."""
-    return plain(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}...")
+    shown = plain(text[: MAX_QUOTED + 1])  # an escape takes up to ten characters for one
+    return shown if len(shown) <= MAX_QUOTED else f"{shown[:MAX_QUOTED]}..."
 
 
 def literal(text: str) -> str:

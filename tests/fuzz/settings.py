@@ -16,6 +16,10 @@ from sbs.runtime.supervisor import Supervisor
 from tests.fuzz.contract import KIB, MIB, Form, Target, text_of
 from tests.fuzz.scratch import scratch
 
+MAX_LINE: Final = 2 * KIB
+"""Characters of a problem: two keys and two values of 200 each, 100 of a text that is a literal,
+ten for each that is escaped, and what is said of them."""
+
 _NAME: Final = "/etc/sbs/sbs.toml"
 _TOKENS: Final = (
     *(b"[node]", b"[failover]", b"[[folders]]", b"[services]", b"[[services.unit]]", b"[mail]"),
@@ -35,7 +39,7 @@ def read_config(data: bytes) -> bool:
         lines = str(error).split("\n")
         assert len(lines) <= MAX_REPORTED + 1
         assert all(line.startswith(f"{_NAME}: ") and line.isprintable() for line in lines), lines
-        assert all(len(line) <= 2 * KIB for line in lines)
+        assert all(len(line) <= MAX_LINE for line in lines)
         raise
     return True
 

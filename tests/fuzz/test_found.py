@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 import pytest
 import trio
 
@@ -19,6 +20,7 @@ from sbs.core.filters import MAX_RULE_COMPONENTS, Filter
 from sbs.core.frames import Frame
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Finding
+from sbs.core.printable import MAX_QUOTED, quoted
 from sbs.core.scope import check_deletes
 from sbs.errors import (
     ConfigError,
@@ -33,6 +35,7 @@ from sbs.errors import (
 from sbs.replication.former import kept, undo
 from sbs.replication.former.kept import QUARANTINE
 from sbs.replication.receiving.journal import DamagedError
+from sbs.replication.receiving.overlay import MAX_RANGES
 from sbs.runtime.lasting import state
 from sbs.runtime.mailing import outbox
 from sbs.runtime.operating import client
@@ -43,7 +46,7 @@ from sbs.runtime.showing.pages import Pages
 from sbs.runtime.supervisor import Supervisor
 from sbs.runtime.updating import conflicts
 from tests.fuzz import records
-from tests.fuzz.contract import MIB, repacked, unpacked
+from tests.fuzz.contract import KIB, MIB, repacked, unpacked
 from tests.fuzz.engine import CORPUS, FindingError, judge
 from tests.fuzz.local import Asked, Stream, ask_etcd, talk_to_mail_server
 from tests.fuzz.targets import TABLE
@@ -97,6 +100,12 @@ def test_a_leader_whose_filters_take_long_can_be_left() -> None:
         check_deletes([deep], (spec,), check)
 
 
+def test_a_text_of_others_is_quoted_within_its_limit() -> None:
+    """Each character that a terminal obeys is ten when it is shown."""
+    assert len(quoted("\U000e0001" * MAX_QUOTED)) == MAX_QUOTED + len("...")
+    assert quoted("a" * MAX_QUOTED) == "a" * MAX_QUOTED
+
+
 def test_a_generation_that_a_peer_names_is_a_number() -> None:
     """One of 4000 digits went into every status."""
     told = conflicts._told(
@@ -147,6 +156,14 @@ def test_blocks_of_a_file_that_cannot_be_are_no_version(at: int, form: str, numb
         assert (found is None) is (at != 16)  # a time before 1970 is one
     finally:
         os.close(fd)
+
+
+def test_blocks_that_announce_more_than_the_file_holds_cost_nothing() -> None:
+    """A file of 78 bytes: a mebibyte was made room for, the whole of what the target may take."""
+    head = bytearray(seed("blocks")[:78])
+    struct.pack_into(">I", head, 68, MAX_RANGES)
+    target = attrs.evolve(TABLE["blocks"], held_bytes=64 * KIB)
+    assert judge(target, bytes(head), measured=True) == "nothing"
 
 
 # Of the node itself.
@@ -275,6 +292,14 @@ def test_what_stands_in_an_arrays_place_gets_no_table(text: str) -> None:
     path: KeyPath = ("services", "unit") if "services" in text else ("folders",)
     with pytest.raises(ConfigError, match="cannot be changed here"):
         with_table(text, path, {"name": "a"})
+
+
+@pytest.mark.parametrize("name", ["a" * 250, "\U000e0001" * 60])
+def test_a_folder_that_lies_in_another_is_not_told_at_length(name: str) -> None:
+    """Both paths are the longest there are: the other one stood whole in the error."""
+    path = "/" + "/".join([name] * 15)
+    text = "".join(f'[[folders]]\nname = "{n}"\npath = "{path}{n}"\n' for n in ("", "/b"))
+    assert judge(TABLE["config"], text.encode()).startswith("ConfigError")
 
 
 # Of commands, of what runs beside, and of servers.

@@ -112,11 +112,12 @@ def read(fd: int) -> Undo | None:
     Raises:
         OSError: it cannot be read.
     """
+    found_bytes = os.fstat(fd).st_size
     head = os.pread(fd, _HEAD.size, 0)
     if len(head) < _HEAD.size:
         return None
     magic, size_bytes, mtime_ns, mode, user, group, digest, count = _HEAD.unpack(head)
-    if magic != _MAGIC or count > MAX_RANGES + 1:
+    if magic != _MAGIC or count > min(MAX_RANGES + 1, found_bytes // _RANGE.size):
         return None
     raw = os.pread(fd, _RANGE.size * count, _HEAD.size)
     if len(raw) < _RANGE.size * count:
@@ -135,7 +136,7 @@ def read(fd: int) -> Undo | None:
         and mode <= MAX_MODE
         and all(at + length <= MAX_FILE_BYTES for at, length in undo.ranges)
     )
-    return undo if sane and undo.whole_bytes == os.fstat(fd).st_size else None
+    return undo if sane and undo.whole_bytes == found_bytes else None
 
 
 def is_sound(fd: int, check: Callable[[], object]) -> bool:

@@ -26,6 +26,12 @@ def _form(found: dict[str, Any]) -> dict[str, Any]:
     return {key: found[key] for key in ("to", "checks", "gap_s")}
 
 
+def _show_where_to_look(name: str) -> None:
+    """The other node does not tell this one how its services do."""
+    text = _("whether the services stay up is seen only there: sbs status, on {name}")
+    click.echo(text.format(name=name))
+
+
 def _gap(found: dict[str, Any]) -> str:
     gap_s = found["gap_s"]
     return "" if gap_s is None else "; " + _("no service ran for {gap_s:.3f} s").format(gap_s=gap_s)
@@ -43,8 +49,8 @@ def switchover(config_path: str, *, dry_run: bool, as_json: bool) -> None:
 
     For planned work on the primary; run it there. It stops its services, sends a last update, and
     the secondary takes over with all of the data; the old primary stays as its secondary. Returns
-    when the services run there, and says how long none ran. Refused (exit code 4) while the nodes
-    are not in step.
+    when the services were started there, and says how long none ran. Refused (exit code 4) while
+    the nodes are not in step.
     """
     found = ask(config_path, "switchover", dry_run=dry_run)
     name = plain(found["to"])
@@ -56,6 +62,7 @@ def switchover(config_path: str, *, dry_run: bool, as_json: bool) -> None:
     else:
         text = _("the roles are exchanged: {name} is primary").format(name=name)
         click.echo(text + _gap(found))
+        _show_where_to_look(name)
 
 
 @click.command(cls=VerbatimCommand, epilog="Example:\n  sbs drill")
@@ -77,7 +84,9 @@ def drill(config_path: str, *, as_json: bool) -> None:
     if as_json:
         show_object(_form(found))
         return
-    click.echo(_("{name} has taken over").format(name=plain(found["to"])) + _gap(found))
+    name = plain(found["to"])
+    click.echo(_("{name} has taken over").format(name=name) + _gap(found))
+    _show_where_to_look(name)
     click.echo(_("to exchange the roles again: sbs drill, or sbs switchover, on that node"))
 
 

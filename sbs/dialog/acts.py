@@ -65,9 +65,10 @@ def switchover(state_dir: str) -> str:
         SbsError: it failed.
     """
     found = client.ask(state_dir, "switchover", timeout_s=math.inf, dry_run=False)
-    return _("{name} is primary; no service ran for {gap_s:.3f} s").format(
-        name=found["to"], gap_s=found["gap_s"]
-    )
+    return _(
+        "{name} is primary; no service ran for {gap_s:.3f} s.\n"
+        "Whether the services stay up is seen only there: sbs status, on {name}"
+    ).format(name=found["to"], gap_s=found["gap_s"])
 
 
 ACTS: Final[Mapping[str, Callable[[str], str]]] = {"stop": stop, "switchover": switchover}

@@ -59,7 +59,10 @@ def test_a_pair_is_shown_stopped_and_swapped_by_commands(pair: Pair) -> None:
     as_json = json.loads(beta.sbs("status", "--json").stdout)
     assert (as_json["role"], as_json["peer"]["role"]) == ("secondary", "primary")
 
-    pattern = r"the roles are exchanged: beta is primary; no service ran for \d+\.\d{3} s\n"
+    pattern = (
+        r"the roles are exchanged: beta is primary; no service ran for \d+\.\d{3} s\n"
+        r"whether the services stay up is seen only there: sbs status, on beta\n"
+    )
     assert re.fullmatch(pattern, alpha.sbs("switchover").stdout)
     assert [status["role"] for status in pair.status()] == ["secondary", "primary"]
 

@@ -55,6 +55,13 @@ async def until(pilot: Pilot[None], holds: Callable[[], object], what: str) -> N
         await pilot.pause(0.02)
 
 
+async def asked(app: Dialog, pilot: Pilot[None]) -> None:
+    """Return when keys answer a question: its window is there, and "no" is chosen."""
+    await until(
+        pilot, lambda: app.focused is not None and app.focused.id == "no", "it can be answered"
+    )
+
+
 def shown(app: Dialog, selector: str) -> str:
     """The text of a widget on the uppermost screen; empty while that is being made."""
     found = app.screen.query(selector).results(Static)

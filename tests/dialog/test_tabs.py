@@ -13,7 +13,7 @@ from sbs.config import load
 from sbs.dialog.app import EDITED, Dialog
 from sbs.dialog.typed import settings_of
 from tests.adapters.smtp_servers import MailServer
-from tests.dialog.driving import TEXT, driven, fill, shown, until
+from tests.dialog.driving import TEXT, asked, driven, fill, shown, until
 from tests.support import Pair
 
 
@@ -80,12 +80,12 @@ def test_a_node_is_shown_exchanged_and_stopped(pair: Pair) -> None:
         await pilot.press("f1")
 
         app.query_one("#switchover", Button).press()
-        await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+        await asked(app, pilot)
         await pilot.press("enter")  # no is what is chosen
         await until(pilot, lambda: len(app.screen_stack) == 1, "no")
         assert app.seen.role == "primary"
         app.query_one("#switchover", Button).press()
-        await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+        await asked(app, pilot)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: app.screen.query("#report"), "it tells")
         await until(pilot, lambda: "beta is primary; no service ran for" in shown(app, "#report"),
@@ -95,13 +95,14 @@ def test_a_node_is_shown_exchanged_and_stopped(pair: Pair) -> None:
         assert "◆ SECONDARY" in shown(app, "#bar")
 
         app.query_one("#stop", Button).press()
-        await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+        await asked(app, pilot)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: app.seen.is_stopped, "it has stopped")
         await until(pilot, lambda: "the node has ended" in shown(app, "#report"), "it tells")
         await pilot.press("escape")
         await pilot.press("f4")
-        assert app.query_one(TabbedContent).get_pane("folders").query_one("#folder").is_on_screen
+        folder = app.query_one(TabbedContent).get_pane("folders").query_one("#folder")
+        await until(pilot, lambda: folder.is_on_screen, "the folders can be seen")
         app.query_one("#start", Button).press()
         await until(pilot, lambda: len(app.screen_stack) == 2, "it tells how")
         await until(pilot, lambda: "sbs service install -c" in shown(app, "#report"), "how")
@@ -146,7 +147,7 @@ def test_a_folder_is_added_filtered_and_removed(path: Path) -> None:
         await pilot.press("home")
         await until(pilot, lambda: app.query("#field-folders-0-path"), "the first is shown")
         app.query_one("#remove", Button).press()
-        await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+        await asked(app, pilot)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: app.draft.count(("folders",)) == 1, "removed")
 
@@ -179,12 +180,12 @@ def test_another_editor_is_noticed(path: Path) -> None:
         await fill(app, pilot, name, "gamma")
         _change(path)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+        await asked(app, pilot)
         await pilot.press("escape")
         assert _text(path) == TEXT + "# by hand\n"
         assert app.draft.is_changed
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+        await asked(app, pilot)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: not app.draft.is_changed, "read again")
         await until(pilot, lambda: app.query_one("#field-node-name Input", Input).value == "alpha",
@@ -202,10 +203,12 @@ def test_it_is_not_left_with_something_unsaved_unasked(path: Path) -> None:
         await pilot.press("f2")
         await fill(app, pilot, settings_of(("node",))[0], "gamma")
         await pilot.press("ctrl+q")
-        await until(pilot, lambda: len(app.screen_stack) == 2, "it asks")
+        await asked(app, pilot)
         await pilot.press("escape")
         assert app.is_running
-        await pilot.press("ctrl+q", "tab", "enter")
+        await pilot.press("ctrl+q")
+        await asked(app, pilot)
+        await pilot.press("tab", "enter")
         await until(pilot, lambda: not app.is_running, "it ends")
 
     driven(path, drive)

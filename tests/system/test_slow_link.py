@@ -34,9 +34,16 @@ def pair(tmp_path: Path) -> Iterator[LabPair]:
             pair.end()
 
 
-@pytest.mark.parametrize(("compression", "at_most"), [("auto", 0.5), ("off", 1.2)])
-def test_what_shrinks_is_sent_compressed(pair: LabPair, compression: str, at_most: float) -> None:
-    """A tenth of the content is incompressible, the rest becomes a quarter of its size."""
+@pytest.mark.parametrize(
+    ("compression", "at_least", "at_most"), [("auto", 0.2, 0.75), ("off", 1.0, 1.2)]
+)
+def test_what_shrinks_is_sent_compressed(
+    pair: LabPair, compression: str, at_least: float, at_most: float
+) -> None:
+    """A tenth of the content is incompressible, the rest becomes a quarter of its size.
+
+    On a busy machine, which compresses slowly, some goes as it is until the link is known.
+    """
     pair.configure({"sync": {"compression": compression}})
     primary, secondary = pair.start()
     one, other = pair.host(primary), pair.host(secondary)
@@ -44,7 +51,7 @@ def test_what_shrinks_is_sent_compressed(pair: LabPair, compression: str, at_mos
     before = pair.lab.sent_bytes(one, other)
     primary.ask("sync")
     sent = pair.lab.sent_bytes(one, other) - before
-    assert at_most * 0.4 < sent / (CONTENT_MIB * MIB) < at_most
+    assert at_least < sent / (CONTENT_MIB * MIB) < at_most
     assert (primary.status()["last_update"]["bytes"]) == CONTENT_MIB * MIB
     pair.wait(
         lambda: look(str(secondary.folder)) == look(str(primary.folder)), "it stands there, whole"

@@ -74,14 +74,17 @@ def check(config_path: str, *, as_json: bool) -> None:
     """Check a configuration file, as a node of this account would.
 
     After each edit, before a node is started with it. Each problem is one line: file, key, value,
-    and what is allowed; exit code 78. Settings without effect are warnings, and no error. Changes
-    nothing.
+    and what is allowed; exit code 78. Settings without effect are warnings, and no error; so are
+    folders and programs that this machine does not have. Changes nothing.
     """
+    from sbs.config.presence import missing  # noqa: PLC0415 - slow, as what loads it
+
     found = load_config(config_path, to_run=True)
+    warnings = [*found.warnings, *missing(found)]
     if as_json:
-        show_object(_form(found))
+        show_object(_form(found, warnings))
         return
-    for warning in found.warnings:
+    for warning in warnings:
         warn(warning)
     folders, services = len(found.folders), len(found.services.unit)
     text = _(
@@ -101,11 +104,11 @@ def check(config_path: str, *, as_json: bool) -> None:
     )
 
 
-def _form(found: Config) -> dict[str, Any]:
+def _form(found: Config, warnings: list[str]) -> dict[str, Any]:
     node = found.node
     return {
         "path": found.path,
-        "warnings": list(found.warnings),
+        "warnings": warnings,
         "name": node.name,
         "mode": node.mode.value,
         "listen": str(node.listen),

@@ -52,6 +52,13 @@ def test_config_check_for_scripts(config: Path) -> None:
     config.write_text(RIGHT + '[witness]\npair = "lab"\n')
     (warning,) = ask("config", "check", "-c", str(config))["warnings"]
     assert "witness.pair" in warning
+    (config.parent / "data").rmdir()
+    config.write_text(f"{RIGHT}{FOLDER}{SERVICE}")
+    (warning,) = ask("config", "check", "-c", str(config))["warnings"]
+    assert "does not exist on this machine" in warning
+    code, out, err = run("config", "check", "-c", str(config))
+    assert (code, err.count("does not exist on this machine")) == (0, 1)
+    assert "valid. alpha" in out
 
 
 @pytest.mark.parametrize(

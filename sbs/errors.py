@@ -193,5 +193,9 @@ class IdentityError(TransportError):
         self.advice: str = advice
 
 
+class RejectedError(IdentityError):
+    """The other side is whom this one expects, and does not take this one for its own."""
+
+
 class TlsError(IdentityError):
     """The other side does not speak TLS, or not as SBS does."""

@@ -366,7 +366,9 @@ class Transport(Protocol):
 
     Its streams are as :class:`trio.abc.Stream` says. They may raise TransportError, too:
     IdentityError when either side is not whom the other expects (B62), which may come as late as
-    with the first bytes received. Before any byte passes both sides may have to use the stream.
+    with the first bytes received. A RejectedError says that it is the expected one who rejects
+    this one, so nobody else may be able to cause it. Before any byte passes both sides may have to
+    use the stream.
     """
 
     async def listen(self, address: str) -> Listener:

@@ -99,8 +99,9 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
             "`sbs pair --renew` on the node that the text names (docs/pairing.md).",
         ),
         Alarm.IDENTITY_REFUSED: Explanation(
-            "What answers at `node.peer` cannot prove to be the peer, or does not take this node "
-            "for its own. No role changes hands with it.",
+            "What answers at `node.peer` cannot prove to be the peer, or is the peer and does not "
+            "know this node. No role changes hands with it; while the peer itself turns it away, "
+            "this node does not take over, for the peer runs and may serve.",
             "The text says which of the two, and what to do. If neither node has a new identity, "
             "find out who answers there.",
         ),

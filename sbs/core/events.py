@@ -47,6 +47,11 @@ class DialFailed:
     refused: bool
 
 
+@attrs.frozen
+class DialRejected:
+    """No connection came about: the peer proved who it is, and does not know this node (B62)."""
+
+
 @attrs.frozen(kw_only=True)
 class FollowAsked:
     """The peer asks to be this node's secondary, and so votes for it.
@@ -271,6 +276,7 @@ Event: TypeAlias = (
     | Heard
     | PeerMet
     | DialFailed
+    | DialRejected
     | FollowAsked
     | Welcomed
     | TurnedAway

@@ -29,6 +29,7 @@ class Trouble:
         partitions: cut the network, in one direction or both.
         witness: take the witness away, from both nodes or from one.
         operator: pause, resume, and take over by force.
+        strangers: a node does not know the other's certificate for a while.
     """
 
     duration_s: float = 20.0
@@ -37,6 +38,7 @@ class Trouble:
     partitions: bool = True
     witness: bool = False
     operator: bool = False
+    strangers: bool = False
 
 
 def run_trouble(pair: SimPair, trouble: Trouble) -> None:
@@ -94,11 +96,16 @@ def run_trouble(pair: SimPair, trouble: Trouble) -> None:
     def force() -> None:
         random.choice(pair.nodes).post(ev.TakeoverAsked(next(tickets), force=True))
 
+    def forget() -> None:
+        pair.known[random.randrange(2)] = False
+        clock.after(random.uniform(0.0, 8.0), lambda: _acquaint(pair))
+
     faults: list[Callable[[], None]] = [crash, start, start, freeze, stop, switchover, write, write]
     faults += [crash_in_a_step] * trouble.operator
     faults += [cut] * trouble.partitions
     faults += [witness_away, witness_cut] * trouble.witness
     faults += [pause, force] * trouble.operator
+    faults += [forget] * trouble.strangers
     while clock.now < ends_at:
         pair.run(random.uniform(*trouble.pause_s))
         random.choice(faults)()
@@ -110,6 +117,7 @@ def _peace(pair: SimPair, trouble: Trouble) -> None:
     pair.network.faults = Faults()  # loss can look like silence at any time
     for second in range(LATE_S):  # what was cut before may be healed late
         pair.clock.after(second, lambda: _witness_back(pair))
+    _acquaint(pair)
     for node in pair.nodes:
         node.fuse = None
         node.thaw()
@@ -122,6 +130,10 @@ def _peace(pair: SimPair, trouble: Trouble) -> None:
         pair.run(1.0)
     pair.run(STABLE_S)
     pair.promises.settled()
+
+
+def _acquaint(pair: SimPair) -> None:
+    pair.known = [True, True]
 
 
 def _witness_back(pair: SimPair) -> None:

@@ -50,6 +50,8 @@ class SimPair:
         self.clock: Clock = Clock()
         self.network: Network = Network(self.clock, self.random, faults or Faults())
         self.witness: SimWitness = SimWitness(self.clock, watches=watching_witness)
+        self.known: list[bool] = [True, True]
+        """Whether each node is known to the other; else it is turned away, and no peer to it."""
         self.seen: set[tuple[State, type[ev.Event], State]] = set()
         self._connections = itertools.count(1)
         self._writes = itertools.count(1)
@@ -120,16 +122,17 @@ class SimPair:
         claim = node.claim
         life = node.life
         ended = [False]
+        silent, refused = ev.DialFailed(refused=False), ev.DialFailed(refused=True)
 
         def lost() -> None:
             peer.awake(lambda: peer.lost(connection))
 
-        def fail(*, refused: bool) -> None:
+        def fail(why: ev.DialFailed | ev.DialRejected) -> None:
             if not ended[0]:
                 ended[0] = True
                 connection.close(node.side, lost)
                 if node.life == life:
-                    node.post(ev.DialFailed(refused))
+                    node.post(why)
 
         def last_word(secret: bytes) -> None:
             if not ended[0] and node.life == life:
@@ -141,11 +144,12 @@ class SimPair:
             if not peer.running and secret:
                 self.network.send(peer.side, lambda: node.awake(lambda: last_word(secret)))
             elif not peer.running:
-                self.network.send(
-                    peer.side, lambda: node.awake(lambda: fail(refused=True)), dial=True
-                )
+                self.network.send(peer.side, lambda: node.awake(lambda: fail(refused)), dial=True)
             elif peer.frozen:
                 self.clock.after(0.01, knock)
+            elif connection.open[node.side] and not all(self.known):
+                rejected = ev.DialRejected() if self.known[peer.side] else silent
+                connection.send(peer.side, lambda: node.awake(lambda: fail(rejected)))
             elif connection.open[node.side]:
                 answer = peer.claim
                 peer.opened(connection)
@@ -154,14 +158,14 @@ class SimPair:
 
         def arrived(answer: Claim) -> None:
             if node.life != life:  # its kernel knows nothing of it any more
-                fail(refused=False)
+                fail(silent)
             elif not ended[0]:
                 ended[0] = True
                 node.opened(connection)
                 node.post(ev.PeerMet(connection=connection.number, claim=answer, dialled=True))
 
         self.network.send(node.side, knock, dial=True)
-        node.later(timeout_s, lambda: fail(refused=False))
+        node.later(timeout_s, lambda: fail(silent))
 
     def hang_up(self, node: SimNode, connection: Connection) -> None:
         """Close ``node``'s side of a connection."""

@@ -24,7 +24,7 @@ from sbs.adapters.transports.tls_stream import TlsStream
 from sbs.core.connection import Connection, Side, last_words
 from sbs.core.messages import PROTOCOL_VERSION, Hello
 from sbs.core.testament import PeerFencedError
-from sbs.errors import ConfigError, IdentityError
+from sbs.errors import ConfigError, IdentityError, RejectedError
 from sbs.ports import Listener, Transport
 from sbs.testing.transports import check_transport
 from tests.adapters.tls_rig import Identities, connected, use
@@ -246,7 +246,7 @@ async def test_an_alert_that_comes_in_the_middle_of_a_send_breaks_the_connection
 class _Trusting:
     """Takes whoever TLS has let in."""
 
-    def explain(self, error: ssl.SSLError) -> IdentityError:
+    def explain(self, error: ssl.SSLError, *, admitted: bool) -> IdentityError:
         return IdentityError(str(error), "nothing")
 
     def admit(self, certificate: bytes) -> None:
@@ -339,6 +339,8 @@ async def test_a_certificate_that_is_not_pinned_is_refused_by_both_sides(made: I
     assert made.certificate("b").fingerprint in text
     assert "If not, a node.peer is wrong, or somebody else poses as it" in text
     assert isinstance(found["dialler"], IdentityError)
+    assert isinstance(found["dialler"], RejectedError)
+    assert not isinstance(found["acceptor"], RejectedError)
     text = str(found["dialler"])
     assert "it does not know this node's certificate" in text
     assert made.certificate("mallory").fingerprint in text
@@ -349,8 +351,44 @@ async def test_somebody_else_at_the_peers_address_is_refused(made: Identities) -
     found = await outcome(made.transport("mallory", "b"), made.transport("b", "a"))
     assert isinstance(found["dialler"], IdentityError)
     assert "its certificate is not the pinned one" in str(found["dialler"])
+    assert not isinstance(found["dialler"], RejectedError)
     assert isinstance(found["acceptor"], IdentityError)
     assert "it does not know this node's certificate" in str(found["acceptor"])
+
+
+@attrs.frozen
+class Forging(trio.abc.Stream):
+    """A stream on which somebody says other words than the other side."""
+
+    below: trio.abc.Stream
+    words: bytes
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        assert max_bytes
+        await self.below.receive_some(max_bytes)
+        return self.words
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.below.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.below.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.below.aclose()
+
+
+async def test_an_alert_that_anybody_can_have_said_is_not_the_peers_word(made: Identities) -> None:
+    """``unknown_ca`` in plain, in the place of the peer's first bytes: no sign of life."""
+    async with connected(made.transport("a", "b"), made.transport("b", "a")) as (one, other):
+        assert isinstance(one, TlsStream)
+        with trio.fail_after(5):
+            await shake(one, other)
+            await other.send_all(b"hello")
+            one.transport_stream = Forging(one.transport_stream, b"\x15\x03\x03\x00\x02\x02\x30")
+            with pytest.raises(IdentityError) as raised:
+                await one.receive_some()
+    assert not isinstance(raised.value, RejectedError)
 
 
 async def test_an_expired_certificate_is_refused(made: Identities) -> None:

@@ -26,6 +26,7 @@ Local: TypeAlias = Mapping[str, Sequence[ast.expr]]
 
 _OTHERS: Final = {
     "IdentityError": (0, 1),
+    "RejectedError": (0, 1),
     "TlsError": (0, 1),
     "BusError": (1,),
     "Answer": (1,),

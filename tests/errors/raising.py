@@ -186,12 +186,23 @@ async def port_of_another(_directory: Path) -> None:
 
 async def stranger(directory: Path) -> NoReturn:
     """Its certificate is not the pinned one."""
+    raise await of_stranger(directory, "alpha")
+
+
+async def turned_away(directory: Path) -> NoReturn:
+    """Its peer does not know it."""
+    raise await of_stranger(directory, "eve")
+
+
+async def of_stranger(directory: Path, who: str) -> Exception:
     made, found = Identities(directory), dict[str, object]()
     ends = connected(made.transport("alpha", "beta"), made.transport("eve", "alpha"))
     async with ends as (dialled, accepted), trio.open_nursery() as nursery:
         nursery.start_soon(use, dialled, found, "eve")
         nursery.start_soon(use, accepted, found, "alpha")
-    raise found["alpha"]  # type: ignore[misc]
+    error = found[who]
+    assert isinstance(error, Exception)
+    return error
 
 
 async def no_tls(directory: Path) -> None:
@@ -342,6 +353,7 @@ RAISED: Final[Mapping[type[errors.SbsError], Case]] = {
     errors.ListenError: port_of_another,
     errors.DialRefusedError: nothing_listens,
     errors.IdentityError: stranger,
+    errors.RejectedError: turned_away,
     errors.TlsError: no_tls,
     PeerFencedError: last_word,
     errors.WitnessError: no_shared_folder,

@@ -15,7 +15,7 @@ from sbs.core.connection import Connection, Side
 from sbs.core.epoch import NO_EPOCH
 from sbs.core.frames import PREAMBLE
 from sbs.core.messages import AskRole, Code, Follow, Heartbeat, Hello, Message, Refused
-from sbs.errors import RemoteProtocolError, TransportError
+from sbs.errors import IdentityError, RejectedError, RemoteProtocolError, TransportError
 from sbs.ports import Listener, Transport
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.link import Link
@@ -52,6 +52,37 @@ class SlowTransport:
     async def dial(self, address: str) -> trio.abc.Stream:
         await trio.sleep(self._delay_s)
         return await self._transport.dial(address)
+
+
+@attrs.frozen
+class TurningAway:
+    """Connects; the other side then says who it is, or that it does not want this one."""
+
+    _transport: Transport
+    _error: IdentityError
+
+    async def listen(self, address: str) -> Listener:
+        return await self._transport.listen(address)
+
+    async def dial(self, address: str) -> trio.abc.Stream:
+        stream = await self._transport.dial(address)
+        assert isinstance(stream, trio.StapledStream)
+        return trio.StapledStream(stream.send_stream, Unwilling(stream.receive_stream, self._error))
+
+
+@attrs.frozen
+class Unwilling(trio.abc.ReceiveStream):
+    """Receives an error alone."""
+
+    _stream: trio.abc.ReceiveStream
+    _error: IdentityError
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise self._error
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class Served:
@@ -375,6 +406,23 @@ async def test_dial_meets_or_fails() -> None:
         assert met.dialled
         served.links.close(met.connection)
     assert served.kinds == ["PeerMet", "ConnectionLost"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [(RejectedError, ev.DialRejected()), (IdentityError, ev.DialFailed(refused=False))],
+)
+async def test_of_those_who_turn_this_node_away_the_peer_alone_is_a_sign_of_life(
+    kind: type[IdentityError], event: ev.Event
+) -> None:
+    """B62: a stranger at its address must not be able to hold up a takeover."""
+    served = Served()
+    error = kind("b:1: who are you", "pair")
+    served.links._transport = TurningAway(served.network.transport("a"), error)
+    await served.there.listen("b:1")
+    await served.links.dial(1.0)
+    assert served.events == [event]
+    assert served.alarms.standing[0].text == "b:1: who are you; pair"
 
 
 async def test_dialled_node_that_does_not_answer_is_a_failed_dial() -> None:

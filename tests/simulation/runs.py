@@ -112,6 +112,12 @@ def troubled_pair(seed: int) -> tuple[SimPair, Trouble]:
     return pair, trouble
 
 
+def strange_pair(seed: int) -> tuple[SimPair, Trouble]:
+    """The same pair, whose nodes do not always know each other (B62)."""
+    pair, trouble = troubled_pair(seed)
+    return pair, attrs.evolve(trouble, strangers=True)
+
+
 def early_pair(seed: int) -> tuple[SimPair, Trouble]:
     """What belonged to a seed before there were policies: for the bugs that were found so."""
     random = Random(f"trouble {seed}")

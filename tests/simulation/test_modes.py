@@ -50,6 +50,26 @@ def test_the_first_of_two_symmetric_nodes_is_primary() -> None:
     assert states(pair) == (State.SECONDARY, State.PRIMARY)
 
 
+def test_a_node_that_its_peer_does_not_know_waits_and_no_service_runs_twice() -> None:
+    """B1, B62: it has a new identity, or its primary's pin was replaced beneath their session."""
+    pair = running((Mode.SYMMETRIC, Mode.SYMMETRIC))
+    pair.known[1] = False
+    pair.nodes[1].crash()
+    pair.nodes[1].start()
+    pair.run(60.0)
+    assert states(pair) == (State.PRIMARY, State.PROBING)
+    pair.known[1] = True
+    pair.run(5.0)
+    assert states(pair) == (State.PRIMARY, State.SECONDARY)
+    pair.known[1] = False
+    pair.nodes[0]._hang_up()
+    pair.run(60.0)
+    assert states(pair) == (State.PRIMARY, State.SECONDARY)
+    pair.nodes[0].crash()
+    pair.run(5.0)
+    assert states(pair) == (State.STOPPED, State.PRIMARY)
+
+
 def test_primary_only_gets_the_role_back_with_what_was_written_meanwhile() -> None:
     """R4, R5, B5."""
     pair = running()

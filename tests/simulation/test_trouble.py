@@ -17,6 +17,7 @@ from tests.simulation.runs import (
     early_pair,
     run_all,
     run_seed,
+    strange_pair,
     troubled_pair,
 )
 
@@ -33,6 +34,13 @@ def test_no_promise_breaks(seen: Seen) -> None:
     """R4 to R8, B1 to B3, B6: every mode and policy, good and bad machines and networks."""
     assert seen.runs == SEEDS >= len(MODES)
     assert seen.broken == []
+
+
+@pytest.mark.parametrize("seed", range(0, 20 * len(MODES), len(MODES)))
+def test_no_promise_breaks_between_nodes_that_do_not_always_know_each_other(seed: int) -> None:
+    """B1, B62: one or the other turns its peer away for a while, among all the other faults."""
+    for each in range(seed, seed + len(MODES)):
+        run_trouble(*strange_pair(each))
 
 
 def test_every_declared_change_of_state_happens(seen: Seen) -> None:

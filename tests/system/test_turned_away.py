@@ -125,6 +125,24 @@ def test_both_nodes_say_why_they_are_no_pair(case: Case, pair: Pair, made: Ident
     assert alpha.wait_service()["node"] == "alpha"
 
 
+def test_a_node_that_the_primary_turns_away_waits(pair: Pair, made: Identities) -> None:
+    """B1: it has a new identity, and pins the primary's: no second primary, for however long."""
+    alpha, beta = pair.alpha, pair.beta
+    show(made, beta, "mallory", pinned="alpha")
+    beta.configure({"failover": {"probe_timeout_s": 3.0, "heartbeat_interval_s": 0.1}})
+    alpha.start()
+    alpha.wait_role("primary")
+    beta.start()
+    assert UNKNOWN in beta.wait_alarm("identity-refused")
+    before = beta.status()["last_change"]
+    trio.run(trio.sleep, 4.0)  # more than a probe: what must not happen has had its time
+    after = beta.status()
+    assert (after["role"], after["last_change"]) == ("probing", before)
+    assert alpha.wait_service()["node"] == "alpha"
+    alpha.kill()
+    beta.wait_role("primary")  # its host refuses: nobody is there
+
+
 def test_a_mended_pin_needs_no_restart(pair: Pair, made: Identities) -> None:
     """What the line says is done, and the pair is one; the alarm ends."""
     alpha, beta = pair.alpha, pair.beta

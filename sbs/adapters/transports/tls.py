@@ -168,10 +168,10 @@ class _Acquaintance:
     def _pinned(self) -> str:
         return " or ".join(pin.fingerprint for pin in self.trust.pins)
 
-    def explain(self, error: ssl.SSLError) -> IdentityError:
+    def explain(self, error: ssl.SSLError, *, admitted: bool) -> IdentityError:
         """What an error of TLS means, and what to do."""
         own = self.trust.own.fingerprint
-        return explain(error, other=self.other, own=own, pinned=self._pinned)
+        return explain(error, admitted=admitted, other=self.other, own=own, pinned=self._pinned)
 
     def admit(self, certificate: bytes) -> None:
         """See that the certificate is a pinned one, and not one that a pinned key has signed.

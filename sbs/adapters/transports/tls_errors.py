@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-from sbs.errors import IdentityError, TlsError
+from sbs.errors import IdentityError, RejectedError, TlsError
 
 MAX_QUOTED_BYTES: Final = 32
 """Of what is no TLS: enough for ``GET / HTTP/1.1``."""
@@ -64,11 +64,14 @@ _TROUBLES: Final[Mapping[str, tuple[str, str]]] = {
 """Of TLS itself: likewise."""
 
 
-def explain(error: ssl.SSLError, *, other: str, own: str, pinned: str) -> IdentityError:
+def explain(
+    error: ssl.SSLError, *, admitted: bool, other: str, own: str, pinned: str
+) -> IdentityError:
     """What an error of TLS means.
 
     Args:
         error: as OpenSSL found it, here or by an alert from the other side.
+        admitted: the other side has proved who it is, so an alert is its own.
         other: who is at the other end, for people.
         own: fingerprint of this node's certificate.
         pinned: that of the peer's, as it is known here.
@@ -91,7 +94,8 @@ def explain(error: ssl.SSLError, *, other: str, own: str, pinned: str) -> Identi
     reason = error.reason or str(error)
     if reason in _REFUSALS:
         finding, advice = _REFUSALS[reason]
-        return IdentityError(f"{other}: {finding.format(own=own)}", advice)
+        kind = RejectedError if admitted else IdentityError
+        return kind(f"{other}: {finding.format(own=own)}", advice)
     finding, advice = _TROUBLES.get(reason, (f"TLS failed: {reason}", _WHO))
     return TlsError(f"{other}: {finding}", advice)
 

@@ -20,6 +20,7 @@ from typing import Final, Protocol, cast
 
 import trio
 
+from sbs.adapters.transports.tls_records import PLAIN_ALERT, is_record, is_tls
 from sbs.errors import IdentityError, TransportError
 
 PIECE_BYTES: Final = 256 * 1024
@@ -34,25 +35,19 @@ MAX_ALIEN_BYTES: Final = 256
 GOODBYE_S: Final = 1.0
 """How long a last word, be it an alert or the goodbye, may take to be written and read."""
 
-_PLAIN_ALERT: Final = b"\x15\x03\x03\x00\x02\x02\x46"
-"""The alert ``protocol_version``, for whoever does not speak TLS (RFC 8446, section 6)."""
-
-_RECORD_TYPES: Final = range(20, 24)
-"""First byte of whatever TLS 1.3 says (RFC 8446, section 5.1)."""
-
-_HANDSHAKE: Final = 22
-"""Of a record with messages of the handshake: five bytes, the last two its length; then the type
-of a message, and in three bytes how long that is (RFC 8446, sections 4 and 5.1)."""
-
-
 _NOT_WHOLE: Final = "what was sent last was not sent whole"
 
 
 class Judge(Protocol):
     """What one side of a connection knows of the other, and says of it."""
 
-    def explain(self, error: ssl.SSLError) -> IdentityError:
-        """What an error of TLS means, and what to do."""
+    def explain(self, error: ssl.SSLError, *, admitted: bool) -> IdentityError:
+        """What an error of TLS means, and what to do.
+
+        Args:
+            error: as OpenSSL found it.
+            admitted: it came after :meth:`admit`, encrypted: an alert is the other side's own.
+        """
         ...
 
     def admit(self, certificate: bytes) -> None:
@@ -180,7 +175,7 @@ class TlsStream(trio.abc.Stream):
             more = await self.transport_stream.receive_some(SHAKE_BYTES)
             data += more
             is_end = not more
-            if not _is_tls(data):
+            if not is_tls(data):
                 is_all = is_end or len(data) >= MAX_ALIEN_BYTES
                 error = self._judge.alien(bytes(data[:MAX_ALIEN_BYTES]), is_end=is_all)
                 if error is not None:
@@ -189,7 +184,7 @@ class TlsStream(trio.abc.Stream):
                         raise error
                     finally:
                         del error  # it refers to this frame: the collector alone would free both
-            elif not self._tls.server_side or _is_record(data):
+            elif not self._tls.server_side or is_record(data, SHAKE_BYTES):
                 break
         return data
 
@@ -197,7 +192,7 @@ class TlsStream(trio.abc.Stream):
         """Close on somebody who does not speak TLS; a caller is told so."""
         self._broken = why
         if self._tls.server_side:
-            self._outgoing.write(_PLAIN_ALERT)
+            self._outgoing.write(PLAIN_ALERT)
             await self._take_leave(why)
 
     # Bytes of the application.
@@ -231,7 +226,7 @@ class TlsStream(trio.abc.Stream):
             try:
                 self._tls.write(piece)
             except ssl.SSLError as error:
-                raise self._break(str(self._judge.explain(error))) from error
+                raise self._break(str(self._explain(error))) from error
             await self._send_outgoing()
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -360,9 +355,12 @@ class TlsStream(trio.abc.Stream):
             raise
 
     async def _refuse(self, error: ssl.SSLError) -> IdentityError:
-        found = self._judge.explain(error)
+        found = self._explain(error)
         await self._take_leave(str(found))
         return found
+
+    def _explain(self, error: ssl.SSLError) -> IdentityError:
+        return self._judge.explain(error, admitted=self._ready)
 
     async def _take_leave(self, why: str) -> None:
         """Send the alert that TLS has prepared, so that the other side learns why, and end."""
@@ -388,15 +386,3 @@ class TlsStream(trio.abc.Stream):
             raise trio.ClosedResourceError("this side has closed the connection")
         if self._broken:
             raise trio.BrokenResourceError(self._broken)
-
-
-def _is_tls(data: bytearray) -> bool:
-    """Whether first bytes are TLS, as nodes speak it: a ClientHello is in one record."""
-    if len(data) >= 9 and data[0] == _HANDSHAKE:
-        return int.from_bytes(data[6:9]) + 4 <= int.from_bytes(data[3:5])
-    return not data or data[0] in _RECORD_TYPES
-
-
-def _is_record(data: bytearray) -> bool:
-    """Whether the first record is there, or as much of it as a stranger has room for."""
-    return len(data) >= 5 and len(data) >= min(5 + int.from_bytes(data[3:5]), SHAKE_BYTES)

@@ -19,6 +19,7 @@ from sbs.core.effects import (
 from sbs.core.events import (
     ConnectionLost,
     DialFailed,
+    DialRejected,
     FinalUpdateEnded,
     FollowAsked,
     PauseAsked,
@@ -172,7 +173,7 @@ def busy_follow_asked(model: Model, event: FollowAsked, _now: float) -> Step:
     return model, (Refuse(event.connection, Code.BUSY, text),)
 
 
-def dial_ended(model: Model, _event: DialFailed | PeerFenced, _now: float) -> Step:
+def dial_ended(model: Model, _event: DialFailed | DialRejected | PeerFenced, _now: float) -> Step:
     """A dial from before has ended."""
     return attrs.evolve(model, dialling=False), ()
 

@@ -26,6 +26,7 @@ from sbs.core.events import (
     ActiveChanged,
     ConnectionLost,
     DialFailed,
+    DialRejected,
     FollowAsked,
     GenerationAcknowledged,
     GenerationHeld,
@@ -262,7 +263,7 @@ def primary_time(model: Model, event: TimePassed, now: float) -> Step:
     return time_passed(model, event, now)
 
 
-def dial_failed(model: Model, _event: DialFailed | PeerFenced, now: float) -> Step:
+def dial_failed(model: Model, _event: DialFailed | DialRejected | PeerFenced, now: float) -> Step:
     """No secondary there: look again at the next heartbeat, so that two primaries meet."""
     pause = model.settings.heartbeat_interval_s
     model = attrs.evolve(model, dialling=False, dial_at=now + pause)

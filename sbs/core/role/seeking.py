@@ -18,6 +18,7 @@ from sbs.core.election import came_first, elect, same_node
 from sbs.core.events import (
     ConnectionLost,
     DialFailed,
+    DialRejected,
     Event,
     FollowAsked,
     GenerationHeld,
@@ -111,6 +112,14 @@ def secondary_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
     return attrs.evolve(model, dial_at=now + _pause(model)), ()
 
 
+def rejected(model: Model, _event: DialRejected, now: float) -> Step:
+    """The peer runs, and may serve: that is no silence, for however long nobody mends it (B1)."""
+    model = attrs.evolve(model, dialling=False)
+    if model.session is not None:  # of a dial from before
+        return model, ()
+    return attrs.evolve(steps.answered(model, now), dial_at=now + _pause(model)), ()
+
+
 def _pause(model: Model) -> float:
     return min(model.settings.retry_s, model.settings.heartbeat_interval_s)
 
@@ -142,8 +151,8 @@ def undecided_met(model: Model, event: PeerMet, now: float) -> Step:
 
 
 def _decide(model: Model, event: PeerMet, now: float) -> Step:
-    if event.claim.primary:  # it answers: that is no absence, however slowly it welcomes
-        model = attrs.evolve(model, heard_at=now, probe_until=now + model.settings.probe_timeout_s)
+    if event.claim.primary:  # however slowly it welcomes
+        model = steps.answered(model, now)
     if elect(model.claim, event.claim).leads:
         pause = model.settings.heartbeat_interval_s
         return attrs.evolve(model, dial_at=now + pause), steps.close_dialled(event)

@@ -102,6 +102,11 @@ def undecide(model: Model, now: float, reason: str) -> Step:
     return model, (*closing, *ending, *answering, tell(model, reason))
 
 
+def answered(model: Model, now: float) -> Model:
+    """The peer answers: that is no absence, whatever becomes of the connection."""
+    return attrs.evolve(model, heard_at=now, probe_until=now + model.settings.probe_timeout_s)
+
+
 def reconsider(model: Model, now: float, reason: str) -> Step:
     """Look for the peer anew; what is held of a lost primary's data still counts."""
     in_step = model.in_step

@@ -44,6 +44,7 @@ IGNORED = _rule(seeking.ignore)
 
 S = State
 _SEEKING: Mapping[type[ev.Event], Rule] = {
+    ev.DialRejected: _rule(seeking.rejected),
     ev.FollowAsked: _rule(seeking.undecided_follow_asked, S.CLAIMING, S.STOPPED),
     ev.Welcomed: _rule(seeking.welcomed, S.SECONDARY),
     ev.TurnedAway: _rule(seeking.turned_away),
@@ -60,6 +61,7 @@ _HOLDING: Mapping[type[ev.Event], Rule] = {
     ev.TimePassed: _rule(holding.time_passed),
     ev.PeerMet: _rule(holding.peer_met, S.DEMOTING, S.RENEWING),
     ev.DialFailed: _rule(holding.dial_failed),
+    ev.DialRejected: _rule(holding.dial_failed),
     ev.PeerFenced: _rule(holding.dial_failed),
     ev.FollowAsked: _rule(holding.follow_asked, S.DEMOTING, S.RENEWING),
     ev.TurnedAway: _rule(holding.turned_away),
@@ -81,6 +83,7 @@ _LEAVING: Mapping[type[ev.Event], Rule] = {
     ev.TimePassed: _rule(handover.silent),
     ev.PeerMet: _rule(handover.busy_peer_met),
     ev.DialFailed: _rule(handover.dial_ended),
+    ev.DialRejected: _rule(handover.dial_ended),
     ev.PeerFenced: _rule(handover.dial_ended),
     ev.FollowAsked: _rule(handover.busy_follow_asked),
     ev.TurnedAway: _rule(handover.session_lost),

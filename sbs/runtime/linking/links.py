@@ -33,6 +33,7 @@ from sbs.errors import (
     DialRefusedError,
     IdentityError,
     ProtocolError,
+    RejectedError,
     RemoteProtocolError,
     SbsError,
     TransportError,
@@ -214,7 +215,8 @@ class Links:
             await self._post(ev.PeerFenced(last_word.secret))
         except IdentityError as error:
             self._alarms.raise_(Alarm.IDENTITY_REFUSED, str(error))
-            await self._post(ev.DialFailed(refused=False))
+            rejected = isinstance(error, RejectedError)
+            await self._post(ev.DialRejected() if rejected else ev.DialFailed(refused=False))
         except (TransportError, trio.TooSlowError) as error:
             _log.debug("dial %s: %r", self._peer_address, error)
             await self._post(ev.DialFailed(refused=False))

@@ -156,6 +156,31 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
             (2.01, ev.Saved(1)),
         ],
     ),
+    "B1, B62: the peer answers, and does not know this node": (
+        ME,
+        NEW,
+        [
+            (0.0, ev.Started()),
+            (0.5, ev.DialRejected()),
+            (1.0, ev.TimePassed()),
+            (1.99, ev.DialRejected()),
+            (3.9, ev.TimePassed()),
+            (3.99, ev.TimePassed()),
+        ],
+    ),
+    "B1, B62: a primary is lost, answers, and does not know this node any more": (
+        ME,
+        NEW,
+        [
+            *FOLLOWING,
+            (1.0, ev.ConnectionLost(1)),
+            (1.01, ev.DialRejected()),
+            (2.0, ev.TimePassed()),
+            (2.01, ev.DialRejected()),
+            (3.5, ev.TimePassed()),
+            (4.01, ev.TimePassed()),
+        ],
+    ),
     "R4, B5: the main server returns, and gets the role back": (
         BACKUP,
         NEW,

@@ -108,6 +108,7 @@ def any_event(random: Random, kind: type[ev.Event], model: Model, now: float) ->
             claim=any_claim(random, model),
             dialled=random.random() < 0.5,
         ),
+        ev.DialRejected: ev.DialRejected,
         ev.DialFailed: lambda: ev.DialFailed(random.random() < 0.5),
         ev.FollowAsked: lambda: ev.FollowAsked(
             connection=fresh,

@@ -152,6 +152,12 @@ def running(stage: Stage) -> None:
     stage.pair.start()
 
 
+def alone(stage: Stage) -> None:
+    """A primary has no secondary."""
+    stage.alpha.start()
+    stage.alpha.wait_role("primary")
+
+
 def filtered(stage: Stage) -> None:
     """The folder of docs/configuration.md, "Filters"."""
     stage.replicate("settings", "+ **", "- *.tmp")
@@ -267,6 +273,7 @@ def mailing(stage: Stage) -> None:
 PREPARED: Final[dict[str, Callable[[Stage], None]]] = {
     "sbs drill": running,
     "sbs pause": running,
+    "sbs stop": alone,
     "sbs takeover": stranded,
     "sbs explain": filtered,
     "sbs history": aged,

@@ -1,8 +1,8 @@
 """Strangers at the door: many connections to nodes that lead nowhere, from a process of its own.
 
-Run as a script with a way of knocking, how many at a time, and the ports. Whoever is turned away
-comes again after :data:`AGAIN_S`. Each line that it prints says how many were turned away so far.
-It ends with its standard input, or after :data:`BOUND_S`.
+Run as a script with a way of knocking, how many at a time, their address, and the ports. Whoever
+is turned away comes again after :data:`AGAIN_S`. Each line that it prints says how many were turned
+away so far. It ends with its standard input, or after :data:`BOUND_S`.
 """
 
 import collections
@@ -51,10 +51,12 @@ class Crowd:
     Args:
         way: one of :data:`WAYS`.
         count: how many.
+        address: from which they call.
         ports: whom they call, in turn.
     """
 
-    def __init__(self, way: str, count: int, ports: list[int]) -> None:
+    def __init__(self, way: str, count: int, address: str, ports: list[int]) -> None:
+        self.address = address
         self.first, self.slow = WAYS[way]
         self.poll = select.poll()
         self.callers: dict[int, tuple[socket.socket, int]] = {}
@@ -84,6 +86,7 @@ class Crowd:
         """Begin to connect."""
         sock = socket.socket()
         sock.setblocking(False)
+        sock.bind((self.address, 0))
         sock.connect_ex(("127.0.0.1", port))
         self.callers[sock.fileno()] = (sock, port)
         self.poll.register(sock, select.POLLOUT)
@@ -113,7 +116,8 @@ class Crowd:
 
 
 def main() -> None:
-    crowd = Crowd(sys.argv[1], int(sys.argv[2]), [int(port) for port in sys.argv[3:]])
+    way, count, address, *ports = sys.argv[1:]
+    crowd = Crowd(way, int(count), address, [int(port) for port in ports])
     end_at = time.monotonic() + BOUND_S
     said = -1
     while time.monotonic() < end_at and not select.select([sys.stdin], [], [], 0)[0]:

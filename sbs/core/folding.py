@@ -44,13 +44,17 @@ class Folding(enum.Enum):
             return path
         if path.isascii():
             return path if self is Folding.UNICODE else path.lower()
-        if self is not Folding.CASE:
-            decomposed = unicodedata.normalize("NFD", path)
-            path = "".join(each for each in decomposed if not _is_ignorable(each))
         if self is not Folding.UNICODE:
             path = path.upper().casefold()
+        if self is Folding.CASE:
+            return path
+        # After the case, as ext4 does: U+0345 is an iota then, which other marks do not pass.
+        decomposed = unicodedata.normalize("NFD", path)
+        path = "".join(each for each in decomposed if not _is_ignorable(each))
+        if self is Folding.BOTH:
+            path = path.upper().casefold()
         # What case folding makes may be composed otherwise than what was folded.
-        return path if self is Folding.CASE else unicodedata.normalize("NFD", path)
+        return unicodedata.normalize("NFD", path)
 
     def spellings(self, paths: Iterable[str]) -> dict[str, str]:
         """The paths by their keys; none where each is its own."""

@@ -8,6 +8,7 @@ import itertools
 import os
 import posixpath
 import tomllib
+import unicodedata
 from html.parser import HTMLParser
 from typing import Final
 
@@ -96,12 +97,22 @@ def fold_names(data: bytes) -> bool:
             assert folding.key(name.upper()) == folding.key(name.upper().upper())
     for one, other in itertools.combinations(names, 2):
         for narrow in (Folding.CASE, Folding.UNICODE):
+            if narrow is Folding.UNICODE and _has_iota(one):
+                continue
             if narrow.key(one) == narrow.key(other):
                 assert Folding.BOTH.key(one) == Folding.BOTH.key(other), (one, other)
     for folding in Folding:
         left_out = folding.clashes(names, lambda: ())
         assert all(folding.key(one) == folding.key(other) for one, other in left_out.items())
     return bool(names)
+
+
+def _has_iota(name: str) -> bool:
+    """Whether it has U+0345, a mark that composing moves and that folding makes a letter.
+
+    Whoever folds first, as ext4 does, has two names where whoever composes first has one.
+    """
+    return "\u0345" in unicodedata.normalize("NFD", name)
 
 
 def take_address(data: bytes) -> bool:

@@ -68,14 +68,21 @@ def judge(target: Target, data: bytes, *, measured: bool = False) -> str:
     """
     if not measured:
         return _run(target, data)
+    bound = target.held_bytes + target.held_per_byte * len(data)
     with traced():
-        former = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        word = _run(target, data)
-        peak = tracemalloc.get_traced_memory()[1] - former
-    if peak > (bound := target.held_bytes + target.held_per_byte * len(data)):
+        word, peak = _measure(target, data)
+        if peak > bound:  # what is imported or cached the first time is not the input's
+            word, peak = _measure(target, data)
+    if peak > bound:
         raise FindingError(target, data, f"takes {peak} bytes of memory, over {bound}")
     return word
+
+
+def _measure(target: Target, data: bytes) -> tuple[str, int]:
+    former = tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    word = _run(target, data)
+    return word, tracemalloc.get_traced_memory()[1] - former
 
 
 @contextmanager

@@ -9,7 +9,8 @@ MAX_QUOTED: Final = 300
 quoted in full."""
 
 MAX_LITERAL: Final = 100
-"""Characters of a text of others in a message that goes on after it: more hide what is allowed."""
+"""Characters of a text of others, escapes and all, in a message that goes on after it: more hide
+what is allowed."""
 
 
 def plain(text: str) -> str:
@@ -29,7 +30,9 @@ def quoted(text: str) -> str:
 
 def literal(text: str) -> str:
     """The beginning of ``text`` as a Python literal, for an error that says what is allowed."""
-    return repr(text if len(text) <= MAX_LITERAL else f"{text[:MAX_LITERAL]}...")
+    shown = repr(text[: MAX_LITERAL + 1])  # an escape takes up to ten characters for one
+    quote = shown[0]
+    return shown if len(shown) <= MAX_LITERAL + 2 else f"{shown[: MAX_LITERAL + 1]}...{quote}"
 
 
 def _visible(char: str) -> str:

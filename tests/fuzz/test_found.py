@@ -20,7 +20,7 @@ from sbs.core.filters import MAX_RULE_COMPONENTS, Filter
 from sbs.core.frames import Frame
 from sbs.core.manifest import Action, FolderSpec, Operation
 from sbs.core.messages import Finding
-from sbs.core.printable import MAX_QUOTED, quoted
+from sbs.core.printable import MAX_LITERAL, MAX_QUOTED, literal, quoted
 from sbs.core.scope import check_deletes
 from sbs.errors import (
     ConfigError,
@@ -103,6 +103,9 @@ def test_a_leader_whose_filters_take_long_can_be_left() -> None:
 def test_a_text_of_others_is_quoted_within_its_limit() -> None:
     """Each character that a terminal obeys is ten when it is shown."""
     assert len(quoted("\U000e0001" * MAX_QUOTED)) == MAX_QUOTED + len("...")
+    assert literal("'" * MAX_LITERAL) == repr("'" * MAX_LITERAL)
+    assert literal("a" * (MAX_LITERAL + 1)) == repr("a" * MAX_LITERAL + "...")
+    assert len(literal("\U000e0001" * MAX_LITERAL)) == MAX_LITERAL + len("'...'")
     assert quoted("a" * MAX_QUOTED) == "a" * MAX_QUOTED
 
 

@@ -80,6 +80,7 @@ URGENT = frozenset(
         Alarm.QUARANTINE,
         Alarm.SERVICE_GIVEN_UP,
         Alarm.SERVICE_UNSTABLE,
+        Alarm.IDENTITY_REFUSED,
     }
 )
 """Alarms that are always mailed: what serves is missing, now or ever again, or nobody knows, before

@@ -23,7 +23,8 @@ from sbs.core.epoch import NO_EPOCH
 from sbs.core.history import Generation, History
 from sbs.core.notice import Kind, Notice
 from sbs.core.role import Model, Settings, transition
-from sbs.errors import ConfigError
+from sbs.errors import ConfigError, RejectedError
+from sbs.ports import Listener
 from sbs.runtime import clock
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.mailing import herald
@@ -135,6 +136,38 @@ async def test_a_service_that_ends_again_and_again_is_mailed_once_without_being_
         await trio.sleep(0.3)
     (urgent,) = far_end.notices
     assert (urgent.kind, urgent.code) == (Kind.URGENT, "service-unstable")
+
+
+class TurnedAway:
+    """The peer answers, and does not know this node (B62)."""
+
+    async def listen(self, address: str) -> Listener:
+        raise AssertionError(address)
+
+    async def dial(self, address: str) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        raise RejectedError(f"{address}: it does not know this node's certificate", "sbs pair")
+
+
+async def test_nodes_that_do_not_know_each_other_any_more_are_mailed_without_being_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B50, B62: who is turned away waits without an end, so somebody has to be told."""
+    monkeypatch.setattr(herald.Herald.__init__, "__kwdefaults__", {"settle_s": 0.1})
+    async with mailing_pair(tmp_path, ()) as (pair, far_end):
+        for node in (pair.alpha.node, pair.beta.node):
+            node.links._transport = TurnedAway()
+        session = pair.beta.node.model.session
+        assert session is not None
+        pair.beta.node.links.close(session)
+        await wait_until(lambda: far_end.notices[1:], "the mails arrive")
+        await trio.sleep(0.3)
+    told = sorted((each.node, each.role, each.kind, each.code) for each in far_end.notices)
+    assert told == [
+        ("alpha", "primary", Kind.URGENT, "identity-refused"),
+        ("beta", "secondary", Kind.URGENT, "identity-refused"),
+    ]
+    assert all("sbs pair" in each.why for each in far_end.notices)
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -181,7 +181,7 @@ def dial_ended(model: Model, _event: DialFailed | DialRejected | PeerFenced, _no
 def renewed(model: Model, _event: ServicesStopped, now: float) -> Step:
     """Begin the new primacy."""
     if model.stopping:
-        return steps.leave(model)
+        return steps.leave(model, kept="the services were about to start anew, in a new epoch")
     return steps.claim(model, now, Via.RENEWED, votes=model.votes)
 
 

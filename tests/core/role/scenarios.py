@@ -337,6 +337,16 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
             (1.2, ev.Saved(4)),
         ],
     ),
+    "R8, B2: a primary that is renewed is stopped, and hands its role to nobody": (
+        ME,
+        NEW,
+        [
+            *ALONE,
+            (1.0, met(1, attrs.evolve(PEER, epoch=Epoch(5, 1)), dialled=False)),
+            (1.05, ev.StopAsked()),
+            (1.1, ev.ServicesStopped()),
+        ],
+    ),
     "B2: a follower knows a newer epoch": (
         ME,
         NEW,

@@ -89,7 +89,8 @@ def start_together(scene: Scene) -> None:
 
 
 @row(
-    "`sbs stop` on the primary",
+    "`sbs stop` on the primary, which is [refused](cli.md#sbs-stop) while the last update could "
+    "not reach the secondary",
     availability="takeover at once",
     protect="takeover at once",
     quorum="takeover at once, with the witness's vote; without a witness the services stay down",

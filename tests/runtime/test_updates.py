@@ -24,13 +24,15 @@ from sbs.core.epoch import Epoch
 from sbs.core.guard import Cause
 from sbs.core.history import History
 from sbs.core.messages import PROTOCOL_VERSION, Folders, Hello
-from sbs.core.role import State
+from sbs.core.role import Model, State
 from sbs.errors import RefusedError
 from sbs.runtime.alarms import Alarms
 from sbs.runtime.linking.link import Link
 from sbs.runtime.operating import client
+from sbs.runtime.operating.rehearsal import check_stop
 from sbs.runtime.updating.updates import Updates
 from sbs.testing.nodes import MemoryNode, MemoryPair, wait_until
+from tests.core.role.scenarios import ME, NEW
 from tests.replication.rig import look, read, write
 from tests.runtime.rig import recorded_pair
 from tests.support import require
@@ -375,6 +377,19 @@ async def test_a_switchover_is_refused_while_an_update_is_held(tmp_path: Path) -
         await pair.alpha.stop()
         await pair.beta.wait_role(Role.PRIMARY)
         assert pair.beta.read("two") == "two"
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_stop_is_refused_where_a_handover_would_begin(state: State) -> None:
+    """R8: also while services are starting, however long that takes."""
+    model = Model(settings=ME, durable=NEW, state=state, session=1)
+    if state in (State.STARTING, State.PRIMARY):
+        with pytest.raises(RefusedError, match=r"an update is held.*sbs stop --force"):
+            check_stop(model, "an update is held")
+        check_stop(attrs.evolve(model, session=None), "an update is held")
+    else:
+        check_stop(model, "an update is held")
+    check_stop(model, "")
 
 
 async def test_a_stop_that_could_hand_nothing_over_is_refused_unless_it_is_forced(

@@ -41,7 +41,7 @@ def check_stop(model: Model, hindered: str) -> None:
     Raises:
         RefusedError: it is one; the text says why, and how it ends all the same.
     """
-    relieved = model.state is State.PRIMARY and model.session is not None
+    relieved = model.state in (State.STARTING, State.PRIMARY) and model.session is not None
     if relieved and hindered and not model.durable.pause.on:
         raise RefusedError(
             f"{hindered}. Until then the role cannot be handed over; to stop without that: sbs "

@@ -18,6 +18,14 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
+def toml_bytes(longest_bytes: int) -> int:
+    """Memory that Python's parser may take for a TOML of this length.
+
+    It keeps each beginning of a dotted key: of a part for every two bytes, references of 8 bytes.
+    """
+    return 8 * MIB + longest_bytes**2
+
+
 class Form(enum.Enum):
     """What a target's input is, for who changes it."""
 

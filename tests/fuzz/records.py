@@ -26,7 +26,7 @@ from sbs.replication.receiving import record as commits
 from sbs.replication.receiving.journal import DamagedError, Journal
 from sbs.runtime.lasting import records, state
 from sbs.runtime.mailing import outbox
-from tests.fuzz.contract import KIB, MIB, Form, Target, is_proper, unpacked
+from tests.fuzz.contract import KIB, MIB, Form, Target, is_proper, toml_bytes, unpacked
 from tests.fuzz.scratch import directory, scratch
 
 MAX_TEXT: Final = 1000
@@ -276,6 +276,7 @@ TARGETS: Final = (
         allowed=(LicenceError,),
         form=Form.TEXT,
         tokens=(b"sbs_licence = 1", b"2027-01-31", b"\nsignature = ", b"[[[[", b'"full"', b"a.b=1"),
+        held_bytes=toml_bytes(4 * KIB),
         held_per_byte=2000,
     ),
 )

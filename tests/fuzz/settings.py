@@ -13,7 +13,7 @@ from sbs.config.reading import MAX_REPORTED, parse
 from sbs.errors import ConfigError, NotifyError
 from sbs.runtime.mailing import password
 from sbs.runtime.supervisor import Supervisor
-from tests.fuzz.contract import KIB, MIB, Form, Target, text_of
+from tests.fuzz.contract import KIB, Form, Target, text_of, toml_bytes
 from tests.fuzz.scratch import scratch
 
 MAX_LINE: Final = 2 * KIB
@@ -113,7 +113,7 @@ TARGETS: Final = (
         form=Form.TEXT,
         tokens=_TOKENS,
         longest_bytes=16 * KIB,
-        held_bytes=8 * MIB,
+        held_bytes=toml_bytes(16 * KIB),
         held_per_byte=2000,
         weight=8,
     ),
@@ -124,7 +124,7 @@ TARGETS: Final = (
         form=Form.TEXT,
         tokens=(*_TOKENS, b'"""', b"'''", b"# x", b"\r\n", b'"\\"', b"{a = 1}", b'"a"."b" = 1'),
         longest_bytes=4 * KIB,
-        held_bytes=8 * MIB,
+        held_bytes=toml_bytes(4 * KIB),
         held_per_byte=2000,
         weight=4,
     ),
@@ -134,7 +134,7 @@ TARGETS: Final = (
         allowed=(ConfigError,),
         form=Form.TEXT,
         tokens=_TOKENS,
-        held_bytes=8 * MIB,
+        held_bytes=toml_bytes(4 * KIB),
         held_per_byte=2000,
     ),
     Target(name="password", run=read_password, allowed=(NotifyError,), weight=1),

@@ -101,7 +101,8 @@ ALARMS: Final[Mapping[Alarm, Explanation]] = MappingProxyType(
         Alarm.IDENTITY_REFUSED: Explanation(
             "What answers at `node.peer` cannot prove to be the peer, or is the peer and does not "
             "know this node. No role changes hands with it; while the peer itself turns it away, "
-            "this node does not take over, for the peer runs and may serve.",
+            "this node does not take over, for the peer runs and may serve. Under `quorum` the "
+            "witness's vote decides.",
             "The text says which of the two, and what to do. If neither node has a new identity, "
             "find out who answers there.",
         ),

@@ -12,6 +12,7 @@ from sbs.core.claim import Mode, Policy
 from sbs.core.effects import Answer, ClearAlarm, Fence, RaiseAlarm, Via
 from sbs.core.events import (
     DialFailed,
+    DialRejected,
     FenceEnded,
     PeerFenced,
     TakeoverAsked,
@@ -132,8 +133,8 @@ def time_passed(model: Model, _event: TimePassed, now: float) -> Step:
     return model, (*looking, *advancing)
 
 
-def dial_failed(model: Model, _event: DialFailed, now: float) -> Step:
-    """Still nobody there: try again at the next heartbeat."""
+def dial_failed(model: Model, _event: DialFailed | DialRejected, now: float) -> Step:
+    """Still nobody there to follow: try again at the next heartbeat."""
     pause = model.settings.heartbeat_interval_s
     return attrs.evolve(model, dialling=False, dial_at=now + pause), ()
 

@@ -113,11 +113,13 @@ def secondary_dial_failed(model: Model, event: DialFailed, now: float) -> Step:
 
 
 def rejected(model: Model, _event: DialRejected, now: float) -> Step:
-    """The peer runs, and may serve: that is no silence, for however long nobody mends it (B1)."""
+    """The peer runs, and may serve: that is no silence (B1). Under quorum votes decide."""
     model = attrs.evolve(model, dialling=False)
     if model.session is not None:  # of a dial from before
         return model, ()
-    return attrs.evolve(steps.answered(model, now), dial_at=now + _pause(model)), ()
+    if not model.quorum:  # else it may have lost the witness, and with it its services
+        model = steps.answered(model, now)
+    return attrs.evolve(model, dial_at=now + _pause(model)), ()
 
 
 def _pause(model: Model) -> float:

@@ -126,6 +126,7 @@ _ROWS: Mapping[State, Mapping[type[ev.Event], Rule]] = {
         ev.TimePassed: _rule(voting.timed(candidacy.time_passed), S.CLAIMING, S.WAITING),
         ev.PeerMet: _rule(seeking.undecided_met, S.STOPPED),
         ev.DialFailed: _rule(candidacy.dial_failed),
+        ev.DialRejected: _rule(candidacy.dial_failed),
         ev.PeerFenced: _rule(candidacy.peer_fenced, S.CLAIMING, S.WAITING),
         ev.WitnessAnswered: _rule(candidacy.witness_answered, S.CLAIMING, S.WAITING),
         ev.FenceEnded: _rule(candidacy.fence_ended, S.CLAIMING, S.WAITING),

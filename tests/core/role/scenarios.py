@@ -181,6 +181,18 @@ SCENARIOS: dict[str, tuple[Settings, ef.Durable, Script]] = {
             (4.01, ev.TimePassed()),
         ],
     ),
+    "B3, B62: under quorum a primary is lost that does not know this node any more: votes decide": (
+        QUORUM,
+        NEW,
+        [
+            *VOTING,
+            (1.1, ev.ConnectionLost(1)),
+            (1.5, ev.DialRejected()),
+            (8.0, ev.TimePassed()),
+            (8.1, ev.DialRejected()),
+            (8.2, vote(1)),
+        ],
+    ),
     "R4, B5: the main server returns, and gets the role back": (
         BACKUP,
         NEW,

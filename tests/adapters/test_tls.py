@@ -259,15 +259,14 @@ class _Trusting:
 # Callers who do not come to the point.
 
 
-@attrs.frozen
-class Dripping(trio.abc.Stream):
-    """A stream that receives a byte at a time."""
+@attrs.define(eq=False)
+class Passing(trio.abc.Stream):
+    """A stream over another one."""
 
     below: trio.abc.Stream
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        assert max_bytes
-        return await self.below.receive_some(1)
+        return await self.below.receive_some(max_bytes)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self.below.send_all(data)
@@ -277,6 +276,14 @@ class Dripping(trio.abc.Stream):
 
     async def aclose(self) -> None:
         await self.below.aclose()
+
+
+class Dripping(Passing):
+    """A stream that receives a byte at a time."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        assert max_bytes
+        return await super().receive_some(1)
 
 
 async def test_a_slow_line_is_no_abuse(made: Identities) -> None:
@@ -356,26 +363,15 @@ async def test_somebody_else_at_the_peers_address_is_refused(made: Identities) -
     assert "it does not know this node's certificate" in str(found["acceptor"])
 
 
-@attrs.frozen
-class Forging(trio.abc.Stream):
+@attrs.define(eq=False)
+class Forging(Passing):
     """A stream on which somebody says other words than the other side."""
 
-    below: trio.abc.Stream
     words: bytes
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        assert max_bytes
-        await self.below.receive_some(max_bytes)
+        await super().receive_some(max_bytes)
         return self.words
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self.below.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.below.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self.below.aclose()
 
 
 async def test_an_alert_that_anybody_can_have_said_is_not_the_peers_word(made: Identities) -> None:
@@ -473,25 +469,15 @@ async def test_a_good_client_of_another_library_is_taken(made: Identities) -> No
     assert (said, got) == (b"!", b"!")
 
 
-class _Recorder(trio.abc.Stream):
+@attrs.define(eq=False)
+class _Recorder(Passing):
     """A stream that remembers what was sent into it."""
 
-    def __init__(self, below: trio.abc.Stream) -> None:
-        self.sent = b""
-        self._below = below
+    sent: bytes = b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += bytes(data)
-        await self._below.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        raise NotImplementedError
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._below.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self._below.aclose()
+        await super().send_all(data)
 
 
 async def test_what_a_peer_has_said_once_is_worth_nothing_when_it_is_said_again(

@@ -17,6 +17,7 @@ from sbs.core.manifest import STAGING_NAME, Operation
 from sbs.errors import ReplicationError
 from sbs.replication.files.copying import copy_content
 from sbs.replication.files.index import Row, stat_key
+from sbs.replication.files.opening import READ
 from sbs.replication.files.places import Places
 from sbs.replication.files.reading import digest_of, settled_status
 from sbs.replication.former.keeping import BESIDE
@@ -33,7 +34,6 @@ Keep: TypeAlias = Callable[[Operation, int, str], object]
 
 _TEMPORARY: Final = "put"
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -246,7 +246,7 @@ class Putter:
     def _in_place(self, operation: Operation) -> os.stat_result:
         """A file that was moved already, before a crash."""
         parent, name = self._parents.of(operation)
-        fd = os.open(name, _READ, dir_fd=parent)
+        fd = os.open(name, READ, dir_fd=parent)
         try:
             status = os.fstat(fd)
             if (
@@ -263,7 +263,7 @@ class Putter:
         """Put a file where another file system is mounted inside the folder."""
         parent, name = self._parents.of(operation)
         self.remember_mount(parent)
-        source = os.open(temporary, _READ, dir_fd=staging)  # it stays until all is durable
+        source = os.open(temporary, READ, dir_fd=staging)  # it stays until all is durable
         try:
             fd = create(BESIDE, parent)
             try:

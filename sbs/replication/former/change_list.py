@@ -14,6 +14,7 @@ import attrs
 
 from sbs.core.history import Generation
 from sbs.core.manifest import Action, Operation
+from sbs.replication.files.opening import READ
 from sbs.replication.files.places import Places
 from sbs.replication.former import undo
 from sbs.replication.former.keeping import link_entry
@@ -27,8 +28,6 @@ _UNDO_WRITTEN: Final = "blocks.new"
 
 _FLUSH_BYTES: Final = 256 * 1024
 """Of the list, collected before they are written."""
-
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +123,7 @@ class ChangeList:
         name = f"{number}{undo.SUFFIX}"
         if number in self.kept and self._is_sound(name, check):
             return
-        source = os.open(place[1], _READ, dir_fd=place[0])
+        source = os.open(place[1], READ, dir_fd=place[0])
         try:
             if not stat.S_ISREG(os.fstat(source).st_mode):
                 return
@@ -139,7 +138,7 @@ class ChangeList:
         self.kept.add(number)
 
     def _is_sound(self, name: str, check: Callable[[], object]) -> bool:
-        fd = os.open(name, _READ, dir_fd=self._fd)
+        fd = os.open(name, READ, dir_fd=self._fd)
         try:
             return undo.is_sound(fd, check)
         finally:
@@ -159,7 +158,7 @@ class ChangeList:
         with contextlib.suppress(FileNotFoundError):
             return Former.of(name, os.stat(name, dir_fd=self._fd, follow_symlinks=False))
         name += undo.SUFFIX
-        fd = os.open(name, _READ, dir_fd=self._fd)
+        fd = os.open(name, READ, dir_fd=self._fd)
         try:
             found = undo.read(fd)
             kept_bytes = os.fstat(fd).st_size

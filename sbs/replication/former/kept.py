@@ -13,6 +13,7 @@ import attrs
 from sbs.core.history import MAX_GENERATION, Generation
 from sbs.core.manifest import STAGING_NAME, check_path
 from sbs.log import WARNING, Log
+from sbs.replication.files.opening import reader
 from sbs.replication.files.places import Places, sync_file_system
 from sbs.replication.former.divergence import Version
 from sbs.replication.former.past import parsed
@@ -30,7 +31,6 @@ MAX_STANDING: Final = 1000
 MAX_LINE_BYTES: Final = 64 * 1024
 """A line holds two paths, each byte of which JSON may write as six characters."""
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _log = Log(__name__)
@@ -134,10 +134,7 @@ def _listed(places: Places) -> list[Kept]:
     found: dict[str, Kept] = {}
     damaged = 0
 
-    def opened(name: str, _flags: int) -> int:
-        return os.open(name, _READ, dir_fd=directory)
-
-    with open(LIST_NAME, "rb", opener=opened) as file:  # of a directory it leaves nothing open
+    with open(LIST_NAME, "rb", opener=reader(directory)) as file:
         while line := file.readline(MAX_LINE_BYTES):
             try:
                 kept = _parse(line)

@@ -21,6 +21,7 @@ from sbs.core.epoch import MAX_COUNTER, Epoch
 from sbs.core.manifest import MAX_FILE_BYTES, MAX_TIME_NS, MIN_TIME_NS, STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.log import WARNING, Log
+from sbs.replication.files.opening import READ, reader
 from sbs.replication.files.places import Places
 from sbs.replication.former import undo
 from sbs.replication.receiving.area import VERSIONS_NAME
@@ -42,7 +43,6 @@ MAX_AT: Final = 253402300800.0
 
 _NAME: Final = re.compile(r"(\d{1,19})\.([01])-(\d{1,19})-(?:([0-9a-f]{8})|restore-(\d{1,9}))")
 _KEPT: Final = re.compile(rf"\d{{1,19}}(?:{re.escape(undo.SUFFIX)})?")
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _log = Log(__name__)
 _UNREAD = _log.event(
@@ -164,7 +164,7 @@ def summary(places: Places, folder: int, mark: Mark) -> Summary | None:
 
 
 def _summary(directory: int, mark: Mark) -> Summary:
-    fd = os.open(LIST_NAME, _READ, dir_fd=directory)
+    fd = os.open(LIST_NAME, READ, dir_fd=directory)
     try:
         status = os.fstat(fd)
         tail = os.pread(fd, MAX_SUMMARY_BYTES, max(0, status.st_size - MAX_SUMMARY_BYTES))
@@ -247,10 +247,7 @@ def _changes(places: Places, folder: int, mark: Mark, path: str) -> Iterator[Cha
     directory = places.directory(folder, f"{VERSIONS}/{mark.name}")
     begin = f'{{"path": {encode_basestring_ascii(path)},'.encode()
 
-    def opened(name: str, _flags: int) -> int:
-        return os.open(name, _READ, dir_fd=directory)
-
-    with open(LIST_NAME, "rb", opener=opened) as file:  # of a directory it leaves nothing open
+    with open(LIST_NAME, "rb", opener=reader(directory)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return
         while line := file.readline(MAX_LINE_BYTES):

@@ -23,6 +23,7 @@ from sbs.core.history import Generation
 from sbs.core.manifest import MAX_PATH_BYTES, STAGING_NAME
 from sbs.errors import ReplicationError
 from sbs.log import WARNING, Log
+from sbs.replication.files.opening import READ
 from sbs.replication.files.places import Places
 from sbs.replication.files.reading import digest_of
 from sbs.replication.former.divergence import Version
@@ -33,7 +34,6 @@ from sbs.replication.receiving.area import open_staging
 MAX_CANDIDATES: Final = 1000
 """Places for one file and generation: an update is tried again, but not so often."""
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _log = Log(__name__)
 _KEPT = _log.event(
@@ -188,7 +188,7 @@ def _stands(
         return True
     if not stat.S_ISREG(there.st_mode) or there.st_size != version.size_bytes:
         return None
-    fd = os.open(name, _READ, dir_fd=parent)
+    fd = os.open(name, READ, dir_fd=parent)
     try:
         return True if digest_of(fd, there.st_size, check) == version.digest else None
     finally:

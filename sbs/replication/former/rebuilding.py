@@ -6,19 +6,18 @@ import os
 import stat
 import tempfile
 from collections.abc import Sequence
-from typing import IO, Final
+from typing import IO
 
 from sbs.core.manifest import STAGING_NAME
 from sbs.errors import NotKeptError
 from sbs.replication.files.attributes import copy_xattrs
 from sbs.replication.files.copying import copy_content
+from sbs.replication.files.opening import READ
 from sbs.replication.files.places import Places, handle_path
 from sbs.replication.files.reading import digest_of
 from sbs.replication.former import undo
 from sbs.replication.former.past import Change
 from sbs.replication.former.undo import Undo
-
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def rebuild(places: Places, folder: int, chain: Sequence[Change]) -> int:
@@ -59,7 +58,7 @@ def digest_before(places: Places, folder: int, kept: str) -> bytes:
     """BLAKE3 of the file whose replaced blocks are kept; empty if they cannot be read."""
     try:
         parent, name = places.parent(folder, kept)
-        fd = os.open(name, _READ, dir_fd=parent)
+        fd = os.open(name, READ, dir_fd=parent)
     except OSError:
         return b""
     try:
@@ -71,7 +70,7 @@ def digest_before(places: Places, folder: int, kept: str) -> bytes:
 
 def _copy(places: Places, folder: int, path: str, file: IO[bytes]) -> None:
     parent, name = places.parent(folder, path)
-    source = os.open(name, _READ, dir_fd=parent)
+    source = os.open(name, READ, dir_fd=parent)
     try:
         copy_content(source, file.fileno(), os.fstat(source).st_size, _proceed)
         copy_xattrs(source, file.fileno())
@@ -81,7 +80,7 @@ def _copy(places: Places, folder: int, path: str, file: IO[bytes]) -> None:
 
 def _revert(places: Places, folder: int, change: Change, target: int) -> Undo:
     parent, name = places.parent(folder, change.kept)
-    fd = os.open(name, _READ, dir_fd=parent)
+    fd = os.open(name, READ, dir_fd=parent)
     try:
         found = undo.read(fd)
         if found is None:

@@ -14,6 +14,7 @@ from sbs.core.history import Generation
 from sbs.core.manifest import STAGING_NAME, check_path
 from sbs.errors import NotKeptError, RefusedError, ReplicationError
 from sbs.replication.files.copying import copy_content
+from sbs.replication.files.opening import READ
 from sbs.replication.files.places import Places, handle_path, sync_file_system
 from sbs.replication.files.reading import digest_of
 from sbs.replication.former import past
@@ -22,7 +23,6 @@ from sbs.replication.former.keeping import BESIDE, HANDLE, copy_file, dress, pla
 from sbs.replication.former.past import VERSIONS, Change, Mark
 from sbs.replication.former.rebuilding import digest_before, rebuild
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -158,7 +158,7 @@ def _former_digest(places: Places, folder: int, change: Change) -> bytes:
 def _digest(places: Places, folder: int, path: str) -> bytes:
     try:
         parent, name = places.parent(folder, path)
-        fd = os.open(name, _READ, dir_fd=parent)
+        fd = os.open(name, READ, dir_fd=parent)
     except OSError:
         return b""
     try:

@@ -20,10 +20,10 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
 
 from sbs.core.history import Generation
 from sbs.core.manifest import Action, Operation
+from sbs.replication.files.opening import READ
 from sbs.replication.files.places import Places
 from sbs.replication.files.reading import digest_of
 from sbs.replication.former.change_list import ChangeList, change_line
@@ -31,8 +31,6 @@ from sbs.replication.former.pruning import Pruner
 from sbs.replication.receiving.overlay import Overlay
 from sbs.replication.receiving.record import CommitRecord
 from sbs.replication.receiving.remains import Remains
-
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Versions:
@@ -206,7 +204,7 @@ def _holds(
 ) -> bool:
     """Whether a file has the content that an operation puts, or what a power cut left of it."""
     try:
-        fd = os.open(name, _READ, dir_fd=parent)
+        fd = os.open(name, READ, dir_fd=parent)
     except OSError:
         return False  # nothing there, a link, or not to be read: then it is kept once more
     try:
